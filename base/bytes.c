@@ -1,0 +1,183 @@
+#include "base/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void *must(void *at) {
+    if (!at) {
+        (void)fputs("corral: out of memory\n", stderr);
+        abort();
+    }
+    return at;
+}
+
+void *xalloc(size_t size) {
+    return must(calloc(1, size ? size : 1));
+}
+
+void *xalloc_array(size_t count, size_t size) {
+    return must(calloc(count ? count : 1, size ? size : 1));
+}
+
+void *xrealloc_array(void *at, size_t count, size_t size) {
+    return must(reallocarray(at, count ? count : 1, size ? size : 1));
+}
+
+char *xstrdup(const char *text) {
+    return must(strdup(text));
+}
+
+struct span span_of(const char *text) {
+    return (struct span){text, text ? strlen(text) : 0};
+}
+
+struct span span_bytes(const struct bytes *b) {
+    return (struct span){b->at, b->size};
+}
+
+struct span span_slice(struct span s, size_t from, size_t end) {
+    if (end > s.size) end = s.size;
+    if (from > end) from = end;
+    return (struct span){s.at ? s.at + from : NULL, end - from};
+}
+
+bool span_equal(struct span a, struct span b) {
+    return a.size == b.size && (a.size == 0 || !memcmp(a.at, b.at, a.size));
+}
+
+bool span_is(struct span s, const char *text) {
+    return span_equal(s, span_of(text));
+}
+
+bool span_starts(struct span s, struct span prefix) {
+    return s.size >= prefix.size &&
+           span_equal(span_slice(s, 0, prefix.size), prefix);
+}
+
+size_t span_find(struct span s, struct span needle) {
+    const char *at;
+
+    if (needle.size == 0) return 0;
+    if (s.size < needle.size) return SIZE_MAX;
+    at = memmem(s.at, s.size, needle.at, needle.size);
+    return at ? (size_t)(at - s.at) : SIZE_MAX;
+}
+
+char *span_dup(struct span s) {
+    char *copy = xalloc(s.size + 1);
+
+    if (s.size) memcpy(copy, s.at, s.size);
+    return copy;
+}
+
+bool bytes_reserve(struct bytes *b, size_t size, struct err *err) {
+    size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
+    size_t capacity = b->capacity ? b->capacity : 256;
+
+    if (b->size > limit || size > limit - b->size)
+        return err_set(err, ERR_LIMIT, "text past %zu bytes", limit);
+    if (size <= b->capacity - b->size) return true;
+    while (capacity - b->size < size) capacity *= 2;
+    b->at = xrealloc_array(b->at, capacity, 1);
+    b->capacity = capacity;
+    return true;
+}
+
+bool bytes_append(struct bytes *b, const void *at, size_t size,
+                  struct err *err) {
+    if (!bytes_reserve(b, size, err)) return false;
+    if (size) memcpy(b->at + b->size, at, size);
+    b->size += size;
+    return true;
+}
+
+bool bytes_printf(struct bytes *b, struct err *err, const char *format, ...) {
+    va_list args;
+    int size;
+
+    va_start(args, format);
+    size = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (size < 0) return err_set(err, ERR_INTERNAL, "bad format");
+    /* One more than the text, for the NUL that vsnprintf writes. */
+    if (!bytes_reserve(b, (size_t)size + 1, err)) return false;
+    va_start(args, format);
+    (void)vsnprintf(b->at + b->size, (size_t)size + 1, format, args);
+    va_end(args);
+    b->size += (size_t)size;
+    return true;
+}
+
+void bytes_put(struct bytes *b, struct span s) {
+    struct err err = {0};
+
+    if (bytes_append(b, s.at, s.size, &err)) return;
+    (void)fprintf(stderr, "corral: %s\n", err.text);
+    abort();
+}
+
+void bytes_puts(struct bytes *b, const char *text) {
+    bytes_put(b, span_of(text));
+}
+
+void bytes_drop(struct bytes *b, size_t size) {
+    if (size >= b->size) {
+        b->size = 0;
+        return;
+    }
+    memmove(b->at, b->at + size, b->size - size);
+    b->size -= size;
+}
+
+bool bytes_read_fd(struct bytes *b, int fd, const char *name,
+                   struct err *err) {
+    size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
+
+    for (;;) {
+        ssize_t got;
+
+        /* One byte past the limit is asked for, to tell "full" from "more". */
+        if (b->size >= limit) {
+            char more;
+
+            got = read(fd, &more, 1);
+            if (got > 0)
+                return err_set(err, ERR_LIMIT, "%s: past %zu bytes", name,
+                               limit);
+        } else {
+            size_t want = limit - b->size < 65536 ? limit - b->size : 65536;
+
+            if (!bytes_reserve(b, want, err)) return false;
+            got = read(fd, b->at + b->size, want);
+        }
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0)
+            return err_set(err, ERR_IO, "%s: %s", name, strerror(errno));
+        if (got == 0) return true;
+        b->size += (size_t)got;
+    }
+}
+
+bool bytes_read_file(struct bytes *b, const char *path, struct err *err) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok;
+
+    if (fd < 0)
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
+                       "%s: %s", path, strerror(errno));
+    b->size = 0;
+    ok = bytes_read_fd(b, fd, path, err);
+    (void)close(fd);
+    return ok;
+}
+
+void bytes_free(struct bytes *b) {
+    size_t limit = b->limit;
+
+    free(b->at);
+    *b = (struct bytes){.limit = limit};
+}

@@ -1,0 +1,70 @@
+/* bytes.h - text borrowed (span) and text owned (bytes). Neither is assumed
+ * to be NUL-terminated, neither is assumed to be UTF-8. */
+#ifndef CORRAL_BASE_BYTES_H
+#define CORRAL_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+struct span {
+    const char *at;
+    size_t size;
+};
+
+/* A growing buffer. All zero but `limit` is a valid empty buffer; a limit of
+ * zero means BYTES_LIMIT_DEFAULT. */
+struct bytes {
+    char *at;
+    size_t size;
+    size_t capacity;
+    size_t limit;
+};
+
+enum { BYTES_LIMIT_DEFAULT = 64 << 20 };
+
+/* Allocate or abort: for small sizes that no client can influence. Zeroed. */
+void *xalloc(size_t size) __attribute__((malloc, returns_nonnull));
+/* The same for count * size, checked for overflow. Zeroed. */
+void *xalloc_array(size_t count, size_t size)
+    __attribute__((malloc, returns_nonnull));
+/* Grow an array that was allocated by xalloc_array(); new part not zeroed. */
+void *xrealloc_array(void *at, size_t count, size_t size)
+    __attribute__((returns_nonnull));
+char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
+
+struct span span_of(const char *text);         /* borrows, text may be NULL */
+struct span span_bytes(const struct bytes *b); /* borrowed until b changes */
+struct span span_slice(struct span s, size_t from, size_t end); /* clamped */
+bool span_equal(struct span a, struct span b);
+bool span_is(struct span s, const char *text);
+bool span_starts(struct span s, struct span prefix);
+/* Index of the first `needle`, or SIZE_MAX. An empty needle is at 0. */
+size_t span_find(struct span s, struct span needle);
+/* A NUL-terminated copy, the caller frees. */
+char *span_dup(struct span s) __attribute__((returns_nonnull));
+
+/* Append; ERR_LIMIT past the limit, and then nothing was appended. */
+MUST_USE bool bytes_append(struct bytes *b, const void *at, size_t size,
+                           struct err *err);
+MUST_USE bool bytes_printf(struct bytes *b, struct err *err,
+                           const char *format, ...) PRINTF_LIKE(3, 4);
+/* The same for text of our own whose size we know to be within the limit:
+ * aborts instead of failing. */
+void bytes_put(struct bytes *b, struct span s);
+void bytes_puts(struct bytes *b, const char *text);
+/* Room for `size` more bytes in one piece. */
+MUST_USE bool bytes_reserve(struct bytes *b, size_t size, struct err *err);
+/* Drop the first `size` bytes, keeping the rest. */
+void bytes_drop(struct bytes *b, size_t size);
+/* Replace the content by a whole file; ERR_LIMIT past the limit. */
+MUST_USE bool bytes_read_file(struct bytes *b, const char *path,
+                              struct err *err);
+/* Whatever is left on a stream such as standard input. `name` for errors. */
+MUST_USE bool bytes_read_fd(struct bytes *b, int fd, const char *name,
+                            struct err *err);
+void bytes_free(struct bytes *b); /* leaves an empty buffer */
+
+#endif

@@ -1,0 +1,13 @@
+/* clock.h - time. Deadlines use the monotonic clock, stamps the wall clock. */
+#ifndef CORRAL_BASE_CLOCK_H
+#define CORRAL_BASE_CLOCK_H
+
+#include <stdint.h>
+
+uint64_t clock_ns(void);      /* monotonic */
+uint64_t clock_ms(void);      /* monotonic */
+int64_t clock_wall_s(void);   /* seconds since 1970 */
+/* "2026-11-24T23:55:18.123Z" of now. */
+void clock_stamp(char out[25]);
+
+#endif

@@ -1,0 +1,26 @@
+/* hash.h - digests, keyed hashes and random ids, by libsodium. */
+#ifndef CORRAL_BASE_HASH_H
+#define CORRAL_BASE_HASH_H
+
+#include "base/bytes.h"
+
+enum { HASH_HEX_SIZE = 65, HASH_ID_SIZE = 25 };
+
+/* Call once before the threads start. False when the system has no entropy. */
+MUST_USE bool hash_init(struct err *err);
+
+/* SHA-256 as 64 lower-case hex digits and a NUL. */
+void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]);
+
+/* A fresh id of 24 hex digits (96 random bits) and a NUL. */
+void hash_random_id(char out[HASH_ID_SIZE]);
+uint64_t hash_random_u64(void);
+
+/* 64-bit FNV-1a: for tables and the n-gram features, never for secrets. */
+uint64_t hash_fnv1a(uint64_t state, struct span s);
+#define HASH_FNV1A_START 14695981039346656037ull
+
+/* Equal or not, in time that does not depend on where they differ. */
+bool hash_equal_secret(struct span a, struct span b);
+
+#endif

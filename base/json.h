@@ -1,0 +1,44 @@
+/* json.h - cJSON behind checks. Text from outside is parsed with a depth and
+ * size limit; fields are fetched with errors that name their place. */
+#ifndef CORRAL_BASE_JSON_H
+#define CORRAL_BASE_JSON_H
+
+#include <cjson/cJSON.h>
+
+#include "base/bytes.h"
+
+enum { JSON_DEPTH_MAX = 64 };
+
+/* Parse one whole JSON text (trailing bytes other than blanks are an error,
+ * and so are duplicate keys, a NUL in a string and depth past JSON_DEPTH_MAX).
+ * The caller owns the tree. NULL with ERR_INPUT. */
+MUST_USE cJSON *json_parse(struct span text, struct err *err);
+
+/* Compact text appended to `out`. */
+MUST_USE bool json_print(const cJSON *json, struct bytes *out,
+                         struct err *err);
+
+/* Append `s` as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD;
+ * `<`, `>` and `&` stay as they are. */
+MUST_USE bool json_put_string(struct bytes *out, struct span s,
+                              struct err *err);
+
+/* Fields of an object. `path` names the object ("messages[2]" or ""), for the
+ * error's field. Absent or null leaves `out` untouched and is true. */
+MUST_USE bool json_get_bool(const cJSON *object, const char *path,
+                            const char *key, bool *out, struct err *err);
+MUST_USE bool json_get_int(const cJSON *object, const char *path,
+                           const char *key, int64_t least, int64_t most,
+                           int64_t *out, struct err *err);
+MUST_USE bool json_get_number(const cJSON *object, const char *path,
+                              const char *key, double least, double most,
+                              double *out, struct err *err);
+/* Borrowed from the tree. */
+MUST_USE bool json_get_string(const cJSON *object, const char *path,
+                              const char *key, const char **out,
+                              struct err *err);
+/* Refuse any key that is not in the NULL-terminated list. */
+MUST_USE bool json_only_keys(const cJSON *object, const char *path,
+                             const char *const *keys, struct err *err);
+
+#endif

@@ -1,0 +1,104 @@
+#include "base/utf8.h"
+
+/* The length that a first byte announces and the range of its second byte
+ * (Unicode 15, table 3-7): this alone excludes overlong forms, surrogates and
+ * points past U+10FFFF. Zero for a byte that cannot begin a sequence. */
+static size_t announced(unsigned char first, unsigned char *low,
+                        unsigned char *high) {
+    *low = 0x80;
+    *high = 0xBF;
+    if (first < 0x80) return 1;
+    if (first < 0xC2) return 0;
+    if (first < 0xE0) return 2;
+    if (first < 0xF0) {
+        if (first == 0xE0) *low = 0xA0;
+        if (first == 0xED) *high = 0x9F;
+        return 3;
+    }
+    if (first > 0xF4) return 0;
+    if (first == 0xF0) *low = 0x90;
+    if (first == 0xF4) *high = 0x8F;
+    return 4;
+}
+
+/* How many bytes at the head of `s` belong to the sequence that its first
+ * byte announces, and whether that is all of them. */
+static size_t matched(struct span s, size_t *length) {
+    unsigned char low, high;
+    size_t i;
+
+    *length = announced((unsigned char)s.at[0], &low, &high);
+    if (*length == 0) return 0;
+    for (i = 1; i < *length && i < s.size; i++) {
+        unsigned char c = (unsigned char)s.at[i];
+
+        if (c < low || c > high) break;
+        low = 0x80;
+        high = 0xBF;
+    }
+    return i;
+}
+
+size_t utf8_decode(struct span s, uint32_t *point, bool *valid) {
+    static const unsigned char first_mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    size_t length, have = matched(s, &length);
+
+    if (valid) *valid = have > 0 && have == length;
+    if (have == 0 || have != length) {
+        *point = UTF8_REPLACEMENT;
+        return 1;
+    }
+    *point = (unsigned char)s.at[0] & first_mask[length];
+    for (size_t i = 1; i < length; i++)
+        *point = *point << 6 | ((unsigned char)s.at[i] & 0x3Fu);
+    return length;
+}
+
+size_t utf8_encode(uint32_t point, char out[UTF8_MAX]) {
+    if (point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
+        point = UTF8_REPLACEMENT;
+    if (point < 0x80) {
+        out[0] = (char)point;
+        return 1;
+    }
+    if (point < 0x800) {
+        out[0] = (char)(0xC0 | point >> 6);
+        out[1] = (char)(0x80 | (point & 0x3F));
+        return 2;
+    }
+    if (point < 0x10000) {
+        out[0] = (char)(0xE0 | point >> 12);
+        out[1] = (char)(0x80 | (point >> 6 & 0x3F));
+        out[2] = (char)(0x80 | (point & 0x3F));
+        return 3;
+    }
+    out[0] = (char)(0xF0 | point >> 18);
+    out[1] = (char)(0x80 | (point >> 12 & 0x3F));
+    out[2] = (char)(0x80 | (point >> 6 & 0x3F));
+    out[3] = (char)(0x80 | (point & 0x3F));
+    return 4;
+}
+
+bool utf8_valid(struct span s) {
+    while (s.size) {
+        uint32_t point;
+        bool valid;
+        size_t took = utf8_decode(s, &point, &valid);
+
+        if (!valid) return false;
+        s = span_slice(s, took, s.size);
+    }
+    return true;
+}
+
+size_t utf8_complete(struct span s) {
+    size_t back = s.size < UTF8_MAX - 1 ? s.size : UTF8_MAX - 1;
+
+    for (size_t i = 1; i <= back; i++) {
+        struct span tail = span_slice(s, s.size - i, s.size);
+        size_t length, have = matched(tail, &length);
+
+        if (have == i && length > have) return s.size - i;
+    }
+    return s.size;
+}

@@ -1,0 +1,15 @@
+# Every kernel file is compiled for its own instruction set; which one runs is
+# decided by CPUID at start. Never -ffast-math: masks are infinities.
+file(GLOB kernels ${CMAKE_SOURCE_DIR}/engine/kernel_*.c)
+foreach(kernel ${kernels})
+  set(flags -O3 -fno-math-errno -fno-trapping-math)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    if(kernel MATCHES "_avx512")
+      list(APPEND flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl
+        -mavx512dq -mavx512vnni -mavx512bf16)
+    elseif(kernel MATCHES "_avx2")
+      list(APPEND flags -mavx2 -mfma -mf16c)
+    endif()
+  endif()
+  set_source_files_properties(${kernel} PROPERTIES COMPILE_OPTIONS "${flags}")
+endforeach()

@@ -1,0 +1,83 @@
+/* policy.h - a policy file, checked and compiled, in memory. Immutable after
+ * policy_open() and counted by reference, so that requests in flight finish
+ * under the revision they began with. */
+#ifndef CORRAL_GUARD_POLICY_H
+#define CORRAL_GUARD_POLICY_H
+
+#include "guard/entity.h"
+#include "guard/rules.h"
+#include "guard/verdict.h"
+
+struct policy;
+
+enum check_kind { CHECK_CLASSIFIER, CHECK_RULES, CHECK_ENTITIES };
+
+/* At which of the adapter's thresholds a category counts. */
+enum level { LEVEL_STRICT, LEVEL_BALANCED, LEVEL_LOOSE, LEVEL_OFF, LEVEL_COUNT };
+
+enum guard_model { GUARD_MODEL_FULL, GUARD_MODEL_ACTIVATED };
+
+struct check {
+    const char *id;
+    enum check_kind kind;
+    bool on[CHANNEL_COUNT];
+    enum verdict_action action;
+    bool shadow;
+    /* CHECK_CLASSIFIER; levels[LABEL_UNSAFE] is "all" */
+    enum level levels[LABEL_COUNT];
+    enum guard_model model;
+    /* CHECK_ENTITIES: bit set of enum entity_kind */
+    uint32_t entities;
+};
+
+struct policy_limits {
+    int guard_ms;     /* a verdict that takes longer blocks */
+    int input_tokens; /* a longer input blocks */
+};
+
+struct policy_test {
+    enum channel on;
+    const char *prompt; /* with on == CHANNEL_OUTPUT: the question, or NULL */
+    const char *text;
+    enum verdict_action expect;
+    int line;
+};
+
+/* Read, check and compile a policy with everything it extends. Packs are
+ * looked up as `<name>.yaml` beside the file. A mistake is ERR_INPUT,
+ * "path:line:column: reason". */
+MUST_USE struct policy *policy_open(const char *path, struct err *err);
+struct policy *policy_ref(const struct policy *p);
+void policy_free(struct policy *p); /* drops one reference */
+
+const char *policy_name(const struct policy *p);
+const char *policy_path(const struct policy *p);
+const char *policy_revision(const struct policy *p); /* 16 hex digits */
+bool policy_shadow(const struct policy *p);          /* mode: shadow */
+bool policy_on_block_error(const struct policy *p);  /* on_block: error */
+bool policy_stream_trail(const struct policy *p);    /* stream: trail */
+const struct policy_limits *policy_limits(const struct policy *p);
+/* messages.block in `language` ("it"), falling back to English. */
+const char *policy_message(const struct policy *p, const char *language);
+int policy_check_count(const struct policy *p);
+const struct check *policy_check(const struct policy *p, int index);
+bool policy_classifies(const struct policy *p, enum channel channel);
+int policy_test_count(const struct policy *p);
+const struct policy_test *policy_test(const struct policy *p, int index);
+/* May this tool be called at all (tools.allow; absent: all are). */
+bool policy_tool_allowed(const struct policy *p, struct span name);
+
+/* Rules and entities of a channel over one whole text: the findings are added
+ * to `v` with `item` set. `v->stage_us` is filled. False: the scan failed, and
+ * the caller must treat the guard as unavailable. */
+MUST_USE bool policy_scan(const struct policy *p, enum channel channel,
+                          int item, struct span text, struct verdict *v,
+                          struct err *err);
+/* The first byte of a text still arriving that is, or could still become, part
+ * of a rule or entity match of an acting check of this channel (or that could
+ * lengthen one already found): everything before it is decided.
+ * text.size when nothing is pending. */
+size_t policy_hold(const struct policy *p, enum channel channel,
+                   struct span text);
+
+#endif

@@ -1,0 +1,49 @@
+/* rules.h - many literals and patterns, found in one linear pass over the raw
+ * text and over its folded views (text.h). Immutable once compiled. */
+#ifndef CORRAL_GUARD_RULES_H
+#define CORRAL_GUARD_RULES_H
+
+#include "base/bytes.h"
+
+enum {
+    RULES_MAX = 50000,
+    RULES_LITERAL_MAX = 1024,  /* bytes of a literal */
+    RULES_PATTERN_MAX = 4096,  /* bytes of a pattern */
+    RULES_WIDTH_MAX = 1024     /* the longest match of a pattern, in bytes */
+};
+
+struct rules;
+struct rules_builder;
+
+struct rule_hit {
+    int rule;         /* the number given to rules_add_*() */
+    size_t from, end; /* raw bytes */
+};
+
+struct rules_builder *rules_builder_new(void);
+void rules_builder_free(struct rules_builder *b);
+/* A literal matches any case, whole words unless `anywhere`, and in folded
+ * text too. */
+MUST_USE bool rules_add_literal(struct rules_builder *b, int rule,
+                                struct span text, bool anywhere,
+                                struct err *err);
+/* A pattern in Hyperscan's syntax (no back-references). Its match must be
+ * bounded by RULES_WIDTH_MAX, or by `cap` bytes when that is not 0: refused
+ * otherwise, as a stream could not enforce it. */
+MUST_USE bool rules_add_pattern(struct rules_builder *b, int rule,
+                                struct span pattern, size_t cap,
+                                struct err *err);
+/* Compile; the builder is emptied. */
+MUST_USE struct rules *rules_build(struct rules_builder *b, struct err *err);
+void rules_free(struct rules *r);
+
+/* All hits, longest of those with the same start and rule, in order of start.
+ * At most `max` hits are stored; *count is how many there were
+ * up to that. */
+MUST_USE bool rules_scan(const struct rules *r, struct span text,
+                         struct rule_hit *hits, int max, int *count,
+                         struct err *err);
+/* See policy_hold(). */
+size_t rules_hold(const struct rules *r, struct span text);
+
+#endif

@@ -45,8 +45,8 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size,
     void *at;
 
     if (size && count > (arena->limit - arena->used) / size) goto full;
-    need = (count * size + alignof(max_align_t) - 1) &
-           ~(alignof(max_align_t) - 1);
+    need =
+        (count * size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (need > arena->limit - arena->used) goto full;
     if (!block || need > block->size - block->used) {
         size_t room = need > ARENA_BLOCK ? need : ARENA_BLOCK;

@@ -133,8 +133,7 @@ void bytes_drop(struct bytes *b, size_t size) {
     b->size -= size;
 }
 
-bool bytes_read_fd(struct bytes *b, int fd, const char *name,
-                   struct err *err) {
+bool bytes_read_fd(struct bytes *b, int fd, const char *name, struct err *err) {
     size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
 
     for (;;) {
@@ -167,8 +166,8 @@ bool bytes_read_file(struct bytes *b, const char *path, struct err *err) {
     bool ok;
 
     if (fd < 0)
-        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO,
-                       "%s: %s", path, strerror(errno));
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "%s: %s",
+                       path, strerror(errno));
     b->size = 0;
     ok = bytes_read_fd(b, fd, path, err);
     (void)close(fd);

@@ -49,8 +49,8 @@ char *span_dup(struct span s) __attribute__((returns_nonnull));
 /* Append; ERR_LIMIT past the limit, and then nothing was appended. */
 MUST_USE bool bytes_append(struct bytes *b, const void *at, size_t size,
                            struct err *err);
-MUST_USE bool bytes_printf(struct bytes *b, struct err *err,
-                           const char *format, ...) PRINTF_LIKE(3, 4);
+MUST_USE bool bytes_printf(struct bytes *b, struct err *err, const char *format,
+                           ...) PRINTF_LIKE(3, 4);
 /* The same for text of our own whose size we know to be within the limit:
  * aborts instead of failing. */
 void bytes_put(struct bytes *b, struct span s);

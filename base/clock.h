@@ -4,9 +4,9 @@
 
 #include <stdint.h>
 
-uint64_t clock_ns(void);      /* monotonic */
-uint64_t clock_ms(void);      /* monotonic */
-int64_t clock_wall_s(void);   /* seconds since 1970 */
+uint64_t clock_ns(void);    /* monotonic */
+uint64_t clock_ms(void);    /* monotonic */
+int64_t clock_wall_s(void); /* seconds since 1970 */
 /* "2026-11-24T23:55:18.123Z" of now. */
 void clock_stamp(char out[25]);
 

@@ -34,18 +34,30 @@ bool err_set_field(struct err *err, enum err_code code, const char *field,
 
 const char *err_code_name(enum err_code code) {
     switch (code) {
-    case ERR_NONE: return "none";
-    case ERR_INPUT: return "input";
-    case ERR_LIMIT: return "limit";
-    case ERR_NOT_FOUND: return "not_found";
-    case ERR_DENIED: return "denied";
-    case ERR_BUSY: return "busy";
-    case ERR_CANCELLED: return "cancelled";
-    case ERR_TIMEOUT: return "timeout";
-    case ERR_UNAVAILABLE: return "unavailable";
-    case ERR_UNSUPPORTED: return "unsupported";
-    case ERR_IO: return "io";
-    case ERR_INTERNAL: return "internal";
+    case ERR_NONE:
+        return "none";
+    case ERR_INPUT:
+        return "input";
+    case ERR_LIMIT:
+        return "limit";
+    case ERR_NOT_FOUND:
+        return "not_found";
+    case ERR_DENIED:
+        return "denied";
+    case ERR_BUSY:
+        return "busy";
+    case ERR_CANCELLED:
+        return "cancelled";
+    case ERR_TIMEOUT:
+        return "timeout";
+    case ERR_UNAVAILABLE:
+        return "unavailable";
+    case ERR_UNSUPPORTED:
+        return "unsupported";
+    case ERR_IO:
+        return "io";
+    case ERR_INTERNAL:
+        return "internal";
     }
     return "unknown";
 }

@@ -166,8 +166,7 @@ bool json_get_bool(const cJSON *object, const char *path, const char *key,
 }
 
 bool json_get_number(const cJSON *object, const char *path, const char *key,
-                     double least, double most, double *out,
-                     struct err *err) {
+                     double least, double most, double *out, struct err *err) {
     const cJSON *item = find(object, key);
     char expected[80];
 
@@ -182,8 +181,7 @@ bool json_get_number(const cJSON *object, const char *path, const char *key,
 }
 
 bool json_get_int(const cJSON *object, const char *path, const char *key,
-                  int64_t least, int64_t most, int64_t *out,
-                  struct err *err) {
+                  int64_t least, int64_t most, int64_t *out, struct err *err) {
     const cJSON *item = find(object, key);
     char expected[96];
     double value;

@@ -15,8 +15,7 @@ enum { JSON_DEPTH_MAX = 64 };
 MUST_USE cJSON *json_parse(struct span text, struct err *err);
 
 /* Compact text appended to `out`. */
-MUST_USE bool json_print(const cJSON *json, struct bytes *out,
-                         struct err *err);
+MUST_USE bool json_print(const cJSON *json, struct bytes *out, struct err *err);
 
 /* Append `s` as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD;
  * `<`, `>` and `&` stay as they are. */

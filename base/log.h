@@ -12,8 +12,8 @@ MUST_USE bool log_level_from_name(const char *name, enum log_level *out);
 
 /* log_event(LOG_INFO, "listening", "host=%s port=%d", host, port): the pairs
  * are logfmt written by us; put text from outside through log_quote(). */
-void log_event(enum log_level level, const char *event, const char *format,
-               ...) PRINTF_LIKE(3, 4);
+void log_event(enum log_level level, const char *event, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 /* `text` as a quoted logfmt value in `out` (cut to fit); returns `out`. */
 const char *log_quote(const char *text, char *out, size_t out_size);

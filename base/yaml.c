@@ -37,7 +37,8 @@ static bool next(struct reader *r, yaml_event_t *event) {
 
     if (yaml_parser_parse(&r->parser, event)) return true;
     return fail_at(r->yaml, r->err, p->problem_mark.line,
-                   p->problem_mark.column, p->problem ? p->problem : "not YAML");
+                   p->problem_mark.column,
+                   p->problem ? p->problem : "not YAML");
 }
 
 static bool remember(struct reader *r, const cJSON *node, yaml_mark_t at) {
@@ -190,10 +191,13 @@ static bool document(struct reader *r) {
 
         if (!next(r, &event)) return false;
         switch (event.type) {
-        case YAML_STREAM_END_EVENT: done = true; break;
+        case YAML_STREAM_END_EVENT:
+            done = true;
+            break;
         case YAML_NO_EVENT:
         case YAML_STREAM_START_EVENT:
-        case YAML_DOCUMENT_END_EVENT: break;
+        case YAML_DOCUMENT_END_EVENT:
+            break;
         case YAML_DOCUMENT_START_EVENT:
             if (r->yaml->root)
                 ok = fail_at(r->yaml, r->err, event.start_mark.line,

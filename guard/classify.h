@@ -39,9 +39,8 @@ typedef void classify_done(void *user, const float *scores,
 
 /* Loads ngrams.gguf, guard.gguf and guard-activated.gguf from `folder` into
  * `engine` (which must outlive it). */
-MUST_USE struct classifier *classifier_open(struct engine *engine,
-                                            const char *folder,
-                                            struct err *err);
+MUST_USE struct classifier *
+classifier_open(struct engine *engine, const char *folder, struct err *err);
 void classifier_close(struct classifier *c);
 float classifier_threshold(const struct classifier *c, enum guard_model model,
                            enum level level, int label);

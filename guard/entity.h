@@ -8,8 +8,8 @@
 enum entity_kind {
     ENTITY_EMAIL,
     ENTITY_PHONE,
-    ENTITY_IBAN,        /* mod 97 and the country's length */
-    ENTITY_CARD,        /* Luhn and a known prefix */
+    ENTITY_IBAN, /* mod 97 and the country's length */
+    ENTITY_CARD, /* Luhn and a known prefix */
     ENTITY_IP,
     ENTITY_API_KEY,     /* known vendors' prefixes and shapes */
     ENTITY_PRIVATE_KEY, /* PEM */

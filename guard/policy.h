@@ -13,7 +13,13 @@ struct policy;
 enum check_kind { CHECK_CLASSIFIER, CHECK_RULES, CHECK_ENTITIES };
 
 /* At which of the adapter's thresholds a category counts. */
-enum level { LEVEL_STRICT, LEVEL_BALANCED, LEVEL_LOOSE, LEVEL_OFF, LEVEL_COUNT };
+enum level {
+    LEVEL_STRICT,
+    LEVEL_BALANCED,
+    LEVEL_LOOSE,
+    LEVEL_OFF,
+    LEVEL_COUNT
+};
 
 enum guard_model { GUARD_MODEL_FULL, GUARD_MODEL_ACTIVATED };
 

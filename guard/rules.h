@@ -7,9 +7,9 @@
 
 enum {
     RULES_MAX = 50000,
-    RULES_LITERAL_MAX = 1024,  /* bytes of a literal */
-    RULES_PATTERN_MAX = 4096,  /* bytes of a pattern */
-    RULES_WIDTH_MAX = 1024     /* the longest match of a pattern, in bytes */
+    RULES_LITERAL_MAX = 1024, /* bytes of a literal */
+    RULES_PATTERN_MAX = 4096, /* bytes of a pattern */
+    RULES_WIDTH_MAX = 1024    /* the longest match of a pattern, in bytes */
 };
 
 struct rules;

@@ -22,7 +22,7 @@ void text_view_clear(struct text_view *v);
 
 /* The number of words and code points, and other classes that several parts
  * need without ICU in their own file. */
-bool text_is_word_point(uint32_t point); /* L*, M*, N* or '_' */
+bool text_is_word_point(uint32_t point);   /* L*, M*, N* or '_' */
 uint32_t text_lower_point(uint32_t point); /* simple mapping */
 
 #endif

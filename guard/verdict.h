@@ -57,11 +57,11 @@ struct verdict {
     enum verdict_action action;
     enum verdict_cause cause;
     struct finding findings[VERDICT_FINDINGS_MAX];
-    int finding_count; /* past the limit the action still counts */
-    bool classified;   /* scores below are set */
+    int finding_count;        /* past the limit the action still counts */
+    bool classified;          /* scores below are set */
     float score[LABEL_COUNT]; /* calibrated probabilities */
     uint32_t stage_us[STAGE_COUNT];
-    char id[HASH_ID_SIZE]; /* the decision's id */
+    char id[HASH_ID_SIZE];                /* the decision's id */
     char revision[VERDICT_REVISION_SIZE]; /* of the policy */
     struct err err; /* with VERDICT_CAUSE_UNAVAILABLE: what went wrong */
 };

@@ -1,0 +1,76 @@
+/* chat.h - a conversation to be answered, whatever wire format it came in.
+ * Filled by a dialect in a request's arena, afterwards only read, but for the
+ * exchange, which puts redacted texts in the place of raw ones. */
+#ifndef CORRAL_AGENT_CHAT_H
+#define CORRAL_AGENT_CHAT_H
+
+#include "base/arena.h"
+#include "base/json.h"
+
+enum {
+    CHAT_MESSAGES_MAX = 2048,
+    CHAT_TOOLS_MAX = 128,
+    CHAT_TOOL_CALLS_MAX = 128,
+    CHAT_STOPS_MAX = 16,
+    CHAT_STOP_BYTES_MAX = 256,
+    CHAT_OUTPUT_TOKENS_MAX = 1 << 20
+};
+
+enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT, CHAT_TOOL };
+
+struct chat_tool_call {
+    struct span id;
+    struct span name;
+    struct span arguments; /* a JSON object, as text */
+};
+
+struct chat_message {
+    enum chat_role role;
+    struct span text; /* parts of text joined by blank lines; may be empty */
+    struct chat_tool_call *calls; /* CHAT_ASSISTANT */
+    int call_count;
+    struct span call_id; /* CHAT_TOOL: what it answers */
+};
+
+struct chat_tool {
+    struct span name;
+    struct span description;
+    const cJSON *schema; /* borrowed; never NULL */
+    bool server;         /* ours, run inside; else the client runs it */
+};
+
+enum chat_choice { CHOICE_AUTO, CHOICE_NONE, CHOICE_REQUIRED, CHOICE_NAMED };
+
+enum chat_format { FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_SCHEMA };
+
+struct chat_request {
+    struct arena *arena; /* borrowed: everything below lives there */
+    struct span model;
+    struct chat_message *messages;
+    int message_count;
+    struct chat_tool *tools;
+    int tool_count;
+    enum chat_choice choice;
+    struct span choice_name; /* CHOICE_NAMED */
+    bool parallel_calls;
+    enum chat_format format;
+    const cJSON *format_schema; /* FORMAT_JSON_SCHEMA; borrowed */
+    float temperature;
+    float top_p;
+    float presence_penalty;
+    float frequency_penalty;
+    bool seeded;
+    uint64_t seed;
+    int max_tokens; /* 0: as many as the context has room for */
+    struct span *stops;
+    int stop_count;
+    bool stream;
+    bool include_usage;
+    const cJSON *raw; /* the body as it came, for upstreams; borrowed */
+};
+
+/* The zero request with the defaults of the OpenAI API. */
+void chat_request_init(struct chat_request *r, struct arena *arena);
+const char *chat_role_name(enum chat_role role);
+
+#endif

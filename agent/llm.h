@@ -1,0 +1,61 @@
+/* llm.h - a language model, here or elsewhere, behind one face. The turn loop
+ * does not know which it drives. Event-loop thread. */
+#ifndef CORRAL_AGENT_LLM_H
+#define CORRAL_AGENT_LLM_H
+
+#include "agent/chat.h"
+
+struct llm;
+struct llm_call; /* one generation under way */
+
+enum llm_finish { LLM_STOP, LLM_LENGTH, LLM_TOOL_CALLS, LLM_FILTERED };
+
+struct llm_usage {
+    int prompt_tokens;
+    int cached_tokens;
+    int completion_tokens;
+};
+
+struct llm_end {
+    bool ok;
+    enum llm_finish finish;
+    struct llm_usage usage;
+    struct err err; /* when not ok */
+};
+
+/* Borrowed arguments live during the callback. After `on_end` nothing more
+ * comes. Callbacks may cancel the call. */
+struct llm_events {
+    /* What the model was given, in its own tokens, before any text: lets a
+     * guard ride on the same KV cache. Only the engine calls it. */
+    void (*on_prompt)(void *user, const int *tokens, int token_count);
+    /* Answer text. `tokens` are its own when the engine wrote it, else NULL. */
+    void (*on_text)(void *user, struct span text, const int *tokens,
+                    int token_count);
+    /* One whole tool call, its arguments being a JSON object. */
+    void (*on_tool_call)(void *user, const struct chat_tool_call *call);
+    void (*on_end)(void *user, const struct llm_end *end);
+    void *user;
+};
+
+struct llm {
+    const char *name; /* the model's name for clients */
+    /* Begin. The request is borrowed until `on_end` or cancel. No callback
+     * runs inside. NULL with `err` when it cannot begin. */
+    struct llm_call *(*start)(struct llm *llm, const struct chat_request *r,
+                              uint64_t client,
+                              const struct llm_events *events,
+                              struct err *err);
+    /* No callback after this. */
+    void (*cancel)(struct llm *llm, struct llm_call *call);
+};
+
+struct engine;
+
+/* The engine as an llm. Chooses the template from the model's own (ChatML or
+ * Llama 3); ERR_UNSUPPORTED for others. The engine must outlive it. */
+MUST_USE struct llm *llm_engine_open(struct engine *engine, const char *name,
+                                     struct err *err);
+void llm_engine_close(struct llm *llm);
+
+#endif

@@ -1,0 +1,26 @@
+/* template.h - a chat_request as the tokens that a model was trained on.
+ * Control tokens are put by id, text is encoded as text, so nothing that a
+ * user, a tool or the model itself writes can become a control token. */
+#ifndef CORRAL_AGENT_TEMPLATE_H
+#define CORRAL_AGENT_TEMPLATE_H
+
+#include "agent/chat.h"
+#include "engine/tokenizer.h"
+
+enum template_kind { TEMPLATE_CHATML, TEMPLATE_LLAMA3 };
+
+/* Which one a model wants, from its chat_template and its control tokens;
+ * false (ERR_UNSUPPORTED) when it is neither. */
+MUST_USE bool template_detect(const struct gguf *gguf,
+                              const struct tokenizer *t,
+                              enum template_kind *out, struct err *err);
+
+/* The prompt up to where the assistant's text begins. `date` is the day that
+ * a Llama 3 system turn states ("26 Jul 2024"), fixed for a session so that
+ * midnight does not break prefix caching. */
+MUST_USE bool template_render(enum template_kind kind,
+                              const struct tokenizer *t,
+                              const struct chat_request *r, const char *date,
+                              struct tokens *out, struct err *err);
+
+#endif

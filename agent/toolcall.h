@@ -1,0 +1,25 @@
+/* toolcall.h - tool calls in model text: the grammar that lets a model write
+ * only valid ones, and the strict parser that reads them (never an evaluator).
+ */
+#ifndef CORRAL_AGENT_TOOLCALL_H
+#define CORRAL_AGENT_TOOLCALL_H
+
+#include "agent/template.h"
+#include "engine/grammar.h"
+
+/* The grammar of one call (or several, when r->parallel_calls) to the request's
+ * tools, in the template's own form. NULL with `err`. */
+MUST_USE struct grammar *toolcall_grammar(enum template_kind kind,
+                                          const struct chat_request *r,
+                                          struct err *err);
+/* The bytes by which a call begins in this template ("<tool_call>"). */
+struct span toolcall_start(enum template_kind kind);
+
+/* Read every call in `text`, in order, into arena memory. ERR_INPUT when it is
+ * not exactly a list of calls to declared tools. Ids are fresh. */
+MUST_USE bool toolcall_parse(enum template_kind kind,
+                             const struct chat_request *r, struct span text,
+                             struct arena *arena, struct chat_tool_call *calls,
+                             int max, int *count, struct err *err);
+
+#endif

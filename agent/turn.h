@@ -1,0 +1,83 @@
+/* turn.h - generate, ask leave, run, repeat: from a request to an answer, a
+ * list of calls for the client, a limit, or a refusal. The turn cannot tell a
+ * guard from a test: whoever starts it fills in the hooks. Event-loop thread.
+ *
+ *   GENERATING -> ASKING_CALL -> RUNNING -> ASKING_RESULT -> GENERATING ...
+ *        |             |           |             |
+ *        +-------------+-----------+-------------+--> ENDED
+ */
+#ifndef CORRAL_AGENT_TURN_H
+#define CORRAL_AGENT_TURN_H
+
+#include "agent/llm.h"
+#include "tools/registry.h"
+
+struct turn;
+
+struct turn_limits {
+    int steps;      /* generations */
+    int tool_calls; /* in all */
+    int seconds;
+};
+
+#define TURN_LIMITS_DEFAULT                                                    \
+    ((struct turn_limits){.steps = 8, .tool_calls = 16, .seconds = 300})
+
+enum turn_finish {
+    TURN_STOP,
+    TURN_LENGTH,
+    TURN_CLIENT_CALLS, /* calls of tools that the client declared */
+    TURN_REFUSED,      /* a hook said no */
+    TURN_LIMIT,        /* `err` says which one */
+    TURN_FAILED,       /* `err` */
+    TURN_FILTERED      /* an upstream's own filter ended it */
+};
+
+struct turn_end {
+    enum turn_finish finish;
+    struct llm_usage usage; /* summed over the steps */
+    int steps;
+    int tool_calls;
+    struct err err;
+};
+
+/* Borrowed arguments live during the callback. turn_free() is allowed in any
+ * of them. */
+struct turn_hooks {
+    /* A generation begins: its prompt in the engine's tokens (see llm.h). */
+    void (*on_prompt)(void *user, const int *tokens, int token_count);
+    /* Raw model text, not judged yet. */
+    void (*on_text)(void *user, struct span text, const int *tokens,
+                    int token_count);
+    /* May this call be made (or, for a client's tool, be handed over)? Answer
+     * with turn_answer(), now or later. `server` tells whose tool it is. */
+    void (*ask_call)(void *user, const struct chat_tool_call *call,
+                     bool server);
+    /* May the model read this result? Answer with turn_answer(), or with
+     * turn_answer_text() to put another text (a redacted one) in its place. */
+    void (*ask_result)(void *user, const struct chat_tool_call *call,
+                       struct span result);
+    /* A client's call that was allowed, in order, before on_end. */
+    void (*on_client_call)(void *user, const struct chat_tool_call *call);
+    /* Once, the last one. */
+    void (*on_end)(void *user, const struct turn_end *end);
+    void *user;
+};
+
+/* `request` is borrowed until turn_free(); its arena takes the messages that
+ * the loop adds. `tools` runs those marked `server` (may be NULL). No hook runs
+ * inside. NULL with `err`. */
+MUST_USE struct turn *turn_start(struct llm *llm, const struct registry *tools,
+                                 const struct chat_request *request,
+                                 const struct turn_limits *limits,
+                                 uint64_t client,
+                                 const struct turn_hooks *hooks,
+                                 struct err *err);
+void turn_answer(struct turn *t, bool allow);
+void turn_answer_text(struct turn *t, struct span replacement);
+/* Stop generating and running; no hook after this. NULL is fine. */
+void turn_free(struct turn *t);
+/* Call now and then (a timer, once a second): ends a turn past its seconds. */
+void turn_tick(struct turn *t);
+
+#endif

@@ -1,0 +1,36 @@
+/* tool.h - what a tool is: a name, a schema, and a call that ends once. Event-
+ * loop thread; a tool that takes time works on libuv's pool or in a process
+ * and reports back on the loop. What a tool says is data, never instruction. */
+#ifndef CORRAL_TOOLS_TOOL_H
+#define CORRAL_TOOLS_TOOL_H
+
+#include "base/bytes.h"
+#include "base/json.h"
+
+enum {
+    TOOL_NAME_MAX = 64,
+    TOOL_RESULT_BYTES_MAX = 64 << 10,
+    TOOL_ARGUMENT_BYTES_MAX = 64 << 10
+};
+
+struct tool;
+struct tool_run; /* one call under way */
+
+/* The end of a call. With `ok` false, `text` is an error that the model may
+ * read. Borrowed during the callback. */
+typedef void tool_done(void *user, bool ok, struct span text);
+
+struct tool {
+    const char *name;
+    const char *description;
+    const char *schema; /* JSON Schema of the arguments, as text */
+    /* Begin a call. `arguments` is an object that is valid for `schema`,
+     * borrowed during the call to this function. `done` is called exactly
+     * once unless cancelled: before this returns (then the result is NULL),
+     * or later on the loop. */
+    struct tool_run *(*run)(const struct tool *tool, const cJSON *arguments,
+                            tool_done *done, void *user);
+    void (*cancel)(struct tool_run *run);
+};
+
+#endif

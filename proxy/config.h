@@ -1,0 +1,77 @@
+/* config.h - what `corral serve` is told by its one YAML file. Filled before
+ * the loop starts, read-only afterwards. docs/configuration.md has every key.
+ */
+#ifndef CORRAL_PROXY_CONFIG_H
+#define CORRAL_PROXY_CONFIG_H
+
+#include "base/log.h"
+#include "proxy/http_client.h"
+#include "proxy/limits.h"
+
+enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16 };
+
+enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI };
+
+struct config_openai {
+    struct http_url url;
+    char *api_key_env; /* the variable's name, NULL: no key */
+    char *model;       /* asked of the upstream; NULL: the client's choice */
+    char *ca_file;     /* NULL: the system's */
+    int connect_ms;
+    int first_byte_ms;
+    int idle_ms;
+};
+
+/* Strings are owned (malloc), so that the command line may replace them with
+ * config_set_string(). Paths have been resolved against the file's folder. */
+struct config {
+    char *host; /* "127.0.0.1" */
+    int port;
+    bool allow_remote;  /* listen beyond loopback although there are no keys */
+    char *model;        /* a path, or "default" */
+    char *model_name;   /* what clients call it; NULL: from the model */
+    int threads;        /* 0: all cores */
+    int context_tokens; /* 0: the model's, within the engine's default */
+    int kv_tokens;      /* 0: the engine's default */
+    char *policy;       /* NULL: the built-in place of policies/default.yaml */
+    char *guard_models; /* a folder; NULL: as above, guard/models */
+    enum config_backend backend;
+    struct config_openai openai;
+    char *tools[CONFIG_TOOLS_MAX];
+    int tool_count;
+    struct {
+        int steps;
+        int tool_calls;
+        int seconds;
+    } agent;
+    struct limits limits;
+    char *origins[CONFIG_ORIGINS_MAX];
+    int origin_count;
+    int drain_ms; /* how long running answers may take after SIGTERM */
+    enum log_level log;
+};
+
+void config_init(struct config *c); /* the defaults */
+void config_clear(struct config *c);
+/* Replace an owned string by a copy. */
+void config_set_string(char **at, const char *text);
+
+/* Read a file over the defaults. `out` (initialised or zeroed) is replaced
+ * only on success. Errors are "path:line:column: reason". */
+MUST_USE bool config_load(struct config *out, const char *path,
+                          struct err *err);
+/* The same from text; `name` stands for the path in errors, its folder for the
+ * place of relative paths. */
+MUST_USE bool config_parse(struct config *out, struct span text,
+                           const char *name, struct err *err);
+
+/* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080". */
+MUST_USE bool config_listen(struct config *c, const char *text,
+                            struct err *err);
+/* What no single key can tell: a listen address beyond loopback without
+ * allow_remote, water marks in the wrong order. Call after the command line
+ * had its say; config_load() does not. */
+MUST_USE bool config_check(const struct config *c, struct err *err);
+bool config_is_loopback(const char *host);
+
+#endif

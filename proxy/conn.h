@@ -1,0 +1,96 @@
+/* conn.h - one client's socket: whole requests come out, one at a time, and
+ * one response goes in for each. Event-loop thread.
+ *
+ * No callback ever runs inside a conn_*() call. Between on_request() and the
+ * end of its response (conn_respond(), conn_fail() or conn_end()), or
+ * on_gone(), whichever is first, the handler may use `c`; afterwards never
+ * again. */
+#ifndef CORRAL_PROXY_CONN_H
+#define CORRAL_PROXY_CONN_H
+
+#include <uv.h>
+
+#include "proxy/http.h"
+#include "proxy/limits.h"
+
+struct conn; /* opaque: only conn.c looks inside */
+
+struct conn_handler {
+    /* A whole request, valid until its response ends. May answer at once. */
+    void (*on_request)(void *user, struct conn *c,
+                       const struct http_request *r);
+    /* The client left (or was cut off: too slow, or the server closes) while
+     * a response is outstanding: cancel the work. Last use of `c`. An orderly
+     * half-close counts as leaving. */
+    void (*on_gone)(void *user, struct conn *c);
+    /* The queue fell to write_low_bytes after a conn_write() said false. */
+    void (*on_drain)(void *user, struct conn *c);
+    void *user;
+};
+
+/* What the handler hangs on the connection for this request, NULL at first and
+ * again for the next request. */
+void conn_set_user(struct conn *c, void *user);
+void *conn_user(const struct conn *c);
+
+/* The request in hand. */
+const struct http_request *conn_request(const struct conn *c);
+/* The client's address ("127.0.0.1"), for logs and audit. */
+const char *conn_peer(const struct conn *c);
+/* A number that no other connection of this process has. */
+uint64_t conn_id(const struct conn *c);
+
+/* A whole response; everything is copied. Content-Length, Date, Connection and
+ * CORS headers are ours. HEAD sends no body. `content_type` may be NULL. */
+void conn_respond(struct conn *c, int status, const char *content_type,
+                  const struct http_header *headers, int header_count,
+                  struct span body);
+/* An error in OpenAI's shape (http_error.h), with Retry-After where due. */
+void conn_fail(struct conn *c, const struct err *err);
+/* The same for a status that has no err.code, such as 404, 405 and 415. */
+void conn_fail_status(struct conn *c, int status, const char *message);
+
+/* A response in pieces: begin, write any number of times, end. Chunked for
+ * HTTP/1.1, up to the close for 1.0. */
+void conn_begin_stream(struct conn *c, int status, const char *content_type,
+                       const struct http_header *headers, int header_count);
+/* False: the queue is past write_high_bytes (the piece was still taken); stop
+ * until on_drain(). An empty piece writes nothing. */
+bool conn_write(struct conn *c, struct span piece);
+void conn_end(struct conn *c);
+/* End a stream so that the client sees it was cut: no last chunk, closed. The
+ * response is over as with conn_end(). */
+void conn_abort(struct conn *c);
+
+/* Bytes queued and not yet taken by the kernel. */
+size_t conn_pending_bytes(const struct conn *c);
+bool conn_streaming(const struct conn *c); /* conn_begin_stream() was called */
+
+/* For server.c alone. */
+struct server;
+
+struct conn_options {
+    const struct limits *limits;        /* borrowed */
+    const struct conn_handler *handler; /* borrowed */
+    /* Origins that a browser page may come from ("*": any). */
+    const char *const *origins; /* borrowed */
+    int origin_count;
+    void (*on_closed)(struct server *s, struct conn *c); /* then it is freed */
+    struct server *server;
+};
+
+/* Accept from `listener`. With `refuse`, only to say 503 and close. NULL when
+ * the accept failed. */
+struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
+                       uint64_t id, bool refuse);
+/* Finish what runs, then close; an idle one closes now. */
+void conn_drain(struct conn *c);
+/* Close now; on_gone() if a response is outstanding (the one exception to the
+ * rule above). on_closed() follows from the loop. */
+void conn_close(struct conn *c);
+bool conn_busy(const struct conn *c); /* a response is outstanding */
+/* The server's list, linked through the connections themselves. */
+struct conn **conn_next(struct conn *c);
+struct conn **conn_prev(struct conn *c);
+
+#endif

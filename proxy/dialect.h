@@ -1,0 +1,52 @@
+/* dialect.h - a codec between one wire API and the conversation inside: a body
+ * to a chat_request, an answer to bytes. Pure functions over memory: a dialect
+ * neither judges nor sends. A new API is one more file with one of these. */
+#ifndef CORRAL_PROXY_DIALECT_H
+#define CORRAL_PROXY_DIALECT_H
+
+#include "agent/chat.h"
+#include "agent/llm.h"
+
+enum reply_finish {
+    REPLY_STOP,
+    REPLY_LENGTH,
+    REPLY_TOOL_CALLS,
+    REPLY_FILTERED /* blocked by the policy */
+};
+
+/* One answer while it is written. Strings are borrowed from the exchange. */
+struct reply {
+    const char *id;
+    int64_t created; /* seconds since 1970 */
+    struct span model;
+    bool include_usage;
+    struct llm_usage usage;
+    const cJSON *corral; /* the additive object of a refusal, or NULL */
+    bool begun;          /* the first chunk is out */
+    int calls_sent;
+};
+
+struct dialect {
+    const char *name;
+    /* ERR_INPUT, ERR_LIMIT or ERR_UNSUPPORTED with err->field. `body` must
+     * outlive `out`; everything else is copied into its arena. */
+    bool (*parse)(const cJSON *body, struct chat_request *out, struct err *err);
+    /* A whole answer, as one JSON text. */
+    bool (*whole)(const struct reply *reply, struct span text,
+                  const struct chat_tool_call *calls, int call_count,
+                  enum reply_finish finish, struct bytes *out, struct err *err);
+    /* The same in pieces, as server-sent events. */
+    bool (*text)(struct reply *reply, struct span text, struct bytes *out,
+                 struct err *err);
+    bool (*call)(struct reply *reply, const struct chat_tool_call *call,
+                 struct bytes *out, struct err *err);
+    bool (*end)(struct reply *reply, enum reply_finish finish,
+                struct bytes *out, struct err *err);
+    /* After the head is out, the only way left to report a failure. */
+    bool (*fail)(struct reply *reply, const struct err *why, struct bytes *out,
+                 struct err *err);
+};
+
+extern const struct dialect dialect_openai;
+
+#endif

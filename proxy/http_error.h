@@ -1,0 +1,30 @@
+/* http_error.h - every error that we answer with, in OpenAI's shape, and the
+ * one table that turns an err.code into a status. */
+#ifndef CORRAL_PROXY_HTTP_ERROR_H
+#define CORRAL_PROXY_HTTP_ERROR_H
+
+#include "base/bytes.h"
+
+struct http_error {
+    int status;
+    const char *type;    /* "invalid_request_error" */
+    const char *code;    /* "not_found" */
+    const char *message; /* told instead of err.text, which may name things
+                          * that are no client's business; NULL: err.text */
+    int retry_after_s;   /* 0: no Retry-After */
+};
+
+/* Never NULL. */
+const struct http_error *http_error_of(enum err_code code);
+/* The row for a status that has no err.code (404, 405, 408, 413, 414, 415,
+ * 417, 431, 503, 505); never NULL. */
+const struct http_error *http_error_of_status(int status);
+
+/* Append {"error":{"message","type","param","code"}}; an empty `param` or
+ * `code` is null. */
+void http_error_put(struct bytes *out, const char *message, const char *type,
+                    const char *param, const char *code);
+/* The same from an err; returns the status. */
+int http_error_body(const struct err *err, struct bytes *out);
+
+#endif

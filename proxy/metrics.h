@@ -1,0 +1,78 @@
+/* metrics.h - counters, gauges and histograms in Prometheus' text format, with
+ * fixed label sets so that no client can make a series. Event-loop thread. */
+#ifndef CORRAL_PROXY_METRICS_H
+#define CORRAL_PROXY_METRICS_H
+
+#include "base/bytes.h"
+
+struct metrics; /* opaque */
+
+enum metrics_route {
+    ROUTE_CHAT,
+    ROUTE_COMPLETIONS,
+    ROUTE_RESPONSES,
+    ROUTE_EMBEDDINGS,
+    ROUTE_MODERATIONS,
+    ROUTE_MODELS,
+    ROUTE_MESSAGES,
+    ROUTE_GUARD,
+    ROUTE_HEALTH,
+    ROUTE_METRICS,
+    ROUTE_OTHER,
+    ROUTE_COUNT
+};
+
+enum metrics_channel {
+    METRICS_INPUT,
+    METRICS_OUTPUT,
+    METRICS_TOOL_CALL,
+    METRICS_TOOL_RESULT,
+    METRICS_CHANNEL_COUNT
+};
+
+enum metrics_result {
+    RESULT_ALLOWED,
+    RESULT_BLOCKED,
+    RESULT_REDACTED,
+    RESULT_FLAGGED,
+    RESULT_WOULD_BLOCK,
+    RESULT_UNAVAILABLE,
+    RESULT_COUNT
+};
+
+enum metrics_tokens {
+    TOKENS_PROMPT,
+    TOKENS_CACHED,
+    TOKENS_COMPLETION,
+    TOKENS_COUNT
+};
+
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *m);
+
+/* corral_requests_total{route,status}; statuses that we never send count as
+ * "other". */
+void metrics_request(struct metrics *m, enum metrics_route route, int status);
+/* corral_request_seconds{route}. */
+void metrics_request_seconds(struct metrics *m, enum metrics_route route,
+                             double seconds);
+/* corral_verdicts_total{channel,result}, corral_guard_seconds{channel}. */
+void metrics_verdict(struct metrics *m, enum metrics_channel channel,
+                     enum metrics_result result, double seconds);
+/* corral_tokens_total{kind}. */
+void metrics_tokens(struct metrics *m, enum metrics_tokens kind, int count);
+/* corral_ttft_seconds: from the request's last byte to the first text sent. */
+void metrics_ttft(struct metrics *m, double seconds);
+
+/* A gauge (or, with `counter`, a count) read when somebody asks, such as
+ * "corral_connections". Name and help are borrowed. At most
+ * METRICS_GAUGES_MAX. */
+enum { METRICS_GAUGES_MAX = 64 };
+void metrics_gauge(struct metrics *m, const char *name, const char *help,
+                   bool counter, double (*value)(void *user), void *user);
+
+/* Everything, in the text format 0.0.4. */
+void metrics_print(const struct metrics *m, struct bytes *out);
+extern const char metrics_content_type[];
+
+#endif

@@ -1,0 +1,39 @@
+/* server.h - a listening socket and the connections that came in by it.
+ * Event-loop thread. */
+#ifndef CORRAL_PROXY_SERVER_H
+#define CORRAL_PROXY_SERVER_H
+
+#include "proxy/conn.h"
+
+struct server;
+
+struct server_options {
+    const char *host; /* an address, or "localhost" */
+    int port;         /* 0: any free one, see server_port() */
+    struct limits limits;
+    struct conn_handler handler;
+    /* Browser origins that may read our answers; copied. Default: none. */
+    const char *const *origins;
+    int origin_count;
+};
+
+/* Listen. The handler's callbacks come from the loop. NULL with `err`. */
+MUST_USE struct server *server_open(uv_loop_t *loop,
+                                    const struct server_options *options,
+                                    struct err *err);
+int server_port(const struct server *s);
+
+/* Stop accepting, close idle connections, let running responses end; after
+ * `timeout_ms` cut off what is left. on_drained() once, from the loop; then
+ * server_close(). Call it once. */
+void server_drain(struct server *s, int timeout_ms,
+                  void (*on_drained)(void *user), void *user);
+/* Close everything now: on_gone() for outstanding responses, before it
+ * returns, and no callback after. Frees itself in the loop, which must still
+ * run until it is empty. NULL is fine. */
+void server_close(struct server *s);
+
+int server_connections(const struct server *s);
+int server_inflight(const struct server *s); /* responses outstanding */
+
+#endif

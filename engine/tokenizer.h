@@ -15,16 +15,52 @@ struct tokens {
     size_t limit; /* 0: none */
 };
 
+enum {
+    TOKENIZER_VOCAB_MAX = 1 << 20,
+    TOKENIZER_MERGES_MAX = 1 << 21,
+    TOKENIZER_PIECE_BYTES_MAX = 1 << 12,
+    TOKENIZER_TEXT_BYTES_MAX = 64 << 20 /* of one tokenizer_encode() */
+};
+
+/* A GGUF's token_type. Only normal tokens come out of text. */
+enum token_type {
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN = 2,
+    TOKEN_CONTROL = 3,
+    TOKEN_USER_DEFINED = 4, /* decodes as text, never comes out of text */
+    TOKEN_UNUSED = 5,
+    TOKEN_BYTE = 6
+};
+
+/* What tokenizer_new() reads from a GGUF, for those who have none. */
+struct vocabulary {
+    const struct span *tokens; /* in the byte alphabet of GPT-2 */
+    const int32_t *types;      /* enum token_type; NULL: all normal */
+    size_t token_count;
+    const struct span *merges; /* "left right", best first */
+    size_t merge_count;
+    struct span pre; /* "smollm", "gpt-2", "llama-bpe" */
+    int bos;         /* -1: none, also below */
+    int eos;
+    int eot;
+    int eom;
+};
+
 /* Byte-level BPE with the pre-tokenizers `smollm`, `gpt-2`, `llama-bpe`.
  * Anything else is ERR_UNSUPPORTED, never guessed. Copies what it needs: the
  * GGUF may be closed afterwards. */
 MUST_USE struct tokenizer *tokenizer_new(const struct gguf *gguf,
                                          struct err *err);
+MUST_USE struct tokenizer *tokenizer_from_vocabulary(const struct vocabulary *v,
+                                                     struct err *err);
 void tokenizer_free(struct tokenizer *t);
 
 /* Append the ids of `text`. Text that spells a control token is text: control
  * ids never come out of this. Any bytes are accepted, and time is linear
- * (n log n) in the size of `text`. ERR_LIMIT past out->limit. */
+ * (n log n) in the size of `text`. A byte for which the vocabulary has no
+ * token gives none, as in the reference (SmolLM2: 21 bytes, all of them
+ * control characters or bytes that valid text hardly has). ERR_LIMIT past
+ * out->limit or TOKENIZER_TEXT_BYTES_MAX; `out` then keeps what it had. */
 MUST_USE bool tokenizer_encode(const struct tokenizer *t, struct span text,
                                struct tokens *out, struct err *err);
 
@@ -36,11 +72,16 @@ int tokenizer_control(const struct tokenizer *t, const char *text);
 struct span tokenizer_piece(const struct tokenizer *t, int token);
 
 int tokenizer_vocab(const struct tokenizer *t);
-int tokenizer_bos(const struct tokenizer *t);        /* -1 if none */
-int tokenizer_eos(const struct tokenizer *t);        /* -1 if none */
+int tokenizer_bos(const struct tokenizer *t); /* -1 if none */
+int tokenizer_eos(const struct tokenizer *t); /* -1 if none */
 bool tokenizer_is_control(const struct tokenizer *t, int token);
 /* Ends a turn or a text: eos, eot, eom and their likes. */
 bool tokenizer_is_end(const struct tokenizer *t, int token);
+
+/* All tokens with a text, sorted by it, each once: read as a trie. Token
+ * order[i] has shared[i] bytes in common with order[i - 1]. Borrowed. */
+size_t tokenizer_sorted(const struct tokenizer *t, const int **order,
+                        const uint16_t **shared);
 
 MUST_USE bool tokens_push(struct tokens *list, int token, struct err *err);
 MUST_USE bool tokens_append(struct tokens *list, const int *at, size_t count,

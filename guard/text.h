@@ -11,14 +11,33 @@ struct text_view {
     struct bytes text;
     uint32_t *map_from;
     uint32_t *map_end;
+    /* If more raw text followed, text[0..settled) would stay as it is. What
+     * lies behind may still compose with a combining mark; only when `looks`
+     * may it also turn into other letters of ASCII. */
+    size_t settled;
+    bool looks;
+    bool mapped; /* some letter of another script was read as a Latin one */
 };
 
 /* NFKC, case folding, zero-width, bidi, tag and variation-selector characters
- * removed, confusables of Latin letters mapped to Latin where the word mixes
- * scripts. Invalid UTF-8 becomes U+FFFD. Linear. ERR_LIMIT past 4 GiB. */
+ * and controls removed, blanks in a row made one (a line end where there is one
+ * among them, else a space), marks that compose with nothing dropped from Latin
+ * letters, and confusables of Latin letters mapped to Latin in a word that
+ * mixes scripts or that consists of nothing else. Invalid UTF-8 becomes U+FFFD.
+ * Linear. ERR_LIMIT past 4 GiB. */
 MUST_USE bool text_fold(struct span raw, struct text_view *out,
                         struct err *err);
+/* The same, but letters of other scripts stay what they are. */
+MUST_USE bool text_fold_plain(struct span raw, struct text_view *out,
+                              struct err *err);
 void text_view_clear(struct text_view *v);
+/* Where byte `at` of the view begins in the raw text of `raw_size` bytes; the
+ * end of the raw text for a position at the view's end. */
+size_t text_view_raw(const struct text_view *v, size_t at, size_t raw_size);
+
+/* Printable ASCII and blanks alone, no two blanks in a row: then the folded
+ * view is the raw text in lower case, byte by byte. */
+bool text_is_simple(struct span raw);
 
 /* The number of words and code points, and other classes that several parts
  * need without ICU in their own file. */

@@ -1,0 +1,107 @@
+"""The combiner of the adapter's and the n-gram tier's logits, and the
+thresholds. Both are fitted on dev; what is reported is cross-validated: five
+folds, rows that share a prompt in one fold.
+
+z_l = sum_i C[l][i] f_i,  f = (lm_l, ng_l, e lm_l, e ng_l, e, 1), e = P(English)
+"""
+import re
+
+import numpy as np
+
+from .data import LABELS
+
+FOLDS = 5
+# Share of safe rows (INJ: of rows without injection) that may pass each threshold.
+RATES_UNSAFE = {"strict": 0.12, "balanced": 0.05, "loose": 0.015}
+RATES_CATEGORY = {"strict": 0.01, "balanced": 0.005, "loose": 0.002}
+RATES_INJ = {"strict": 0.03, "balanced": 0.01, "loose": 0.003}
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
+
+
+def features(lm, ng, label):
+    """(rows, 6) for one label; ng is (rows, 3): unsafe, inj, english logits."""
+    e = sigmoid(ng[:, 2])
+    n = ng[:, 1] if label == 15 else ng[:, 0]
+    z = lm[:, label]
+    return np.stack([z, n, e * z, e * n, e, np.ones_like(e)], 1)
+
+
+def logistic(x, y, w, ridge, start):
+    """Weighted logistic regression by Newton, drawn towards `start`."""
+    c = start.copy()
+    for _ in range(50):
+        p = sigmoid(x @ c)
+        g = x.T @ (w * (p - y)) + ridge * (c - start)
+        h = (x * (w * p * (1 - p))[:, None]).T @ x + np.diag(ridge)
+        step = np.linalg.solve(h, g)
+        c -= step
+        if np.abs(step).max() < 1e-7:
+            break
+    return c
+
+
+def fit(lm, ng, y, w):
+    """(16, 6). Rare labels are drawn towards the shrunken plain logit."""
+    out = np.zeros((16, 6))
+    for l in range(16):
+        start = np.array([0.9, 0.1, 0, 0, 0, 0.0])
+        ridge = np.array([2.0, 2.0, 2.0, 2.0, 1.0, 0.05])
+        if 1 <= l <= 14:
+            ridge = ridge * 4
+        out[l] = logistic(features(lm, ng, l), y[:, l], w[:, l], ridge, start)
+    return out
+
+
+def apply(c, lm, ng):
+    return sigmoid(np.stack([features(lm, ng, l) @ c[l] for l in range(16)], 1))
+
+
+def thresholds(p, y, w):
+    """(16, 3): strict, balanced, loose, on P of each label."""
+    out = np.zeros((16, 3))
+    safe = y[:, 0] == 0
+    for l in range(16):
+        rates = RATES_UNSAFE if l == 0 else RATES_INJ if l == 15 else RATES_CATEGORY
+        negative = (y[:, 15] == 0) if l == 15 else safe & (w[:, 0] > 0)
+        for k, level in enumerate(("strict", "balanced", "loose")):
+            out[l, k] = np.quantile(p[negative, l], 1 - rates[level])
+        # A category alone never blocks below an even chance.
+        if 1 <= l <= 14:
+            out[l] = np.maximum(out[l], (0.3, 0.5, 0.7))
+    return np.clip(out, 0.001, 0.999)
+
+
+def groups(rows):
+    """A number for each prompt: rows that share one stay in one fold."""
+    seen = {}
+    return np.array([seen.setdefault(re.sub(r"\s+", " ", r["prompt"].lower())[:200], len(seen))
+                     for r in rows])
+
+
+def cross_validated(lm, ng, y, w, rows, seed=1):
+    """P of every row from a combiner that never saw its group, and whether each
+    label's thresholds (of the same folds) are passed: (rows, 16, 3)."""
+    g = groups(rows)
+    fold = np.random.default_rng(seed).permutation(g.max() + 1)[g] % FOLDS
+    p, passed = np.zeros((len(rows), 16)), np.zeros((len(rows), 16, 3), bool)
+    for f in range(FOLDS):
+        held = fold == f
+        c = fit(lm[~held], ng[~held], y[~held], w[~held])
+        t = thresholds(apply(c, lm[~held], ng[~held]), y[~held], w[~held])
+        p[held] = apply(c, lm[held], ng[held])
+        passed[held] = p[held][:, :, None] >= t[None]
+    return p, passed
+
+
+def blocks(passed, p, level, default_policy=True):
+    """Which rows are blocked at one level. The default policy only flags S6."""
+    k = ("strict", "balanced", "loose").index(level)
+    labels = [l for l in range(1, 15) if not (default_policy and LABELS[l] == "S6")]
+    top = p[:, 1:15].argmax(1) + 1
+    unsafe = passed[:, 0, k]
+    if default_policy:
+        unsafe = unsafe & (LABELS.index("S6") != top)
+    return unsafe | passed[:, labels, k].any(1)

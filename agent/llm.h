@@ -39,7 +39,7 @@ struct llm_events {
 };
 
 struct llm {
-    const char *name; /* the model's name for clients */
+    const char *name; /* for clients; NULL: as the client calls it */
     /* Begin. The request is borrowed until `on_end` or cancel. No callback
      * runs inside. NULL with `err` when it cannot begin. */
     struct llm_call *(*start)(struct llm *llm, const struct chat_request *r,

@@ -1,0 +1,41 @@
+/* exchange.h - one request's road: judged, run, judged, sent. exchange.c is the
+ * only file that knows both guard and agent: to know what can reach a client,
+ * read it. Event-loop thread. */
+#ifndef CORRAL_PROXY_EXCHANGE_H
+#define CORRAL_PROXY_EXCHANGE_H
+
+#include "proxy/conn.h"
+#include "proxy/dialect.h"
+#include "proxy/metrics.h"
+
+struct guard;
+struct policy;
+struct registry;
+struct exchange;
+
+enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20, EXCHANGE_TEXT_BYTES_MAX = 8 << 20 };
+
+/* What all exchanges share; the owner outlives them. */
+struct exchange_context {
+    struct guard *guard;
+    const struct policy *policy; /* the one in force; exchanges take a ref */
+    struct llm *llm;
+    const struct registry *tools; /* Corral's own; may be NULL */
+    struct metrics *metrics;
+    int turn_steps;
+    int turn_tool_calls;
+    int turn_seconds;
+    struct exchange *list; /* those under way, linked through themselves */
+};
+
+/* Take a request of `dialect` on its road. The exchange answers on `c` and
+ * frees itself after the last byte. */
+void exchange_start(struct exchange_context *context,
+                    const struct dialect *dialect, struct conn *c,
+                    const struct http_request *request);
+/* The client left: cancel everything; conn_user(c) is the exchange. */
+void exchange_gone(struct exchange *x);
+/* Once a second, from a timer: ends what is past its time. */
+void exchange_tick(struct exchange_context *context);
+
+#endif

@@ -1,0 +1,250 @@
+#include "proxy/service.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "guard/policy.h"
+#include "proxy/exchange.h"
+#include "proxy/http_error.h"
+#include "proxy/moderation.h"
+
+enum { TICK_MS = 250 };
+
+struct service {
+    struct exchange_context exchanges;
+    struct moderation_context moderations;
+    struct policy *policy;
+    struct metrics *metrics;
+    uv_timer_t timer;
+    int64_t started;
+    bool draining;
+};
+
+/* One route: `path` exact, or with `below` everything under it. */
+struct route {
+    const char *method;
+    const char *path;
+    bool below;
+    enum metrics_route metrics;
+    void (*handle)(struct service *s, struct conn *c,
+                   const struct http_request *r);
+    void (*gone)(void *user); /* NULL: it answers at once */
+};
+
+static void respond(struct service *s, struct conn *c, enum metrics_route route,
+                    int status, const char *type, const struct bytes *body) {
+    metrics_request(s->metrics, route, status);
+    conn_respond(c, status, type, NULL, 0, span_bytes(body));
+}
+
+static void fail_status(struct service *s, struct conn *c,
+                        enum metrics_route route, int status,
+                        const char *message) {
+    metrics_request(s->metrics, route, status);
+    conn_fail_status(c, status, message);
+}
+
+/* ---- handlers ---- */
+
+static void chat(struct service *s, struct conn *c,
+                 const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_openai, c, r);
+}
+
+static void chat_gone(void *user) {
+    exchange_gone(user);
+}
+
+static void moderations(struct service *s, struct conn *c,
+                        const struct http_request *r) {
+    moderation_start(&s->moderations, c, r);
+}
+
+static void moderations_gone(void *user) {
+    moderation_gone(user);
+}
+
+static const char *model_name(const struct service *s) {
+    const char *name = s->exchanges.llm->name;
+
+    return name ? name : "default";
+}
+
+static bool put_model(struct service *s, struct bytes *out) {
+    return bytes_printf(out, NULL, "{\"id\":") &&
+           json_put_string(out, span_of(model_name(s)), NULL) &&
+           bytes_printf(out, NULL,
+                        ",\"object\":\"model\",\"created\":%lld,"
+                        "\"owned_by\":\"corral\"}",
+                        (long long)s->started);
+}
+
+static void models(struct service *s, struct conn *c,
+                   const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    if (bytes_printf(&out, NULL, "{\"object\":\"list\",\"data\":[") &&
+        put_model(s, &out) && bytes_printf(&out, NULL, "]}"))
+        respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
+    bytes_free(&out);
+}
+
+static void model(struct service *s, struct conn *c,
+                  const struct http_request *r) {
+    struct span name = span_slice(r->path, strlen("/v1/models/"), r->path.size);
+    struct bytes out = {0};
+
+    if (!span_is(name, model_name(s)))
+        fail_status(s, c, ROUTE_MODELS, 404, "there is no such model");
+    else if (put_model(s, &out))
+        respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
+    bytes_free(&out);
+}
+
+static void healthz(struct service *s, struct conn *c,
+                    const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    bytes_puts(&out, "ok\n");
+    respond(s, c, ROUTE_HEALTH, 200, "text/plain", &out);
+    bytes_free(&out);
+}
+
+/* Ready once it listens, since it listens last; not while it drains. */
+static void readyz(struct service *s, struct conn *c,
+                   const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    bytes_puts(&out, s->draining ? "draining\n" : "ready\n");
+    respond(s, c, ROUTE_HEALTH, s->draining ? 503 : 200, "text/plain", &out);
+    bytes_free(&out);
+}
+
+static void metrics(struct service *s, struct conn *c,
+                    const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    metrics_print(s->metrics, &out);
+    respond(s, c, ROUTE_METRICS, 200, metrics_content_type, &out);
+    bytes_free(&out);
+}
+
+static const struct route routes[] = {
+    {"POST", "/v1/chat/completions", false, ROUTE_CHAT, chat, chat_gone},
+    {"POST", "/v1/moderations", false, ROUTE_MODERATIONS, moderations,
+     moderations_gone},
+    {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
+    {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
+    {"GET", "/healthz", false, ROUTE_HEALTH, healthz, NULL},
+    {"GET", "/readyz", false, ROUTE_HEALTH, readyz, NULL},
+    {"GET", "/metrics", false, ROUTE_METRICS, metrics, NULL},
+};
+
+/* By path alone: a wrong method is another answer than a wrong path. */
+static const struct route *route_find(struct span path) {
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        struct span want = span_of(routes[i].path);
+
+        if (routes[i].below ? span_starts(path, want) && path.size > want.size
+                            : span_equal(path, want))
+            return &routes[i];
+    }
+    return NULL;
+}
+
+static bool method_fits(const struct route *route, struct span method) {
+    return span_is(method, route->method) ||
+           (span_is(method, "HEAD") && !strcmp(route->method, "GET"));
+}
+
+static void on_request(void *user, struct conn *c,
+                       const struct http_request *r) {
+    struct service *s = user;
+    const struct route *route = route_find(r->path);
+
+    if (!route) {
+        fail_status(s, c, ROUTE_OTHER, 404, "there is no such route");
+    } else if (!method_fits(route, r->method)) {
+        fail_status(s, c, route->metrics, 405,
+                    "the route does not know this method");
+    } else if (!strcmp(route->method, "POST") &&
+               !http_type_is(http_request_header(r, "content-type"),
+                             "application/json")) {
+        fail_status(s, c, route->metrics, 415,
+                    "expected content-type application/json");
+    } else {
+        route->handle(s, c, r);
+    }
+}
+
+static void on_gone(void *user, struct conn *c) {
+    const struct route *route = route_find(conn_request(c)->path);
+
+    (void)user;
+    if (route && route->gone && conn_user(c)) route->gone(conn_user(c));
+}
+
+/* ---- the service ---- */
+
+static void on_tick(uv_timer_t *timer) {
+    struct service *s = timer->data;
+
+    exchange_tick(&s->exchanges);
+}
+
+static void on_closed(uv_handle_t *handle) {
+    struct service *s = handle->data;
+
+    policy_free(s->policy);
+    free(s);
+}
+
+struct service *service_new(const struct service_options *o) {
+    struct service *s = xalloc(sizeof *s);
+
+    s->exchanges = (struct exchange_context){
+        .guard = o->guard,
+        .llm = o->llm,
+        .tools = o->tools,
+        .metrics = o->metrics,
+        .turn_steps = o->turn_steps,
+        .turn_tool_calls = o->turn_tool_calls,
+        .turn_seconds = o->turn_seconds,
+    };
+    s->moderations =
+        (struct moderation_context){.guard = o->guard, .metrics = o->metrics};
+    s->metrics = o->metrics;
+    s->started = clock_wall_s();
+    service_set_policy(s, o->policy);
+    (void)uv_timer_init(o->loop, &s->timer);
+    s->timer.data = s;
+    (void)uv_timer_start(&s->timer, on_tick, TICK_MS, TICK_MS);
+    return s;
+}
+
+void service_close(struct service *s) {
+    if (s) uv_close((uv_handle_t *)&s->timer, on_closed);
+}
+
+struct conn_handler service_handler(struct service *s) {
+    return (struct conn_handler){
+        .on_request = on_request, .on_gone = on_gone, .user = s};
+}
+
+void service_set_policy(struct service *s, struct policy *policy) {
+    struct policy *before = s->policy;
+
+    s->policy = policy_ref(policy);
+    s->exchanges.policy = s->policy;
+    s->moderations.policy = s->policy;
+    policy_free(before);
+}
+
+void service_drain(struct service *s) {
+    s->draining = true;
+}

@@ -1,0 +1,42 @@
+/* service.h - which request goes where: the routes, and what they share.
+ * Event-loop thread. */
+#ifndef CORRAL_PROXY_SERVICE_H
+#define CORRAL_PROXY_SERVICE_H
+
+#include <uv.h>
+
+#include "proxy/conn.h"
+#include "proxy/metrics.h"
+
+struct guard;
+struct llm;
+struct policy;
+struct registry;
+struct service;
+
+struct service_options {
+    uv_loop_t *loop;
+    struct guard *guard; /* everything here outlives the service */
+    struct llm *llm;
+    const struct registry *tools; /* Corral's own; may be NULL */
+    struct policy *policy;        /* the service takes a reference */
+    struct metrics *metrics;
+    int turn_steps;
+    int turn_tool_calls;
+    int turn_seconds;
+};
+
+struct service *service_new(const struct service_options *options);
+/* Every connection must be closed before. Frees itself in the loop. */
+void service_close(struct service *s);
+
+/* What a server calls; borrowed until service_close(). */
+struct conn_handler service_handler(struct service *s);
+
+/* Judge what comes from now on by another policy; requests in flight finish
+ * under the one they began with. Takes a reference. */
+void service_set_policy(struct service *s, struct policy *policy);
+/* /readyz says no from here on. */
+void service_drain(struct service *s);
+
+#endif

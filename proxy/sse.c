@@ -1,0 +1,66 @@
+#include "proxy/sse.h"
+
+/* One whole line without its end. A blank one ends the event. */
+static bool take_line(struct sse *sse,
+                      bool (*on_data)(void *, struct span, struct err *),
+                      void *user, struct err *err) {
+    struct span line = span_bytes(&sse->line);
+    struct span value = span_of("");
+    size_t colon;
+    bool ok = true;
+
+    if (!sse->begun) {
+        if (span_starts(line, span_of("\xEF\xBB\xBF")))
+            line = span_slice(line, 3, line.size);
+        sse->begun = true;
+    }
+    if (line.size == 0) {
+        if (sse->has_data) ok = on_data(user, span_bytes(&sse->data), err);
+        sse->data.size = 0;
+        sse->has_data = false;
+        return ok;
+    }
+    colon = span_find(line, span_of(":"));
+    if (colon != SIZE_MAX) {
+        value = span_slice(line, colon + 1, line.size);
+        if (span_starts(value, span_of(" ")))
+            value = span_slice(value, 1, value.size);
+        line = span_slice(line, 0, colon);
+    }
+    if (!span_is(line, "data")) return true;
+    if (sse->has_data) ok = bytes_append(&sse->data, "\n", 1, err);
+    sse->has_data = true;
+    return ok && bytes_append(&sse->data, value.at, value.size, err);
+}
+
+bool sse_feed(struct sse *sse, struct span in,
+              bool (*on_data)(void *user, struct span data, struct err *err),
+              void *user, struct err *err) {
+    sse->line.limit = SSE_EVENT_BYTES_MAX;
+    sse->data.limit = SSE_EVENT_BYTES_MAX;
+    for (size_t i = 0; i < in.size;) {
+        size_t from = i;
+
+        if (sse->after_return && in.at[i] == '\n') {
+            sse->after_return = false;
+            i++;
+            continue;
+        }
+        sse->after_return = false;
+        while (i < in.size && in.at[i] != '\n' && in.at[i] != '\r') i++;
+        if (!bytes_append(&sse->line, in.at + from, i - from, err))
+            return false;
+        if (i == in.size) break;
+        sse->after_return = in.at[i] == '\r';
+        i++;
+        if (!take_line(sse, on_data, user, err)) return false;
+        sse->line.size = 0;
+    }
+    return true;
+}
+
+void sse_clear(struct sse *sse) {
+    bytes_free(&sse->line);
+    bytes_free(&sse->data);
+    *sse = (struct sse){0};
+}

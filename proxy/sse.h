@@ -1,0 +1,28 @@
+/* sse.h - server-sent events out of a byte stream (WHATWG HTML, 9.2.6), cut
+ * anywhere. Only the data of an event is kept: that is all an upstream says. */
+#ifndef CORRAL_PROXY_SSE_H
+#define CORRAL_PROXY_SSE_H
+
+#include "base/bytes.h"
+
+enum { SSE_EVENT_BYTES_MAX = 4 << 20 };
+
+/* All zero is a reader at the start of a stream. */
+struct sse {
+    struct bytes line;
+    struct bytes data;
+    bool has_data;
+    bool after_return; /* the last byte was '\r': a '\n' belongs to it */
+    bool begun;        /* past a byte order mark */
+};
+
+/* Take bytes; `on_data` gets each whole event's data, its lines joined by
+ * '\n', borrowed; it returns false to stop (then this does too, with err as it
+ * left it). ERR_LIMIT for an event past SSE_EVENT_BYTES_MAX. */
+MUST_USE bool sse_feed(struct sse *sse, struct span in,
+                       bool (*on_data)(void *user, struct span data,
+                                       struct err *err),
+                       void *user, struct err *err);
+void sse_clear(struct sse *sse);
+
+#endif

@@ -7,7 +7,9 @@
 #include "agent/chat.h"
 #include "engine/tokenizer.h"
 
-enum template_kind { TEMPLATE_CHATML, TEMPLATE_LLAMA3 };
+/* TEMPLATE_CHATML opens with the system turn of SmolLM2 when the conversation
+ * has none, as the template in that model's file does; _BARE with none. */
+enum template_kind { TEMPLATE_CHATML, TEMPLATE_LLAMA3, TEMPLATE_CHATML_BARE };
 
 /* Which one a model wants, from its chat_template and its control tokens;
  * false (ERR_UNSUPPORTED) when it is neither. */
@@ -15,6 +17,10 @@ MUST_USE bool template_detect(const struct gguf *gguf,
                               const struct tokenizer *t,
                               enum template_kind *out, struct err *err);
 
+/* Tools are shown unless r->choice is CHOICE_NONE. What the conversation says
+ * can be anything; ERR_INPUT only for calls in it whose arguments are not a
+ * JSON object, ERR_LIMIT past out->limit. */
+bool template_shows_tools(const struct chat_request *r);
 /* The prompt up to where the assistant's text begins. `date` is the day that
  * a Llama 3 system turn states ("26 Jul 2024"), fixed for a session so that
  * midnight does not break prefix caching. */

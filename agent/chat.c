@@ -1,0 +1,23 @@
+#include "agent/chat.h"
+
+void chat_request_init(struct chat_request *r, struct arena *arena) {
+    *r = (struct chat_request){.arena = arena,
+                               .choice = CHOICE_AUTO,
+                               .parallel_calls = true,
+                               .temperature = 1.0f,
+                               .top_p = 1.0f};
+}
+
+const char *chat_role_name(enum chat_role role) {
+    switch (role) {
+    case CHAT_SYSTEM:
+        return "system";
+    case CHAT_USER:
+        return "user";
+    case CHAT_ASSISTANT:
+        return "assistant";
+    case CHAT_TOOL:
+        return "tool";
+    }
+    return "user";
+}

@@ -1,0 +1,86 @@
+#include "tools/registry.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "tools/schema.h"
+#include "tools/tool_builtin.h"
+
+struct registry {
+    const struct tool *tools[REGISTRY_TOOLS_MAX];
+    cJSON *schemas[REGISTRY_TOOLS_MAX];
+    int count;
+};
+
+struct registry *registry_new(void) {
+    return xalloc(sizeof(struct registry));
+}
+
+void registry_free(struct registry *r) {
+    if (!r) return;
+    for (int i = 0; i < r->count; i++) cJSON_Delete(r->schemas[i]);
+    free(r);
+}
+
+static bool name_valid(const char *name) {
+    size_t size = name ? strlen(name) : 0;
+
+    return size >= 1 && size <= TOOL_NAME_MAX &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789_-") == size;
+}
+
+bool registry_add(struct registry *r, const struct tool *tool,
+                  struct err *err) {
+    struct err inner = {0};
+    cJSON *schema;
+
+    if (!name_valid(tool->name))
+        return err_set(err, ERR_INPUT,
+                       "a tool's name has 1 to 64 of a-z A-Z 0-9 _ -");
+    if (registry_find(r, span_of(tool->name)))
+        return err_set(err, ERR_INPUT, "there are two tools named \"%s\"",
+                       tool->name);
+    if (r->count == REGISTRY_TOOLS_MAX)
+        return err_set(err, ERR_LIMIT, "more than %d tools",
+                       REGISTRY_TOOLS_MAX);
+    schema = json_parse(span_of(tool->schema), &inner);
+    if (schema && !cJSON_IsObject(schema))
+        (void)err_set(&inner, ERR_INPUT, "not an object");
+    else if (schema && schema_check(schema, &inner)) {
+        r->tools[r->count] = tool;
+        r->schemas[r->count++] = schema;
+        return true;
+    }
+    cJSON_Delete(schema);
+    return err_set(err, ERR_INPUT, "the schema of tool \"%s\": %s", tool->name,
+                   inner.text);
+}
+
+bool registry_add_builtin(struct registry *r, const char *name,
+                          struct err *err) {
+    static const struct tool *const builtin[] = {&tool_calculator, &tool_time};
+
+    for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++)
+        if (!strcmp(builtin[i]->name, name))
+            return registry_add(r, builtin[i], err);
+    return err_set(err, ERR_NOT_FOUND, "there is no tool \"%.64s\"", name);
+}
+
+const struct tool *registry_find(const struct registry *r, struct span name) {
+    for (int i = 0; i < r->count; i++)
+        if (span_is(name, r->tools[i]->name)) return r->tools[i];
+    return NULL;
+}
+
+int registry_count(const struct registry *r) {
+    return r->count;
+}
+
+const struct tool *registry_at(const struct registry *r, int index) {
+    return r->tools[index];
+}
+
+const cJSON *registry_schema(const struct registry *r, int index) {
+    return r->schemas[index];
+}

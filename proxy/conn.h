@@ -25,6 +25,9 @@ struct conn_handler {
     void (*on_gone)(void *user, struct conn *c);
     /* The queue fell to write_low_bytes after a conn_write() said false. */
     void (*on_drain)(void *user, struct conn *c);
+    /* May be NULL. A status that the connection answered by itself (400, 408,
+     * 413, 431, ...), for the metrics. */
+    void (*on_refused)(void *user, int status);
     void *user;
 };
 
@@ -75,14 +78,18 @@ struct conn_options {
     /* Origins that a browser page may come from ("*": any). */
     const char *const *origins; /* borrowed */
     int origin_count;
+    /* What all connections of a loop read into, one after the other. */
+    char *scratch; /* borrowed */
+    size_t scratch_size;
     void (*on_closed)(struct server *s, struct conn *c); /* then it is freed */
     struct server *server;
 };
 
-/* Accept from `listener`. With `refuse`, only to say 503 and close. NULL when
- * the accept failed. */
+/* Accept from `listener`; `o` is borrowed until on_closed(). With `refused`,
+ * only to say 503 and close. Never NULL: a failed accept closes from the loop.
+ */
 struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
-                       uint64_t id, bool refuse);
+                       uint64_t id, bool refused);
 /* Finish what runs, then close; an idle one closes now. */
 void conn_drain(struct conn *c);
 /* Close now; on_gone() if a response is outstanding (the one exception to the

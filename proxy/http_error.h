@@ -21,10 +21,13 @@ const struct http_error *http_error_of(enum err_code code);
 const struct http_error *http_error_of_status(int status);
 
 /* Append {"error":{"message","type","param","code"}}; an empty `param` or
- * `code` is null. */
-void http_error_put(struct bytes *out, const char *message, const char *type,
-                    const char *param, const char *code);
-/* The same from an err; returns the status. */
-int http_error_body(const struct err *err, struct bytes *out);
+ * `code` is null. False only when `out` is full. */
+MUST_USE bool http_error_put(struct bytes *out, const char *message,
+                             const char *type, const char *param,
+                             const char *code, struct err *err);
+/* The same from `why`, whose status is http_error_of(why->code)->status.
+ * False only when `out` is full. */
+MUST_USE bool http_error_body(const struct err *why, struct bytes *out,
+                              struct err *err);
 
 #endif

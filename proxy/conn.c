@@ -1,0 +1,703 @@
+/* conn.c - one client's socket.
+ *
+ *   READING -> HANDLING -> STREAMING -> READING ...       (any) -> CLOSED
+ *      |          +------------+-> LINGERING -> CLOSED
+ *      +-- a bad request ----------^
+ *
+ * LINGERING has said all it had to say: the write side is shut and what still
+ * comes is thrown away, because closing with unread bytes would reset the
+ * connection and could take the answer with it. */
+#include "proxy/conn.h"
+
+#include <assert.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "proxy/http_error.h"
+
+enum {
+    AHEAD_MAX = 16 << 10, /* pipelined bytes held while a response runs */
+    LINGER_MS = 2000,
+    HANGUP_MS = 1000, /* how often to look for a hang-up while not reading */
+    PEER_MAX = 64
+};
+
+enum conn_state { READING, HANDLING, STREAMING, LINGERING, CLOSED };
+
+struct conn {
+    uv_tcp_t tcp;
+    uv_timer_t timer;
+    uv_shutdown_t shutdown;
+    const struct conn_options *options; /* borrowed, the server's */
+    struct conn *next;                  /* the server's list */
+    struct conn *prev;
+    uint64_t id;
+    char peer[PEER_MAX];
+    enum conn_state state;
+    int handles; /* open or closing; the last one's close frees us */
+
+    struct http_reader *reader;
+    struct bytes ahead; /* came while we were not READING */
+    bool taking;        /* on_request() may be on the stack */
+    bool kicked;        /* the timer runs to get us back into the loop */
+    bool broken;        /* cut off: to be told from the loop */
+    bool reset;         /* close so that the client sees an error */
+    bool stopped;       /* not reading, `ahead` is full */
+    bool eof;
+    bool draining;
+    bool continued;          /* 100 Continue was sent */
+    enum reader_state timed; /* the phase that the timer was set for */
+
+    void *user;
+    bool keep_alive; /* after the response in hand */
+    bool head_only;
+    bool chunked;
+    bool wants_drain;
+    uint64_t queued;   /* bytes ever given to libuv */
+    uint64_t progress; /* of them gone, when we last looked */
+    uint64_t stall_at; /* loop time by which there must be progress */
+};
+
+/* A write in flight. libuv reads `data` until on_written(), where the job is
+ * freed and nowhere else. */
+struct write_job {
+    uv_write_t req; /* first, so that the callback can cast back */
+    struct conn *conn;
+    char data[];
+};
+
+static void pump(struct conn *c);
+
+static const struct limits *limits_of(const struct conn *c) {
+    return c->options->limits;
+}
+
+static uv_stream_t *stream_of(struct conn *c) {
+    return (uv_stream_t *)&c->tcp;
+}
+
+static uint64_t now(const struct conn *c) {
+    return uv_now(c->tcp.loop);
+}
+
+bool conn_busy(const struct conn *c) {
+    return c->state == HANDLING || c->state == STREAMING;
+}
+
+bool conn_streaming(const struct conn *c) {
+    return c->state == STREAMING;
+}
+
+size_t conn_pending_bytes(const struct conn *c) {
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+}
+
+/* Closing */
+
+static void on_handle_closed(uv_handle_t *handle) {
+    struct conn *c = handle->data;
+
+    if (--c->handles) return;
+    c->options->on_closed(c->options->server, c);
+    http_reader_free(c->reader);
+    bytes_free(&c->ahead);
+    free(c);
+}
+
+void conn_close(struct conn *c) {
+    bool busy = conn_busy(c);
+    const struct conn_handler *h = c->options->handler;
+
+    if (c->state == CLOSED) return;
+    c->state = CLOSED;
+    if (busy) h->on_gone(h->user, c);
+    if (!c->reset || uv_tcp_close_reset(&c->tcp, on_handle_closed) != 0)
+        uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
+    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+}
+
+/* Timers */
+
+static void on_timer(uv_timer_t *timer);
+
+static void arm(struct conn *c, uint64_t ms) {
+    if (c->kicked) return;
+    (void)uv_timer_start(&c->timer, on_timer, ms, 0);
+}
+
+/* Come back from the loop: no callback may run inside a conn_*() call. */
+static void kick(struct conn *c) {
+    arm(c, 0);
+    c->kicked = true;
+}
+
+static void arm_writing(struct conn *c) {
+    uint64_t wait = UINT64_MAX;
+
+    if (c->kicked) return;
+    if (conn_pending_bytes(c))
+        wait = c->stall_at > now(c) ? c->stall_at - now(c) : 1;
+    if (c->stopped && wait > HANGUP_MS) wait = HANGUP_MS;
+    if (wait != UINT64_MAX)
+        arm(c, wait);
+    else
+        (void)uv_timer_stop(&c->timer);
+}
+
+/* A phase of reading begins; bytes that come within it do not extend it. */
+static void arm_reading(struct conn *c) {
+    const struct limits *l = limits_of(c);
+    enum reader_state phase = http_reader_state(c->reader);
+
+    if (phase == c->timed) return;
+    c->timed = phase;
+    if (phase == READER_IDLE) arm(c, (uint64_t)l->idle_ms);
+    if (phase == READER_HEAD) arm(c, (uint64_t)l->header_ms);
+    if (phase == READER_BODY) arm(c, (uint64_t)l->body_ms);
+}
+
+/* Writing */
+
+static void expect_progress(struct conn *c) {
+    c->progress = c->queued - conn_pending_bytes(c);
+    c->stall_at = now(c) + (uint64_t)limits_of(c)->write_ms;
+}
+
+static void on_written(uv_write_t *req, int status) {
+    struct conn *c = ((struct write_job *)req)->conn;
+    const struct conn_handler *h = c->options->handler;
+
+    free(req);
+    if (c->state == CLOSED) return;
+    if (status < 0) {
+        conn_close(c);
+        return;
+    }
+    expect_progress(c);
+    if (c->state == READING) {
+        if (c->ahead.size && !c->kicked) pump(c);
+        return;
+    }
+    if (c->state != LINGERING || conn_pending_bytes(c)) arm_writing(c);
+    if (conn_busy(c) && c->wants_drain &&
+        conn_pending_bytes(c) <= limits_of(c)->write_low_bytes) {
+        c->wants_drain = false;
+        h->on_drain(h->user, c);
+    }
+}
+
+static void send_parts(struct conn *c, const struct span *parts, int count) {
+    struct write_job *job;
+    size_t size = 0;
+    uv_buf_t buf;
+
+    if (c->state == CLOSED || c->broken) return;
+    for (int i = 0; i < count; i++) size += parts[i].size;
+    if (!size) return;
+    job = xalloc(sizeof *job + size);
+    job->conn = c;
+    buf = uv_buf_init(job->data, (unsigned)size);
+    size = 0;
+    for (int i = 0; i < count; i++) {
+        if (!parts[i].size) continue;
+        memcpy(job->data + size, parts[i].at, parts[i].size);
+        size += parts[i].size;
+    }
+    if (!conn_pending_bytes(c)) expect_progress(c);
+    c->queued += size;
+    if (uv_write(&job->req, stream_of(c), &buf, 1, on_written) != 0) {
+        free(job);
+        c->broken = true;
+    }
+    if (conn_pending_bytes(c) > limits_of(c)->write_bytes_max) c->broken = true;
+    if (c->broken)
+        kick(c);
+    else if (conn_busy(c))
+        arm_writing(c);
+}
+
+static void on_shut(uv_shutdown_t *req, int status) {
+    struct conn *c = req->data;
+
+    if (c->state == CLOSED) return;
+    if (status < 0 || c->eof)
+        conn_close(c);
+    else
+        arm(c, LINGER_MS);
+}
+
+static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
+    struct conn *c = handle->data;
+
+    (void)hint;
+    *buf = uv_buf_init(c->options->scratch, (unsigned)c->options->scratch_size);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf);
+
+static void linger(struct conn *c) {
+    c->state = LINGERING;
+    bytes_free(&c->ahead);
+    http_reader_next(c->reader);
+    if (c->broken) {
+        kick(c);
+        return;
+    }
+    if (c->stopped) {
+        c->stopped = false;
+        if (uv_read_start(stream_of(c), on_alloc, on_read) != 0)
+            c->broken = true;
+    }
+    c->shutdown.data = c;
+    /* Comes back once everything queued has gone out. */
+    if (uv_shutdown(&c->shutdown, stream_of(c), on_shut) != 0) c->broken = true;
+    if (c->broken)
+        kick(c);
+    else
+        arm_writing(c);
+}
+
+static void end_response(struct conn *c) {
+    c->user = NULL;
+    c->wants_drain = false;
+    if (!c->keep_alive || c->draining || c->broken) {
+        linger(c);
+        return;
+    }
+    c->state = READING;
+    http_reader_next(c->reader);
+    c->continued = false;
+    c->timed = READER_FAILED; /* no phase yet */
+    arm_reading(c);
+    if (!c->taking && (c->ahead.size || c->stopped)) kick(c);
+}
+
+/* Response heads */
+
+static bool origin_allowed(const struct conn *c, struct span origin) {
+    for (int i = 0; i < c->options->origin_count; i++)
+        if (span_is(origin, c->options->origins[i]) ||
+            !strcmp(c->options->origins[i], "*"))
+            return true;
+    return false;
+}
+
+static void put_text(struct bytes *out, const char *name, const char *value) {
+    http_put_header(out, span_of(name), span_of(value));
+}
+
+static void put_cors(const struct conn *c, struct bytes *out) {
+    const struct http_request *r = http_reader_request(c->reader);
+    struct span origin, asked;
+
+    if (!c->options->origin_count) return;
+    put_text(out, "vary", "origin");
+    origin = http_request_header(r, "origin");
+    if (!origin.at || !origin_allowed(c, origin)) return;
+    http_put_header(out, span_of("access-control-allow-origin"), origin);
+    if (!span_is(r->method, "OPTIONS")) {
+        put_text(out, "access-control-expose-headers", "*");
+        return;
+    }
+    put_text(out, "access-control-allow-methods", "GET, POST, DELETE");
+    put_text(out, "access-control-max-age", "600");
+    asked = http_request_header(r, "access-control-request-headers");
+    if (asked.at)
+        http_put_header(out, span_of("access-control-allow-headers"), asked);
+}
+
+static void put_date(struct bytes *out) {
+    time_t t = time(NULL);
+    struct tm tm;
+    char text[32];
+
+    if (!gmtime_r(&t, &tm)) return;
+    if (strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+        put_text(out, "date", text);
+}
+
+/* Everything up to the headers that tell the body's length. */
+static void put_head(const struct conn *c, struct bytes *out, int status,
+                     const char *content_type,
+                     const struct http_header *headers, int header_count) {
+    char line[96];
+
+    (void)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status,
+                   http_status_text(status));
+    bytes_puts(out, line);
+    put_date(out);
+    if (content_type) put_text(out, "content-type", content_type);
+    for (int i = 0; i < header_count; i++)
+        http_put_header(out, headers[i].name, headers[i].value);
+    put_text(out, "x-content-type-options", "nosniff");
+    put_cors(c, out);
+    if (!c->keep_alive)
+        put_text(out, "connection", "close");
+    else if (http_reader_request(c->reader)->version_minor == 0)
+        put_text(out, "connection", "keep-alive");
+}
+
+static void send_whole(struct conn *c, int status, const char *content_type,
+                       const struct http_header *headers, int header_count,
+                       struct span body) {
+    struct bytes head = {0};
+    char length[24];
+
+    put_head(c, &head, status, content_type, headers, header_count);
+    if (status != 204) {
+        (void)snprintf(length, sizeof length, "%zu", body.size);
+        put_text(&head, "content-length", length);
+    }
+    bytes_puts(&head, "\r\n");
+    if (c->head_only || status == 204) body.size = 0;
+    send_parts(c, (struct span[]){span_bytes(&head), body}, 2);
+    bytes_free(&head);
+}
+
+void conn_respond(struct conn *c, int status, const char *content_type,
+                  const struct http_header *headers, int header_count,
+                  struct span body) {
+    if (c->state == CLOSED) return;
+    assert(c->state == HANDLING);
+    if (c->draining) c->keep_alive = false;
+    send_whole(c, status, content_type, headers, header_count, body);
+    end_response(c);
+}
+
+static void send_error(struct conn *c, const struct http_error *row,
+                       const char *message, const char *param) {
+    struct bytes body = {0};
+    struct http_header retry = {span_of("retry-after"), {0}};
+    char seconds[16];
+
+    (void)snprintf(seconds, sizeof seconds, "%d", row->retry_after_s);
+    retry.value = span_of(seconds);
+    if (http_error_put(&body, message, row->type, param, row->code, NULL))
+        send_whole(c, row->status, "application/json", &retry,
+                   row->retry_after_s ? 1 : 0, span_bytes(&body));
+    bytes_free(&body);
+}
+
+void conn_fail(struct conn *c, const struct err *err) {
+    const struct http_error *row = http_error_of(err->code);
+
+    if (c->state == CLOSED) return;
+    assert(c->state == HANDLING);
+    if (c->draining) c->keep_alive = false;
+    send_error(c, row, row->message ? row->message : err->text, err->field);
+    end_response(c);
+}
+
+void conn_fail_status(struct conn *c, int status, const char *message) {
+    if (c->state == CLOSED) return;
+    assert(c->state == HANDLING);
+    if (c->draining) c->keep_alive = false;
+    send_error(c, http_error_of_status(status), message, NULL);
+    end_response(c);
+}
+
+void conn_begin_stream(struct conn *c, int status, const char *content_type,
+                       const struct http_header *headers, int header_count) {
+    struct bytes head = {0};
+
+    if (c->state == CLOSED) return;
+    assert(c->state == HANDLING);
+    c->chunked = http_reader_request(c->reader)->version_minor == 1;
+    if (!c->chunked || c->draining) c->keep_alive = false;
+    put_head(c, &head, status, content_type, headers, header_count);
+    if (c->chunked) put_text(&head, "transfer-encoding", "chunked");
+    bytes_puts(&head, "\r\n");
+    c->state = STREAMING;
+    send_parts(c, (struct span[]){span_bytes(&head)}, 1);
+    bytes_free(&head);
+}
+
+bool conn_write(struct conn *c, struct span piece) {
+    char size[24];
+
+    if (c->state == CLOSED) return false;
+    assert(c->state == STREAMING);
+    if (c->head_only || !piece.size) return true;
+    (void)snprintf(size, sizeof size, "%zx\r\n", piece.size);
+    if (c->chunked)
+        send_parts(c, (struct span[]){span_of(size), piece, span_of("\r\n")},
+                   3);
+    else
+        send_parts(c, &piece, 1);
+    if (!c->broken && conn_pending_bytes(c) <= limits_of(c)->write_high_bytes)
+        return true;
+    c->wants_drain = true;
+    return false;
+}
+
+void conn_end(struct conn *c) {
+    if (c->state == CLOSED) return;
+    assert(c->state == STREAMING);
+    if (c->chunked && !c->head_only)
+        send_parts(c, (struct span[]){span_of("0\r\n\r\n")}, 1);
+    end_response(c);
+}
+
+void conn_abort(struct conn *c) {
+    if (c->state == CLOSED) return;
+    assert(conn_busy(c));
+    c->keep_alive = false;
+    /* Only a chunked stream shows that its end is missing; for others the
+     * connection itself must break. */
+    if (c->state != STREAMING || !c->chunked) c->broken = c->reset = true;
+    end_response(c);
+}
+
+/* Reading */
+
+/* A request that nobody but us will see: answer and close. */
+static void refuse(struct conn *c, int status, const char *message) {
+    const struct conn_handler *h = c->options->handler;
+
+    c->keep_alive = false;
+    c->head_only = false;
+    send_error(c, http_error_of_status(status), message, NULL);
+    if (h->on_refused) h->on_refused(h->user, status);
+    linger(c);
+}
+
+static void dispatch(struct conn *c) {
+    const struct conn_handler *h = c->options->handler;
+    const struct http_request *r = http_reader_request(c->reader);
+
+    c->state = HANDLING;
+    c->keep_alive = r->keep_alive && !c->draining;
+    c->head_only = span_is(r->method, "HEAD");
+    c->user = NULL;
+    if (span_is(r->method, "OPTIONS")) {
+        struct http_header allow = {
+            span_of("allow"), span_of("GET, HEAD, POST, DELETE, OPTIONS")};
+
+        conn_respond(c, 204, NULL, &allow, 1, (struct span){0});
+        return;
+    }
+    arm_writing(c);
+    h->on_request(h->user, c, r);
+}
+
+static void take_bytes(struct conn *c, struct span in) {
+    c->taking = true;
+    while (in.size && c->state == READING && !c->broken &&
+           conn_pending_bytes(c) <= limits_of(c)->write_high_bytes) {
+        size_t used;
+        enum reader_state state = http_reader_feed(c->reader, in, &used);
+
+        in = span_slice(in, used, in.size);
+        if (state == READER_FAILED) {
+            refuse(c, http_reader_fail_status(c->reader),
+                   http_reader_fail_text(c->reader));
+        } else if (state == READER_DONE) {
+            dispatch(c);
+        } else {
+            arm_reading(c);
+            if (!c->continued && http_reader_wants_continue(c->reader)) {
+                c->continued = true;
+                send_parts(
+                    c,
+                    (struct span[]){span_of("HTTP/1.1 100 Continue\r\n\r\n")},
+                    1);
+            }
+        }
+    }
+    c->taking = false;
+    if (c->state == LINGERING || c->state == CLOSED || !in.size) return;
+    /* Cannot fail: the limit is AHEAD_MAX and two whole reads. */
+    if (!bytes_append(&c->ahead, in.at, in.size, NULL)) c->broken = true;
+    if (c->ahead.size >= AHEAD_MAX && !c->stopped) {
+        (void)uv_read_stop(stream_of(c));
+        c->stopped = true;
+        if (conn_busy(c)) arm_writing(c);
+    }
+}
+
+/* What came ahead has its turn. */
+static void pump(struct conn *c) {
+    struct bytes held = c->ahead;
+
+    c->ahead = (struct bytes){.limit = held.limit};
+    take_bytes(c, span_bytes(&held));
+    bytes_free(&held);
+    if (c->state == CLOSED || c->state == LINGERING) return;
+    if (c->stopped && c->ahead.size < AHEAD_MAX) {
+        c->stopped = false;
+        if (uv_read_start(stream_of(c), on_alloc, on_read) != 0) conn_close(c);
+    }
+}
+
+static void on_end_of_input(struct conn *c, ssize_t why) {
+    c->eof = true;
+    if (c->state == LINGERING && why == UV_EOF && conn_pending_bytes(c))
+        return; /* on_shut() closes */
+    /* Answers already queued still go out to a client that only closed its
+     * own side. */
+    if (c->state == READING && why == UV_EOF && conn_pending_bytes(c)) {
+        linger(c);
+        return;
+    }
+    conn_close(c);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
+    struct conn *c = stream->data;
+
+    if (c->state == CLOSED || count == 0) return;
+    if (count < 0) {
+        (void)uv_read_stop(stream);
+        on_end_of_input(c, count);
+        return;
+    }
+    if (c->state == LINGERING) return;
+    if (c->state == READING && c->ahead.size) {
+        if (!bytes_append(&c->ahead, buf->base, (size_t)count, NULL))
+            conn_close(c);
+        else
+            pump(c);
+        return;
+    }
+    take_bytes(c, (struct span){buf->base, (size_t)count});
+}
+
+static bool hung_up(const struct conn *c) {
+    struct pollfd p = {.events = POLLRDHUP};
+    uv_os_fd_t fd;
+
+    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0) return true;
+    p.fd = fd;
+    return poll(&p, 1, 0) > 0 &&
+           (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
+}
+
+/* A busy or lingering connection: does the client take our bytes, is it there?
+ */
+static void look_after(struct conn *c) {
+    size_t pending = conn_pending_bytes(c);
+
+    if (pending && now(c) >= c->stall_at) {
+        if (c->queued - pending == c->progress) {
+            conn_close(c);
+            return;
+        }
+        expect_progress(c);
+    }
+    if (c->stopped && hung_up(c)) {
+        conn_close(c);
+        return;
+    }
+    if (c->state == LINGERING && !pending)
+        conn_close(c);
+    else
+        arm_writing(c);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct conn *c = timer->data;
+    bool kicked = c->kicked;
+
+    c->kicked = false;
+    if (c->state == CLOSED) return;
+    if (c->broken) {
+        conn_close(c);
+    } else if (c->state != READING) {
+        look_after(c);
+    } else if (kicked) {
+        c->timed = READER_FAILED;
+        arm_reading(c);
+        pump(c);
+    } else if (http_reader_state(c->reader) == READER_IDLE) {
+        conn_close(c);
+    } else {
+        refuse(c, 408, "the request did not arrive in time");
+    }
+}
+
+/* What the server does with it */
+
+static void find_peer(struct conn *c) {
+    struct sockaddr_storage at;
+    int size = (int)sizeof at;
+
+    (void)strcpy(c->peer, "unknown");
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&at, &size) != 0) return;
+    if (at.ss_family == AF_INET)
+        (void)uv_ip4_name((const struct sockaddr_in *)&at, c->peer, PEER_MAX);
+    else if (at.ss_family == AF_INET6)
+        (void)uv_ip6_name((const struct sockaddr_in6 *)&at, c->peer, PEER_MAX);
+}
+
+struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
+                       uint64_t id, bool refused) {
+    struct conn *c = xalloc(sizeof *c);
+    const struct limits *l = o->limits;
+    const struct http_reader_limits reader = {
+        l->target_bytes_max, l->header_bytes_max, l->header_count_max,
+        l->body_bytes_max};
+
+    c->options = o;
+    c->id = id;
+    c->handles = 2;
+    c->ahead.limit = AHEAD_MAX + 2 * o->scratch_size;
+    c->timed = READER_FAILED;
+    c->reader = http_reader_new_request(&reader);
+    (void)uv_tcp_init(listener->loop, &c->tcp);
+    (void)uv_timer_init(listener->loop, &c->timer);
+    c->tcp.data = c;
+    c->timer.data = c;
+    if (uv_accept(listener, stream_of(c)) != 0 ||
+        uv_read_start(stream_of(c), on_alloc, on_read) != 0) {
+        conn_close(c);
+        return c;
+    }
+    (void)uv_tcp_nodelay(&c->tcp, 1);
+    find_peer(c);
+    if (refused)
+        refuse(c, 503, "too many connections");
+    else
+        arm_reading(c);
+    return c;
+}
+
+void conn_drain(struct conn *c) {
+    c->draining = true;
+    if (c->state != READING || c->ahead.size ||
+        http_reader_state(c->reader) != READER_IDLE)
+        return;
+    if (conn_pending_bytes(c))
+        linger(c);
+    else
+        conn_close(c);
+}
+
+void conn_set_user(struct conn *c, void *user) {
+    c->user = user;
+}
+
+void *conn_user(const struct conn *c) {
+    return c->user;
+}
+
+const struct http_request *conn_request(const struct conn *c) {
+    return http_reader_request(c->reader);
+}
+
+const char *conn_peer(const struct conn *c) {
+    return c->peer;
+}
+
+uint64_t conn_id(const struct conn *c) {
+    return c->id;
+}
+
+struct conn **conn_next(struct conn *c) {
+    return &c->next;
+}
+
+struct conn **conn_prev(struct conn *c) {
+    return &c->prev;
+}

@@ -1,0 +1,226 @@
+#include "proxy/metrics.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKETS_MAX = 16, STATUS_COUNT = 19 };
+
+/* Upper bounds in seconds, ascending; +Inf is implied. */
+struct scale {
+    int count;
+    double bounds[BUCKETS_MAX];
+};
+
+struct histogram {
+    uint64_t buckets[BUCKETS_MAX + 1]; /* not yet cumulative */
+    double sum;
+};
+
+struct gauge {
+    const char *name;
+    const char *help;
+    bool counter;
+    double (*value)(void *user);
+    void *user;
+};
+
+struct metrics {
+    uint64_t requests[ROUTE_COUNT][STATUS_COUNT + 1]; /* the last is "other" */
+    struct histogram request_seconds[ROUTE_COUNT];
+    uint64_t verdicts[METRICS_CHANNEL_COUNT][RESULT_COUNT];
+    struct histogram guard_seconds[METRICS_CHANNEL_COUNT];
+    uint64_t tokens[TOKENS_COUNT];
+    struct histogram ttft;
+    struct gauge gauges[METRICS_GAUGES_MAX];
+    int gauge_count;
+};
+
+const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
+
+static const char *const routes[ROUTE_COUNT] = {
+    "chat",        "completions", "responses", "embeddings",
+    "moderations", "models",      "messages",  "guard",
+    "health",      "metrics",     "other"};
+static const char *const channels[METRICS_CHANNEL_COUNT] = {
+    "input", "output", "tool_call", "tool_result"};
+static const char *const results[RESULT_COUNT] = {
+    "allowed", "blocked", "redacted", "flagged", "would_block", "unavailable"};
+static const char *const kinds[TOKENS_COUNT] = {"prompt", "cached",
+                                                "completion"};
+static const int statuses[STATUS_COUNT] = {200, 204, 400, 401, 403, 404, 405,
+                                           408, 409, 413, 414, 415, 417, 429,
+                                           431, 500, 502, 503, 504};
+
+static const struct scale guard_scale = {
+    13, {.0001, .0003, .001, .003, .01, .02, .05, .1, .2, .5, 1, 2, 5}};
+static const struct scale answer_scale = {
+    13, {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120}};
+
+struct metrics *metrics_new(void) {
+    return xalloc(sizeof(struct metrics));
+}
+
+void metrics_free(struct metrics *m) {
+    free(m);
+}
+
+void metrics_request(struct metrics *m, enum metrics_route route, int status) {
+    int i = 0;
+
+    assert((unsigned)route < ROUTE_COUNT);
+    while (i < STATUS_COUNT && statuses[i] != status) i++;
+    m->requests[route][i]++;
+}
+
+static void observe(struct histogram *h, const struct scale *scale,
+                    double seconds) {
+    int i = 0;
+
+    /* Not a number, or before its own beginning: a broken clock. */
+    if (!(seconds >= 0)) seconds = 0;
+    while (i < scale->count && seconds > scale->bounds[i]) i++;
+    h->buckets[i]++;
+    h->sum += seconds;
+}
+
+void metrics_request_seconds(struct metrics *m, enum metrics_route route,
+                             double seconds) {
+    assert((unsigned)route < ROUTE_COUNT);
+    observe(&m->request_seconds[route], &answer_scale, seconds);
+}
+
+void metrics_verdict(struct metrics *m, enum metrics_channel channel,
+                     enum metrics_result result, double seconds) {
+    assert((unsigned)channel < METRICS_CHANNEL_COUNT);
+    assert((unsigned)result < RESULT_COUNT);
+    m->verdicts[channel][result]++;
+    observe(&m->guard_seconds[channel], &guard_scale, seconds);
+}
+
+void metrics_tokens(struct metrics *m, enum metrics_tokens kind, int count) {
+    assert((unsigned)kind < TOKENS_COUNT);
+    if (count > 0) m->tokens[kind] += (uint64_t)count;
+}
+
+void metrics_ttft(struct metrics *m, double seconds) {
+    observe(&m->ttft, &answer_scale, seconds);
+}
+
+void metrics_gauge(struct metrics *m, const char *name, const char *help,
+                   bool counter, double (*value)(void *user), void *user) {
+    assert(m->gauge_count < METRICS_GAUGES_MAX);
+    m->gauges[m->gauge_count++] =
+        (struct gauge){name, help, counter, value, user};
+}
+
+/* All names and labels are ours, so the text has a size that we know. */
+static void put(struct bytes *out, const char *format, ...) PRINTF_LIKE(2, 3);
+
+static void put(struct bytes *out, const char *format, ...) {
+    char line[512];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    bytes_puts(out, line);
+}
+
+static void put_about(struct bytes *out, const char *name, const char *help,
+                      const char *type) {
+    put(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+/* `label` is `route="chat"` or "". A series that never counted is left out
+ * where it has a label. */
+static void put_histogram(struct bytes *out, const char *name,
+                          const char *label, const struct histogram *h,
+                          const struct scale *scale) {
+    const char *comma = *label ? "," : "";
+    uint64_t total = 0;
+
+    for (int i = 0; i <= scale->count; i++) total += h->buckets[i];
+    if (*label && !total) return;
+    total = 0;
+    for (int i = 0; i < scale->count; i++) {
+        total += h->buckets[i];
+        put(out, "%s_bucket{%s%sle=\"%g\"} %" PRIu64 "\n", name, label, comma,
+            scale->bounds[i], total);
+    }
+    total += h->buckets[scale->count];
+    put(out, "%s_bucket{%s%sle=\"+Inf\"} %" PRIu64 "\n", name, label, comma,
+        total);
+    if (*label)
+        put(out, "%s_sum{%s} %.9g\n%s_count{%s} %" PRIu64 "\n", name, label,
+            h->sum, name, label, total);
+    else
+        put(out, "%s_sum %.9g\n%s_count %" PRIu64 "\n", name, h->sum, name,
+            total);
+}
+
+static void put_histograms(struct bytes *out, const char *name,
+                           const char *help, const char *key,
+                           const char *const *values, int count,
+                           const struct histogram *h,
+                           const struct scale *scale) {
+    char label[64];
+
+    put_about(out, name, help, "histogram");
+    for (int i = 0; i < count; i++) {
+        (void)snprintf(label, sizeof label, "%s=\"%s\"", key, values[i]);
+        put_histogram(out, name, label, &h[i], scale);
+    }
+}
+
+static void put_requests(const struct metrics *m, struct bytes *out) {
+    put_about(out, "corral_requests_total", "Requests answered.", "counter");
+    for (int r = 0; r < ROUTE_COUNT; r++)
+        for (int i = 0; i <= STATUS_COUNT; i++) {
+            char status[16] = "other";
+
+            if (!m->requests[r][i]) continue;
+            if (i < STATUS_COUNT)
+                (void)snprintf(status, sizeof status, "%d", statuses[i]);
+            put(out,
+                "corral_requests_total{route=\"%s\",status=\"%s\"} %" PRIu64
+                "\n",
+                routes[r], status, m->requests[r][i]);
+        }
+}
+
+static void put_verdicts(const struct metrics *m, struct bytes *out) {
+    put_about(out, "corral_verdicts_total", "Texts judged.", "counter");
+    for (int c = 0; c < METRICS_CHANNEL_COUNT; c++)
+        for (int r = 0; r < RESULT_COUNT; r++)
+            put(out,
+                "corral_verdicts_total{channel=\"%s\",result=\"%s\"} %" PRIu64
+                "\n",
+                channels[c], results[r], m->verdicts[c][r]);
+}
+
+void metrics_print(const struct metrics *m, struct bytes *out) {
+    put_requests(m, out);
+    put_histograms(out, "corral_request_seconds",
+                   "From a request's last byte to its answer's.", "route",
+                   routes, ROUTE_COUNT, m->request_seconds, &answer_scale);
+    put_verdicts(m, out);
+    put_histograms(out, "corral_guard_seconds", "Time to a verdict.", "channel",
+                   channels, METRICS_CHANNEL_COUNT, m->guard_seconds,
+                   &guard_scale);
+    put_about(out, "corral_tokens_total", "Tokens of the model.", "counter");
+    for (int i = 0; i < TOKENS_COUNT; i++)
+        put(out, "corral_tokens_total{kind=\"%s\"} %" PRIu64 "\n", kinds[i],
+            m->tokens[i]);
+    put_about(out, "corral_ttft_seconds",
+              "From a request's last byte to the first text sent.",
+              "histogram");
+    put_histogram(out, "corral_ttft_seconds", "", &m->ttft, &answer_scale);
+    for (int i = 0; i < m->gauge_count; i++) {
+        const struct gauge *g = &m->gauges[i];
+
+        put_about(out, g->name, g->help, g->counter ? "counter" : "gauge");
+        put(out, "%s %.15g\n", g->name, g->value(g->user));
+    }
+}

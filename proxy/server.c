@@ -1,0 +1,200 @@
+/* server.c - listen, accept, drain.
+ *
+ *   LISTENING -> DRAINING -> DRAINED        (any) -> CLOSING -> freed
+ */
+#include "proxy/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+enum {
+    BACKLOG = 511,
+    SCRATCH_SIZE = 64 << 10,
+    REFUSING_MAX = 64 /* connections past the limit that are told so */
+};
+
+enum server_state { LISTENING, DRAINING, DRAINED, CLOSING };
+
+struct server {
+    uv_tcp_t listener;
+    uv_timer_t timer; /* the drain's time limit, and on_drained from the loop */
+    enum server_state state;
+    int handles; /* open or closing */
+    bool listening;
+    struct limits limits;
+    struct conn_handler handler;
+    struct conn_options options;
+    char **origins;
+    struct conn *first;
+    int count;
+    uint64_t last_id;
+    void (*on_drained)(void *user);
+    void *drain_user;
+};
+
+static void free_when_empty(struct server *s) {
+    if (s->state != CLOSING || s->handles || s->count) return;
+    for (int i = 0; i < s->options.origin_count; i++) free(s->origins[i]);
+    free(s->origins);
+    free(s->options.scratch);
+    free(s);
+}
+
+static void on_handle_closed(uv_handle_t *handle) {
+    struct server *s = handle->data;
+
+    s->handles--;
+    free_when_empty(s);
+}
+
+static void stop_listening(struct server *s) {
+    if (!s->listening) return;
+    s->listening = false;
+    uv_close((uv_handle_t *)&s->listener, on_handle_closed);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void on_conn_closed(struct server *s, struct conn *c) {
+    struct conn *next = *conn_next(c), *prev = *conn_prev(c);
+
+    if (prev)
+        *conn_next(prev) = next;
+    else
+        s->first = next;
+    if (next) *conn_prev(next) = prev;
+    s->count--;
+    if (s->state == DRAINING && !s->count)
+        (void)uv_timer_start(&s->timer, on_timer, 0, 0);
+    free_when_empty(s);
+}
+
+static void on_connection(uv_stream_t *listener, int status) {
+    struct server *s = listener->data;
+    struct conn *c;
+
+    if (status < 0) {
+        log_event(LOG_WARN, "accept", "error=%s", uv_err_name(status));
+        return;
+    }
+    c = conn_open(listener, &s->options, ++s->last_id,
+                  s->count >= s->limits.connections_max);
+    *conn_next(c) = s->first;
+    if (s->first) *conn_prev(s->first) = c;
+    s->first = c;
+    s->count++;
+    if (s->count > s->limits.connections_max + REFUSING_MAX) conn_close(c);
+}
+
+static bool resolve(const char *host, int port, struct sockaddr_storage *out,
+                    struct err *err) {
+    if (!strcmp(host, "localhost")) host = "127.0.0.1";
+    if (uv_ip4_addr(host, port, (struct sockaddr_in *)out) == 0 ||
+        uv_ip6_addr(host, port, (struct sockaddr_in6 *)out) == 0)
+        return true;
+    return err_set(err, ERR_INPUT,
+                   "cannot listen on \"%.100s\": not an IP address", host);
+}
+
+static void copy_origins(struct server *s, const struct server_options *o) {
+    s->origins = xalloc_array((size_t)o->origin_count + 1, sizeof *s->origins);
+    for (int i = 0; i < o->origin_count; i++)
+        s->origins[i] = xstrdup(o->origins[i]);
+    s->options.origins = (const char *const *)s->origins;
+    s->options.origin_count = o->origin_count;
+}
+
+struct server *server_open(uv_loop_t *loop, const struct server_options *o,
+                           struct err *err) {
+    struct sockaddr_storage at = {0};
+    struct server *s;
+    int rc;
+
+    if (!resolve(o->host, o->port, &at, err)) return NULL;
+    s = xalloc(sizeof *s);
+    s->limits = o->limits;
+    s->handler = o->handler;
+    s->options = (struct conn_options){.limits = &s->limits,
+                                       .handler = &s->handler,
+                                       .scratch = xalloc(SCRATCH_SIZE),
+                                       .scratch_size = SCRATCH_SIZE,
+                                       .on_closed = on_conn_closed,
+                                       .server = s};
+    copy_origins(s, o);
+    (void)uv_tcp_init(loop, &s->listener);
+    (void)uv_timer_init(loop, &s->timer);
+    s->listener.data = s;
+    s->timer.data = s;
+    s->handles = 2;
+    s->listening = true;
+    rc = uv_tcp_bind(&s->listener, (const struct sockaddr *)&at, 0);
+    if (rc == 0)
+        rc = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+    if (rc == 0) return s;
+    (void)err_set(err, ERR_IO, "cannot listen on %.100s port %d: %s", o->host,
+                  o->port, uv_strerror(rc));
+    server_close(s);
+    return NULL;
+}
+
+int server_port(const struct server *s) {
+    struct sockaddr_storage at = {0};
+    int size = (int)sizeof at;
+
+    if (uv_tcp_getsockname(&s->listener, (struct sockaddr *)&at, &size) != 0)
+        return 0;
+    if (at.ss_family == AF_INET6)
+        return ntohs(((const struct sockaddr_in6 *)&at)->sin6_port);
+    return ntohs(((const struct sockaddr_in *)&at)->sin_port);
+}
+
+static void close_all(struct server *s) {
+    /* Closed connections leave the list from the loop, not here. */
+    for (struct conn *c = s->first; c; c = *conn_next(c)) conn_close(c);
+}
+
+static void on_timer(uv_timer_t *timer) {
+    struct server *s = timer->data;
+
+    if (s->state != DRAINING) return;
+    if (s->count) {
+        log_event(LOG_WARN, "drain", "cut_off=%d", s->count);
+        close_all(s);
+        return; /* the last one's close starts the timer again */
+    }
+    s->state = DRAINED;
+    s->on_drained(s->drain_user);
+}
+
+void server_drain(struct server *s, int timeout_ms,
+                  void (*on_drained)(void *user), void *user) {
+    if (s->state != LISTENING) return;
+    s->state = DRAINING;
+    s->on_drained = on_drained;
+    s->drain_user = user;
+    stop_listening(s);
+    for (struct conn *c = s->first; c; c = *conn_next(c)) conn_drain(c);
+    (void)uv_timer_start(&s->timer, on_timer,
+                         s->count ? (uint64_t)timeout_ms : 0, 0);
+}
+
+void server_close(struct server *s) {
+    if (!s || s->state == CLOSING) return;
+    s->state = CLOSING;
+    stop_listening(s);
+    close_all(s);
+    uv_close((uv_handle_t *)&s->timer, on_handle_closed);
+}
+
+int server_connections(const struct server *s) {
+    return s->count;
+}
+
+int server_inflight(const struct server *s) {
+    int count = 0;
+
+    for (struct conn *c = s->first; c; c = *conn_next(c)) count += conn_busy(c);
+    return count;
+}

@@ -20,7 +20,7 @@ struct sequence;
 enum kv_type { KV_F32, KV_F16 };
 
 struct kv_shape {
-    int blocks;    /* transformer layers */
+    int blocks; /* transformer layers */
     int kv_heads;
     int head_size;
     int positions; /* of all sequences together */
@@ -56,5 +56,14 @@ void sequence_truncate(struct sequence *s, int length);
 int sequence_length(const struct sequence *s); /* with reserved positions */
 /* Its committed pages stay in the tree until they are evicted. */
 void sequence_free(struct sequence *s);
+
+/* For the model alone: where page `page` (positions KV_PAGE * page on) of the
+ * sequence lies in layer `block`. K is (kv_head, dimension, KV_PAGE), so that
+ * a score is taken for all positions of a page at once; V is (kv_head,
+ * KV_PAGE, dimension). Valid until the sequence is next extended. */
+enum { KV_PAGE = 32 };
+const struct kv_shape *sequence_shape(const struct sequence *s);
+void *sequence_k(const struct sequence *s, int block, int page);
+void *sequence_v(const struct sequence *s, int block, int page);
 
 #endif

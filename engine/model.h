@@ -13,7 +13,7 @@ struct model;
 
 struct model_shape {
     int blocks;
-    int embedding;   /* width of the residual stream */
+    int embedding; /* width of the residual stream */
     int heads;
     int kv_heads;
     int head_size;
@@ -41,7 +41,7 @@ MUST_USE struct model *model_open(const struct gguf *gguf,
                                   struct err *err);
 void model_close(struct model *m);
 const struct model_shape *model_shape(const struct model *m);
-size_t model_bytes(const struct model *m); /* weights and scratch */
+size_t model_bytes(const struct model *m);        /* weights and scratch */
 const char *model_kernels(const struct model *m); /* "avx512", ... */
 
 /* Rows of one sequence come in order of position and without gaps. Writes the
@@ -55,7 +55,7 @@ void model_forward(struct model *m, const struct row *rows, int count,
 void model_logits(struct model *m, const float *hidden, int count,
                   float *logits);
 /* Only the rows labels[0..label_count) of the head: out[label_count]. */
-void model_label_logits(struct model *m, const float *hidden,
-                        const int *labels, int label_count, float *out);
+void model_label_logits(struct model *m, const float *hidden, const int *labels,
+                        int label_count, float *out);
 
 #endif

@@ -1,0 +1,96 @@
+/* kernel.h - the inner loops, one table of them for each instruction set,
+ * chosen once at start. A kernel sees numbers and sizes, no structs; it has no
+ * state, so any number of threads may run it at once.
+ *
+ * Weights lie in panels of 16 output rows. A panel is a stream of groups of 32
+ * inputs, each with its 16 scales (f16), its 16 mins if the format has them
+ * (both twice when the halves of a group differ), and its codes, interleaved
+ * so that one 32-bit lane holds 4 successive inputs of one output row:
+ *
+ *   narrow: byte 64j + 4r + i = code[r][4j+i] | code[r][16+4j+i] << 4, j < 4
+ *   wide:   byte 64j + 4r + i = code[r][4j+i],                         j < 8
+ *
+ * A weight is scale * (code - offset) + min. Activations are int8 in groups of
+ * 32 with a float scale, and the sums of their two halves, which supply the
+ * offset and min terms: the integer part of a dot product is exact, and all
+ * tables agree on it. */
+#ifndef CORRAL_ENGINE_KERNEL_H
+#define CORRAL_ENGINE_KERNEL_H
+
+#include "base/err.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    KERNEL_PANEL = 16,
+    KERNEL_GROUP = 32,
+    KERNEL_POSITIONS = 32, /* of a page of K and V */
+    KERNEL_QUERIES_MAX = 16
+};
+
+/* A format of codes: any union of these. */
+enum {
+    KERNEL_WIDE = 1,   /* 8 bits a code, else 4 */
+    KERNEL_HALVES = 2, /* the halves of a group have their own scale and min */
+    KERNEL_MIN = 4,
+    KERNEL_FORMATS = 8
+};
+
+struct kernels {
+    const char *name;
+
+    /* x[k] to q[k], scale[k/32], sum[k/16]; k is a multiple of 32. */
+    void (*quantise)(const float *x, size_t k, int8_t *q, float *scale,
+                     int32_t *sum);
+    void (*to_bf16)(const float *x, size_t n, uint16_t *out);
+    void (*to_f16)(const float *x, size_t n, uint16_t *out);
+
+    /* out[row][0..columns) = or += w * activation[row], of `rows` rows that
+     * follow one another. The last panel may be cut by `columns`. */
+    void (*gemm_q)(int format, int offset, const uint8_t *w, size_t groups,
+                   size_t columns, const int8_t *q, const float *scale,
+                   const int32_t *sum, size_t rows, float *out,
+                   size_t out_stride, bool add);
+    /* Weights in panels of pairs: [k/2][16][2], k even. */
+    void (*gemm_bf16)(const uint16_t *w, size_t k, size_t columns,
+                      const uint16_t *x, size_t x_stride, size_t rows,
+                      float *out, size_t out_stride, bool add);
+    float (*dot)(const float *a, const float *b, size_t n);
+
+    void (*rmsnorm)(const float *x, const float *w, size_t n, float epsilon,
+                    float *out);
+    void (*silu_mul)(float *gate, const float *up, size_t n);
+    /* Turn pairs (x[2i], x[2i+1]) by turns[2i..] = (cos, sin). */
+    void (*rope)(float *x, const float *turns, size_t n);
+    void (*softmax)(float *x, size_t n);
+
+    /* out[query][0..32) = q[query] * k[head][32], for at most 16 queries.
+     * Lanes of positions that are not yet filled are rubbish. */
+    void (*scores_f16)(const float *q, size_t queries, size_t head,
+                       const uint16_t *k, float *out, size_t out_stride);
+    void (*scores_f32)(const float *q, size_t queries, size_t head,
+                       const float *k, float *out, size_t out_stride);
+    /* out[query][head] += p[query][0..count) * v[count][head] */
+    void (*mix_f16)(const float *p, size_t p_stride, size_t queries,
+                    const uint16_t *v, size_t count, size_t head, float *out);
+    void (*mix_f32)(const float *p, size_t p_stride, size_t queries,
+                    const float *v, size_t count, size_t head, float *out);
+};
+
+/* Bytes of one group of a panel. */
+size_t kernel_group_bytes(int format);
+
+/* The best table this processor runs, or the one that CORRAL_CPU names;
+ * NULL and ERR_UNSUPPORTED when that is unknown or does not run here. */
+MUST_USE const struct kernels *kernels_choose(struct err *err);
+/* By name: "scalar", "avx2", "avx512"; NULL when it does not run here. */
+const struct kernels *kernels_named(const char *name);
+
+extern const struct kernels kernels_scalar;
+#if defined(__x86_64__)
+extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avx512;
+#endif
+
+#endif

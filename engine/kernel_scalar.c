@@ -1,0 +1,231 @@
+/* The plain loops. They define what the others compute. */
+#include "engine/kernel.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/quant.h"
+
+static void quantise(const float *x, size_t k, int8_t *q, float *scale,
+                     int32_t *sum) {
+    for (size_t g = 0; g < k / KERNEL_GROUP; g++) {
+        float most = 0;
+        float inverse;
+
+        for (size_t i = 0; i < KERNEL_GROUP; i++) {
+            float a = fabsf(x[g * KERNEL_GROUP + i]);
+
+            if (a > most) most = a;
+        }
+        inverse = most > 0 ? 127.0f / most : 0;
+        scale[g] = most / 127.0f;
+        sum[2 * g] = sum[2 * g + 1] = 0;
+        for (size_t i = 0; i < KERNEL_GROUP; i++) {
+            float v = rintf(x[g * KERNEL_GROUP + i] * inverse);
+
+            /* Written so that a NaN ends inside the range as well. */
+            if (!(v >= -127.0f)) v = -127.0f;
+            if (!(v <= 127.0f)) v = 127.0f;
+            q[g * KERNEL_GROUP + i] = (int8_t)v;
+            sum[2 * g + i / 16] += (int8_t)v;
+        }
+    }
+}
+
+static void to_bf16(const float *x, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = quant_to_bf16(x[i]);
+}
+
+static void to_f16(const float *x, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) out[i] = quant_to_f16(x[i]);
+}
+
+static float f16_at(const uint8_t *at, size_t index) {
+    uint16_t half;
+
+    memcpy(&half, at + 2 * index, sizeof half);
+    return quant_from_f16(half);
+}
+
+/* One output of one group. */
+static float group_dot(int format, int offset, const uint8_t *w, size_t r,
+                       const int8_t *q, float scale, const int32_t *sum) {
+    size_t halves = format & KERNEL_HALVES ? 2 : 1;
+    size_t kinds = format & KERNEL_MIN ? 2 : 1;
+    const uint8_t *codes = w + KERNEL_PANEL * 2 * halves * kinds;
+    int32_t dot[2] = {0, 0};
+    float total = 0;
+
+    for (size_t i = 0; i < KERNEL_GROUP; i++) {
+        size_t j = i / 4;
+        int code;
+
+        if (format & KERNEL_WIDE)
+            code = codes[64 * j + 4 * r + i % 4];
+        else
+            code = codes[64 * (j % 4) + 4 * r + i % 4] >> (j / 4 * 4) & 15;
+        dot[i / 16] += (code - offset) * q[i];
+    }
+    if (halves == 1) {
+        total = f16_at(w, r) * scale * (float)(dot[0] + dot[1]);
+        if (kinds == 2)
+            total += f16_at(w, 16 + r) * (scale * (float)(sum[0] + sum[1]));
+        return total;
+    }
+    for (size_t h = 0; h < 2; h++) {
+        total += f16_at(w, 16 * h + r) * scale * (float)dot[h];
+        if (kinds == 2)
+            total += f16_at(w, 32 + 16 * h + r) * (scale * (float)sum[h]);
+    }
+    return total;
+}
+
+static void gemm_q(int format, int offset, const uint8_t *w, size_t groups,
+                   size_t columns, const int8_t *q, const float *scale,
+                   const int32_t *sum, size_t rows, float *out,
+                   size_t out_stride, bool add) {
+    size_t group_bytes = kernel_group_bytes(format);
+
+    for (size_t c = 0; c < columns; c++) {
+        const uint8_t *panel = w + c / KERNEL_PANEL * groups * group_bytes;
+
+        for (size_t row = 0; row < rows; row++) {
+            float total = 0;
+
+            for (size_t g = 0; g < groups; g++) {
+                size_t at = row * groups + g;
+
+                total += group_dot(format, offset, panel + g * group_bytes,
+                                   c % KERNEL_PANEL, q + at * KERNEL_GROUP,
+                                   scale[at], sum + 2 * at);
+            }
+            out[row * out_stride + c] =
+                add ? out[row * out_stride + c] + total : total;
+        }
+    }
+}
+
+static void gemm_bf16(const uint16_t *w, size_t k, size_t columns,
+                      const uint16_t *x, size_t x_stride, size_t rows,
+                      float *out, size_t out_stride, bool add) {
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t c = 0; c < columns; c++) {
+            const uint16_t *panel = w + c / KERNEL_PANEL * KERNEL_PANEL * k +
+                                    2 * (c % KERNEL_PANEL);
+            float total = 0;
+
+            for (size_t i = 0; i < k; i++)
+                total +=
+                    quant_from_bf16(panel[i / 2 * 2 * KERNEL_PANEL + i % 2]) *
+                    quant_from_bf16(x[row * x_stride + i]);
+            out[row * out_stride + c] =
+                add ? out[row * out_stride + c] + total : total;
+        }
+    }
+}
+
+static float dot(const float *a, const float *b, size_t n) {
+    float total = 0;
+
+    for (size_t i = 0; i < n; i++) total += a[i] * b[i];
+    return total;
+}
+
+static void rmsnorm(const float *x, const float *w, size_t n, float epsilon,
+                    float *out) {
+    float scale = 1.0f / sqrtf(dot(x, x, n) / (float)n + epsilon);
+
+    for (size_t i = 0; i < n; i++) out[i] = x[i] * scale * w[i];
+}
+
+static void silu_mul(float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        gate[i] = gate[i] / (1.0f + expf(-gate[i])) * up[i];
+}
+
+static void rope(float *x, const float *turns, size_t n) {
+    for (size_t i = 0; i < n; i += 2) {
+        float a = x[i];
+        float b = x[i + 1];
+
+        x[i] = a * turns[i] - b * turns[i + 1];
+        x[i + 1] = a * turns[i + 1] + b * turns[i];
+    }
+}
+
+static void softmax(float *x, size_t n) {
+    float most = -INFINITY;
+    float total = 0;
+
+    for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+    for (size_t i = 0; i < n; i++) {
+        x[i] = expf(x[i] - most);
+        total += x[i];
+    }
+    for (size_t i = 0; i < n; i++) x[i] /= total;
+}
+
+static void scores_f32(const float *q, size_t queries, size_t head,
+                       const float *k, float *out, size_t out_stride) {
+    for (size_t a = 0; a < queries; a++) {
+        float *row = out + a * out_stride;
+
+        memset(row, 0, KERNEL_POSITIONS * sizeof *row);
+        for (size_t d = 0; d < head; d++)
+            for (size_t p = 0; p < KERNEL_POSITIONS; p++)
+                row[p] += q[a * head + d] * k[d * KERNEL_POSITIONS + p];
+    }
+}
+
+static void mix_f32(const float *p, size_t p_stride, size_t queries,
+                    const float *v, size_t count, size_t head, float *out) {
+    for (size_t a = 0; a < queries; a++)
+        for (size_t i = 0; i < count; i++)
+            for (size_t d = 0; d < head; d++)
+                out[a * head + d] += p[a * p_stride + i] * v[i * head + d];
+}
+
+static void scores_f16(const float *q, size_t queries, size_t head,
+                       const uint16_t *k, float *out, size_t out_stride) {
+    float line[KERNEL_POSITIONS];
+
+    for (size_t a = 0; a < queries; a++)
+        memset(out + a * out_stride, 0, sizeof line);
+    for (size_t d = 0; d < head; d++) {
+        for (size_t p = 0; p < KERNEL_POSITIONS; p++)
+            line[p] = quant_from_f16(k[d * KERNEL_POSITIONS + p]);
+        for (size_t a = 0; a < queries; a++)
+            for (size_t p = 0; p < KERNEL_POSITIONS; p++)
+                out[a * out_stride + p] += q[a * head + d] * line[p];
+    }
+}
+
+static void mix_f16(const float *p, size_t p_stride, size_t queries,
+                    const uint16_t *v, size_t count, size_t head, float *out) {
+    for (size_t i = 0; i < count; i++) {
+        for (size_t d = 0; d < head; d++) {
+            float value = quant_from_f16(v[i * head + d]);
+
+            for (size_t a = 0; a < queries; a++)
+                out[a * head + d] += p[a * p_stride + i] * value;
+        }
+    }
+}
+
+const struct kernels kernels_scalar = {
+    .name = "scalar",
+    .quantise = quantise,
+    .to_bf16 = to_bf16,
+    .to_f16 = to_f16,
+    .gemm_q = gemm_q,
+    .gemm_bf16 = gemm_bf16,
+    .dot = dot,
+    .rmsnorm = rmsnorm,
+    .silu_mul = silu_mul,
+    .rope = rope,
+    .softmax = softmax,
+    .scores_f16 = scores_f16,
+    .scores_f32 = scores_f32,
+    .mix_f16 = mix_f16,
+    .mix_f32 = mix_f32,
+};

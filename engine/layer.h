@@ -1,0 +1,103 @@
+/* layer.h - what model, forward and adapter share, and nobody else includes:
+ * the weights of a layer, the parts of a model, the scratch of one pass. */
+#ifndef CORRAL_ENGINE_LAYER_H
+#define CORRAL_ENGINE_LAYER_H
+
+#include "engine/model.h"
+#include "engine/pack.h"
+#include "engine/pool.h"
+
+enum layer_matrix {
+    LAYER_Q,
+    LAYER_K,
+    LAYER_V,
+    LAYER_O,
+    LAYER_GATE,
+    LAYER_UP,
+    LAYER_DOWN,
+    LAYER_MATRICES
+};
+
+/* "attn_q" and so on: the middle of a tensor's name. */
+extern const char *const layer_names[LAYER_MATRICES];
+
+struct layer {
+    float *attention_norm;
+    float *feed_norm;
+    struct packed matrix[LAYER_MATRICES];
+};
+
+/* y += b * (a * x); the adapter's scale is in b. No data: no such part. */
+struct lora {
+    struct packed a; /* rank outputs */
+    struct packed b; /* rank inputs, rounded up to even */
+};
+
+enum { ADAPTER_RANK_MAX = 128 };
+
+/* A run of rows of the batch with the same adapter. */
+struct segment {
+    const struct adapter *adapter;
+    int row;
+    int end;
+};
+
+/* Rows of one sequence at successive positions, whose attention is computed
+ * together, so that a page is read once for all of them. */
+struct tile {
+    int row;
+    int end;
+};
+
+/* Rows of one pass, sorted by adapter. Belongs to the scheduler thread;
+ * within a phase each compute thread writes its own part only. */
+struct scratch {
+    struct row *rows;
+    int *order; /* rows[i] was row order[i] of the caller */
+    struct segment *segments;
+    struct tile *tiles;
+    int count;
+    int segment_count;
+    int tile_count;
+    float *x;                 /* (row, embedding), the residual stream */
+    float *norm;              /* (row, embedding) */
+    float *q;                 /* (row, heads * head_size) */
+    float *kv;                /* (row, 2 * kv_heads * head_size): K, then V */
+    float *mixed;             /* (row, heads * head_size) */
+    float *gate;              /* (row, feed_forward) */
+    float *up;                /* (row, feed_forward) */
+    float *turns;             /* (row, head_size): cos, sin for each pair */
+    float *scores;            /* (thread, KERNEL_QUERIES_MAX, context) */
+    float *heads;             /* (thread, 2, KERNEL_QUERIES_MAX, head_size) */
+    struct activation narrow; /* of norm or mixed */
+    struct activation wide;   /* of gate */
+    float *rank;              /* (3, row, ADAPTER_RANK_MAX) */
+    struct activation ranks[3];
+    size_t bytes;
+};
+
+struct model {
+    const struct gguf *gguf; /* borrowed */
+    struct model_shape shape;
+    struct model_options options;
+    const struct kernels *kernels;
+    struct pool *pool;
+    float epsilon;
+    double *speeds; /* [head_size / 2]: radians a position */
+    struct layer *layers;
+    float *output_norm;
+    const struct gguf_tensor *embedding;
+    const struct gguf_tensor *output;
+    struct packed head; /* `output` packed */
+    size_t weight_bytes;
+    struct scratch scratch;
+};
+
+/* The adapter's part of a matrix, or NULL. */
+const struct lora *adapter_lora(const struct adapter *a, int block,
+                                enum layer_matrix matrix);
+
+void scratch_init(struct scratch *s, const struct model *m);
+void scratch_clear(struct scratch *s);
+
+#endif

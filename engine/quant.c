@@ -1,0 +1,317 @@
+#include "engine/quant.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Bytes and elements of a block, as llama.cpp lays them down. */
+static const struct {
+    enum gguf_type type;
+    uint16_t bytes;
+    uint16_t elements;
+    struct quant_format format;
+} formats[] = {
+    {GGUF_Q4_0, 18, 32, {.offset = 8}},
+    {GGUF_Q4_1, 20, 32, {.min = true}},
+    {GGUF_Q5_0, 22, 32, {.wide = true, .offset = 16}},
+    {GGUF_Q5_1, 24, 32, {.wide = true, .min = true}},
+    {GGUF_Q8_0, 34, 32, {.wide = true, .offset = 128}},
+    {GGUF_Q2_K, 84, 256, {.halves = true, .min = true}},
+    {GGUF_Q3_K, 110, 256, {.halves = true, .offset = 4}},
+    {GGUF_Q4_K, 144, 256, {.min = true}},
+    {GGUF_Q5_K, 176, 256, {.wide = true, .min = true}},
+    {GGUF_Q6_K, 210, 256, {.wide = true, .halves = true, .offset = 32}},
+    {GGUF_IQ4_NL, 18, 32, {.wide = true, .offset = 128}},
+};
+
+enum { FORMAT_COUNT = sizeof formats / sizeof formats[0] };
+
+static size_t format_of(enum gguf_type type) {
+    size_t i = 0;
+
+    while (i < FORMAT_COUNT && formats[i].type != type) i++;
+    return i;
+}
+
+bool quant_format(enum gguf_type type, struct quant_format *out) {
+    size_t i = format_of(type);
+
+    if (i == FORMAT_COUNT) return false;
+    *out = formats[i].format;
+    return true;
+}
+
+bool quant_known(enum gguf_type type) {
+    return type == GGUF_F32 || type == GGUF_F16 || type == GGUF_BF16 ||
+           format_of(type) < FORMAT_COUNT;
+}
+
+size_t quant_row_bytes(enum gguf_type type, size_t count) {
+    size_t i = format_of(type);
+
+    if (type == GGUF_F32) return count * 4;
+    if (type == GGUF_F16 || type == GGUF_BF16) return count * 2;
+    assert(i < FORMAT_COUNT && count % formats[i].elements == 0);
+    return count / formats[i].elements * formats[i].bytes;
+}
+
+static float float_of_bits(uint32_t bits) {
+    float f;
+
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static uint32_t bits_of_float(float f) {
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+float quant_from_f16(uint16_t half) {
+    uint32_t sign = (uint32_t)(half & 0x8000) << 16;
+    uint32_t exponent = (half >> 10) & 31;
+    uint32_t mantissa = half & 1023;
+
+    if (exponent == 31)
+        return float_of_bits(sign | 0x7f800000u | mantissa << 13);
+    if (exponent)
+        return float_of_bits(sign | (exponent + 112) << 23 | mantissa << 13);
+    /* Zero and the subnormals: mantissa * 2^-24 is exact in a float. */
+    return (sign ? -1.0f : 1.0f) * (float)mantissa * 0x1p-24f;
+}
+
+uint16_t quant_to_f16(float value) {
+    uint32_t bits = bits_of_float(value);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    uint32_t magnitude = bits & 0x7fffffff;
+
+    if (magnitude > 0x7f800000) return sign | 0x7e00; /* NaN */
+    if (magnitude >= 0x47800000) return sign | 0x7c00;
+    if (magnitude < 0x38800000) {
+        /* Subnormal: adding a half with the right exponent makes the float
+         * unit round the bits off for us. */
+        float shifted = float_of_bits(magnitude) + 0.5f;
+
+        return (uint16_t)(sign | (bits_of_float(shifted) - 0x3f000000));
+    }
+    magnitude += 0xfff + (magnitude >> 13 & 1);
+    return (uint16_t)(sign | (magnitude - 0x38000000) >> 13);
+}
+
+float quant_from_bf16(uint16_t half) {
+    return float_of_bits((uint32_t)half << 16);
+}
+
+uint16_t quant_to_bf16(float value) {
+    uint32_t bits = bits_of_float(value);
+
+    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 64);
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static float f16_at(const uint8_t *at) {
+    uint16_t half;
+
+    memcpy(&half, at, sizeof half);
+    return quant_from_f16(half);
+}
+
+static void set(struct quant_group *g, float scale, float min) {
+    g->scale[0] = g->scale[1] = scale;
+    g->min[0] = g->min[1] = min;
+}
+
+static void nibbles(const uint8_t *qs, uint8_t *code) {
+    for (int i = 0; i < 16; i++) {
+        code[i] = qs[i] & 15;
+        code[i + 16] = qs[i] >> 4;
+    }
+}
+
+/* The fifth bits of Q5_0 and Q5_1: bit i belongs to element i. */
+static void fifth_bits(const uint8_t *qh, uint8_t *code) {
+    for (int i = 0; i < QUANT_GROUP; i++)
+        code[i] = (uint8_t)(code[i] | (qh[i / 8] >> (i % 8) & 1) << 4);
+}
+
+static void group_iq4_nl(const uint8_t *b, struct quant_group *g) {
+    static const int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                     1,    13,   25,  38,  53,  69,  89,  113};
+
+    set(g, f16_at(b), 0);
+    nibbles(b + 2, g->code);
+    for (int i = 0; i < QUANT_GROUP; i++)
+        g->code[i] = (uint8_t)(table[g->code[i]] + 128);
+}
+
+/* Scale and min `j` of Q4_K and Q5_K, six bits each, packed in 12 bytes. */
+static void six_bits(const uint8_t *s, size_t j, int *scale, int *min) {
+    if (j < 4) {
+        *scale = s[j] & 63;
+        *min = s[j + 4] & 63;
+    } else {
+        *scale = (s[j + 4] & 15) | (s[j - 4] >> 6) << 4;
+        *min = s[j + 4] >> 4 | (s[j] >> 6) << 4;
+    }
+}
+
+/* Q4_K: f16 d, f16 dmin, 12 bytes of scales, qs[128]. Q5_K: qh[32] before
+ * qs. Each 32 bytes of qs hold two groups, the low and the high nibbles. */
+static void group_q45_k(const uint8_t *b, size_t j, bool five,
+                        struct quant_group *g) {
+    const uint8_t *qh = b + 16;
+    const uint8_t *qs = b + (five ? 48 : 16) + j / 2 * 32;
+    int scale;
+    int min;
+
+    six_bits(b + 4, j, &scale, &min);
+    set(g, f16_at(b) * (float)scale, -(f16_at(b + 2) * (float)min));
+    for (int i = 0; i < QUANT_GROUP; i++) {
+        int code = j % 2 ? qs[i] >> 4 : qs[i] & 15;
+
+        if (five) code |= (qh[i] >> j & 1) << 4;
+        g->code[i] = (uint8_t)code;
+    }
+}
+
+/* Q6_K: ql[128], qh[64], int8 scales[16], f16 d. A half of 128 values has 64
+ * bytes of ql and 32 of qh; its four groups take nibbles and bit pairs. */
+static void group_q6_k(const uint8_t *b, size_t j, struct quant_group *g) {
+    const uint8_t *ql = b + j / 4 * 64 + j % 2 * 32;
+    const uint8_t *qh = b + 128 + j / 4 * 32;
+    size_t quarter = j % 4;
+    float d = f16_at(b + 208);
+
+    for (int h = 0; h < 2; h++) {
+        int8_t scale = (int8_t)b[192 + 2 * j + (size_t)h];
+
+        g->scale[h] = d * (float)scale;
+        g->min[h] = 0;
+    }
+    for (int i = 0; i < QUANT_GROUP; i++) {
+        int low = quarter < 2 ? ql[i] & 15 : ql[i] >> 4;
+
+        g->code[i] = (uint8_t)(low | (qh[i] >> (2 * quarter) & 3) << 4);
+    }
+}
+
+/* Q2_K: scales[16] (low nibble scale, high nibble min), qs[64], d, dmin. */
+static void group_q2_k(const uint8_t *b, size_t j, struct quant_group *g) {
+    const uint8_t *qs = b + 16 + j / 4 * 32;
+
+    for (int h = 0; h < 2; h++) {
+        uint8_t scale = b[2 * j + (size_t)h];
+
+        g->scale[h] = f16_at(b + 80) * (float)(scale & 15);
+        g->min[h] = -(f16_at(b + 82) * (float)(scale >> 4));
+    }
+    for (int i = 0; i < QUANT_GROUP; i++)
+        g->code[i] = qs[i] >> (2 * (j % 4)) & 3;
+}
+
+/* Q3_K: hmask[32], qs[64], scales[12] (six bits, less 32), f16 d. The third
+ * bit, when clear, takes 4 off: with offset 4 it is simply a third bit. */
+static void group_q3_k(const uint8_t *b, size_t j, struct quant_group *g) {
+    const uint8_t *qs = b + 32 + j / 4 * 32;
+    const uint8_t *s = b + 96;
+
+    for (size_t h = 0; h < 2; h++) {
+        size_t k = 2 * j + h;
+        int low = k < 8 ? s[k] & 15 : s[k - 8] >> 4;
+        int high = s[8 + k % 4] >> (2 * (k / 4)) & 3;
+
+        g->scale[h] = f16_at(b + 108) * (float)((low | high << 4) - 32);
+        g->min[h] = 0;
+    }
+    for (int i = 0; i < QUANT_GROUP; i++)
+        g->code[i] =
+            (uint8_t)((qs[i] >> (2 * (j % 4)) & 3) | (b[i] >> j & 1) << 2);
+}
+
+static void group_q8_0(const uint8_t *b, struct quant_group *g) {
+    set(g, f16_at(b), 0);
+    for (int i = 0; i < QUANT_GROUP; i++)
+        g->code[i] = b[2 + i] ^ 0x80; /* int8 + 128 */
+}
+
+void quant_group(enum gguf_type type, const void *row, size_t index,
+                 struct quant_group *out) {
+    size_t f = format_of(type);
+    size_t groups;
+    const uint8_t *b;
+
+    assert(f < FORMAT_COUNT);
+    groups = formats[f].elements / QUANT_GROUP;
+    b = (const uint8_t *)row + index / groups * formats[f].bytes;
+    index %= groups;
+    switch (type) {
+    case GGUF_Q4_0:
+        set(out, f16_at(b), 0);
+        nibbles(b + 2, out->code);
+        break;
+    case GGUF_Q4_1:
+        set(out, f16_at(b), f16_at(b + 2));
+        nibbles(b + 4, out->code);
+        break;
+    case GGUF_Q5_0:
+        set(out, f16_at(b), 0);
+        nibbles(b + 6, out->code);
+        fifth_bits(b + 2, out->code);
+        break;
+    case GGUF_Q5_1:
+        set(out, f16_at(b), f16_at(b + 2));
+        nibbles(b + 8, out->code);
+        fifth_bits(b + 4, out->code);
+        break;
+    case GGUF_Q8_0:
+        group_q8_0(b, out);
+        break;
+    case GGUF_Q2_K:
+        group_q2_k(b, index, out);
+        break;
+    case GGUF_Q3_K:
+        group_q3_k(b, index, out);
+        break;
+    case GGUF_Q4_K:
+        group_q45_k(b, index, false, out);
+        break;
+    case GGUF_Q5_K:
+        group_q45_k(b, index, true, out);
+        break;
+    case GGUF_Q6_K:
+        group_q6_k(b, index, out);
+        break;
+    default:
+        group_iq4_nl(b, out);
+        break;
+    }
+}
+
+void quant_row(enum gguf_type type, const void *row, size_t count, float *out) {
+    const uint8_t *at = row;
+    struct quant_format f;
+    struct quant_group g;
+    uint16_t half;
+
+    if (type == GGUF_F32) {
+        memcpy(out, row, count * sizeof *out);
+        return;
+    }
+    if (!quant_format(type, &f)) {
+        for (size_t i = 0; i < count; i++) {
+            memcpy(&half, at + 2 * i, sizeof half);
+            out[i] =
+                type == GGUF_F16 ? quant_from_f16(half) : quant_from_bf16(half);
+        }
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t k = i % QUANT_GROUP;
+        size_t half_index = k / (QUANT_GROUP / 2);
+
+        if (k == 0) quant_group(type, row, i / QUANT_GROUP, &g);
+        out[i] = g.scale[half_index] * (float)(g.code[k] - f.offset) +
+                 g.min[half_index];
+    }
+}

@@ -1,0 +1,45 @@
+/* quant.h - the block formats of a GGUF, one row at a time, as plain numbers.
+ * This is the reference: slow, exact, and what every kernel is tested
+ * against. No state, any thread. */
+#ifndef CORRAL_ENGINE_QUANT_H
+#define CORRAL_ENGINE_QUANT_H
+
+#include "engine/gguf.h"
+
+/* Every quantised format is seen as groups of 32 codes, in two halves:
+ *     value = scale[half] * (code - offset) + min[half]
+ * where only the K-quants with 16 values to a scale use the halves. */
+enum { QUANT_GROUP = 32 };
+
+struct quant_format {
+    bool wide;   /* codes take 8 bits, else 4 */
+    bool halves; /* the two halves differ in scale and min */
+    bool min;    /* min is not always 0 */
+    int offset;
+};
+
+struct quant_group {
+    uint8_t code[QUANT_GROUP];
+    float scale[2];
+    float min[2];
+};
+
+/* False for F32, F16, BF16 and what is no weight format. */
+bool quant_format(enum gguf_type type, struct quant_format *out);
+/* Is it a format that weights may have here, quantised or not? */
+bool quant_known(enum gguf_type type);
+/* Bytes of a row of `count` elements, a whole number of blocks. */
+size_t quant_row_bytes(enum gguf_type type, size_t count);
+
+/* Group `index` of a row of quantised type. */
+void quant_group(enum gguf_type type, const void *row, size_t index,
+                 struct quant_group *out);
+/* A row of any known type as floats. */
+void quant_row(enum gguf_type type, const void *row, size_t count, float *out);
+
+float quant_from_f16(uint16_t half);
+uint16_t quant_to_f16(float value); /* to nearest, ties to even */
+float quant_from_bf16(uint16_t half);
+uint16_t quant_to_bf16(float value);
+
+#endif

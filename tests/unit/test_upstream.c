@@ -1,0 +1,176 @@
+/* test_upstream.c - what an upstream's stream amounts to, and what an upstream
+ * is sent. An upstream is hostile: it cannot send two choices, broken calls or
+ * half an answer and have it pass. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "proxy/dialect.h"
+#include "proxy/upstream.h"
+
+static void on_text(void *user, struct span text, const int *tokens,
+                    int token_count) {
+    (void)tokens;
+    (void)token_count;
+    bytes_put(user, text);
+}
+
+static void on_tool_call(void *user, const struct chat_tool_call *call) {
+    bytes_puts(user, "<");
+    bytes_put(user, call->id);
+    bytes_puts(user, " ");
+    bytes_put(user, call->name);
+    bytes_puts(user, " ");
+    bytes_put(user, call->arguments);
+    bytes_puts(user, ">");
+}
+
+/* The events of a stream, cut into pieces of `step` bytes; false on error. */
+static bool read_all(const char *in, size_t step, struct bytes *out,
+                     struct llm_end *end, struct err *err) {
+    struct llm_events events = {
+        .on_text = on_text, .on_tool_call = on_tool_call, .user = out};
+    struct upstream_reader *r = upstream_reader_new(&events);
+    struct span all = span_of(in);
+    bool ok = true;
+
+    for (size_t at = 0; ok && at < all.size; at += step)
+        ok = upstream_reader_feed(r, span_slice(all, at, at + step), err);
+    ok = ok && upstream_reader_finish(r, end, err);
+    upstream_reader_free(r);
+    return ok;
+}
+
+static void check(const char *in, const char *expected,
+                  enum llm_finish finish) {
+    for (size_t step = 1; step <= strlen(in); step += step < 40 ? 1 : 37) {
+        struct bytes out = {0};
+        struct llm_end end = {0};
+        struct err err = {0};
+
+        if (!read_all(in, step, &out, &end, &err)) fail_msg("%s", err.text);
+        assert_true(span_is(span_bytes(&out), expected));
+        assert_true(end.ok);
+        assert_int_equal(end.finish, finish);
+        bytes_free(&out);
+    }
+}
+
+static void check_refused(const char *in, const char *reason) {
+    struct bytes out = {0};
+    struct llm_end end = {0};
+    struct err err = {0};
+
+    assert_false(read_all(in, strlen(in), &out, &end, &err));
+    assert_int_equal(err.code, ERR_IO);
+    assert_non_null(strstr(err.text, reason));
+    bytes_free(&out);
+}
+
+#define CHUNK(delta, finish)                                                   \
+    "data: {\"choices\":[{\"index\":0,\"delta\":{" delta                       \
+    "},\"finish_reason\":" finish "}]}\n\n"
+
+static void test_text(void **state) {
+    (void)state;
+    check(CHUNK("\"role\":\"assistant\",\"content\":\"\"", "null")
+              CHUNK("\"content\":\"Hel\"", "null")
+                  CHUNK("\"content\":\"lo\"", "null")
+                      CHUNK("", "\"stop\"") "data: [DONE]\n\n",
+          "Hello", LLM_STOP);
+    check(CHUNK("\"content\":\"a\"", "\"length\""), "a", LLM_LENGTH);
+    check(CHUNK("\"content\":\"a\"", "\"content_filter\""), "a", LLM_FILTERED);
+    /* Nothing after [DONE] counts, and reasoning is not passed on. */
+    check(
+        CHUNK("\"reasoning_content\":\"x\",\"content\":\"a\"",
+              "\"stop\"") "data: [DONE]\n\n" CHUNK("\"content\":\"b\"", "null"),
+        "a", LLM_STOP);
+    /* A server that does not stream. */
+    check("data: {\"choices\":[{\"message\":{\"content\":\"whole\"},"
+          "\"finish_reason\":\"stop\"}]}\n\n",
+          "whole", LLM_STOP);
+}
+
+static void test_calls(void **state) {
+    (void)state;
+    check(CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{"
+                "\"name\":\"f\",\"arguments\":\"\"}}]",
+                "null") CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{"
+                              "\"arguments\":\"{\\\"a\\\":\"}}]",
+                              "null")
+              CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{"
+                    "\"arguments\":\"1}\"}}]",
+                    "null") CHUNK("", "\"tool_calls\""),
+          "<c1 f {\"a\":1}>", LLM_TOOL_CALLS);
+    /* Some servers end a call with "stop". */
+    check(CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{"
+                "\"name\":\"f\"}}]",
+                "\"stop\""),
+          "<c f {}>", LLM_TOOL_CALLS);
+    /* A call that was cut off is no call. */
+    check(CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{"
+                "\"name\":\"f\",\"arguments\":\"{\\\"a\"}}]",
+                "\"length\""),
+          "", LLM_LENGTH);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    check_refused("data: {]\n\n", "not JSON");
+    check_refused("data: {\"error\":{\"message\":\"x\"}}\n\n", "error");
+    check_refused(CHUNK("\"content\":\"a\"", "null"), "early");
+    check_refused("", "early");
+    check_refused("data: {\"choices\":[{},{}]}\n\n", "one choice");
+    check_refused(CHUNK("\"tool_calls\":[{\"index\":3}]", "null"), "order");
+    check_refused(CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{"
+                        "\"name\":\"f\",\"arguments\":\"[1]\"}}]",
+                        "\"tool_calls\""),
+                  "no JSON object");
+    check_refused(CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{"
+                        "\"arguments\":\"{}\"}}]",
+                        "\"tool_calls\""),
+                  "without a name");
+}
+
+/* What goes out is what was read and judged, and nothing else of the body. */
+static void test_body(void **state) {
+    static const char in[] =
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+        "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":"
+        "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
+        "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"r\"}],"
+        "\"stop\":\"END\",\"seed\":7,\"max_tokens\":5,\"smuggled\":\"x\"}";
+    static const char expected[] =
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
+        "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
+        "\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
+        "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"content\":\"r\","
+        "\"tool_call_id\":\"c\"}],\"temperature\":1,\"top_p\":1,\"seed\":7,"
+        "\"max_tokens\":5,\"stop\":[\"END\"],\"stream\":true,"
+        "\"stream_options\":{\"include_usage\":true}}";
+    struct arena *arena = arena_new(1 << 20);
+    struct bytes out = {0};
+    struct chat_request r;
+    struct err err = {0};
+    cJSON *body = json_parse(span_of(in), &err);
+
+    (void)state;
+    chat_request_init(&r, arena);
+    if (!dialect_openai.parse(body, &r, &err)) fail_msg("%s", err.text);
+    assert_true(upstream_body(&r, NULL, &out, &err));
+    assert_true(span_is(span_bytes(&out), expected));
+    bytes_free(&out);
+    cJSON_Delete(body);
+    arena_free(arena);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text), cmocka_unit_test(test_calls),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_body)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

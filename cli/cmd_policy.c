@@ -1,0 +1,127 @@
+/* cmd_policy.c - policies treated like code: lint them, run their tests. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/judge.h"
+#include "cli/options.h"
+#include "cli/places.h"
+
+struct test_run {
+    const struct policy_test *test;
+    struct judge_result result;
+};
+
+static void on_result(void *user, const struct judge_result *result) {
+    ((struct test_run *)user)->result = *result;
+}
+
+static void print_findings(const struct verdict *v) {
+    if (v->cause == VERDICT_CAUSE_UNAVAILABLE) {
+        (void)printf(": guard unavailable: %s\n", v->err.text);
+        return;
+    }
+    for (int i = 0; i < v->finding_count; i++) {
+        const struct finding *f = &v->findings[i];
+
+        (void)printf("%s%s%s%s %.3f", i ? ", " : " (", f->check,
+                     *f->category ? " " : "", f->category, (double)f->score);
+    }
+    (void)puts(v->finding_count ? ")" : "");
+}
+
+/* 1 when it failed. */
+static int print_test(const struct policy *p, const struct test_run *run) {
+    const struct policy_test *t = run->test;
+    const struct verdict *v = &run->result.verdict;
+
+    if (v->action == t->expect && v->cause == VERDICT_CAUSE_POLICY) return 0;
+    (void)printf("%s:%d: %s: expected %s, got %s", policy_path(p), t->line,
+                 channel_name(t->on), verdict_action_name(t->expect),
+                 verdict_action_name(v->action));
+    print_findings(v);
+    return 1;
+}
+
+static int test(const struct judge_options *options, struct err *err) {
+    struct judge *j = judge_open(options, err);
+    const struct policy *p;
+    struct test_run *runs;
+    int count, failures = 0;
+
+    if (!j) return -1;
+    p = judge_policy(j);
+    count = policy_test_count(p);
+    runs = xalloc_array((size_t)count, sizeof *runs);
+    for (int i = 0; i < count; i++) {
+        const struct policy_test *t = policy_test(p, i);
+        const struct judge_text text = {.channel = t->on,
+                                        .prompt = span_of(t->prompt),
+                                        .text = span_of(t->text)};
+
+        runs[i].test = t;
+        judge_submit(j, &text, on_result, &runs[i]);
+    }
+    judge_drain(j);
+    for (int i = 0; i < count; i++) failures += print_test(p, &runs[i]);
+    (void)printf("%s: %d tests, %d failed\n", policy_path(p), count, failures);
+    free(runs);
+    judge_close(j);
+    return failures ? EXIT_NO : EXIT_FINE;
+}
+
+static int lint(const char *path, struct err *err) {
+    struct policy *p = policy_open(path, err);
+
+    if (!p) return -1;
+    (void)printf("%s: fine: policy %s, revision %s, %d checks, %d tests\n",
+                 path, policy_name(p), policy_revision(p),
+                 policy_check_count(p), policy_test_count(p));
+    policy_free(p);
+    return EXIT_FINE;
+}
+
+int cmd_policy(int argc, char **argv) {
+    const char *args[OPTION_ARGS_MAX];
+    struct judge_options judge_options = {0};
+    const struct option list[] = {
+        {"model", 'm', OPTION_TEXT, &judge_options.model, 0, 0, "FILE",
+         "test: the base model's GGUF"},
+        {"guard-models", 0, OPTION_TEXT, &judge_options.guard_models, 0, 0,
+         "DIR", "test: the guard's own models (guard/models)"},
+        {"threads", 't', OPTION_INT, &judge_options.threads, 0, 1024, "N",
+         "test: 0 for all cores"},
+    };
+    const struct options options = {
+        "corral policy lint|test FILE...",
+        "lint  reads and compiles policies; what is wrong is shown with line "
+        "and column.\ntest  runs the tests that stand in them. Exit code 1: a "
+        "test failed.",
+        list,
+        sizeof list / sizeof list[0],
+        2,
+        OPTION_ARGS_MAX,
+    };
+    int code, count, worst = EXIT_FINE;
+
+    code = options_parse(&options, argc, argv, args, &count);
+    if (code >= 0) return code;
+    if (strcmp(args[0], "lint") != 0 && strcmp(args[0], "test") != 0) {
+        struct err err = {0};
+
+        (void)err_set(&err, ERR_INPUT, "policy %s: expected lint or test",
+                      args[0]);
+        return options_fail(&err);
+    }
+    for (int i = 1; i < count; i++) {
+        struct err err = {0};
+
+        judge_options.policy = args[i];
+        code = args[0][0] == 'l' ? lint(args[i], &err)
+                                 : test(&judge_options, &err);
+        if (code < 0) code = options_fail(&err);
+        if (code > worst) worst = code;
+    }
+    return worst;
+}

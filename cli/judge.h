@@ -1,0 +1,57 @@
+/* judge.h - many texts judged by the guard without a server: the engine, the
+ * guard and a policy behind one face, several texts in flight at once. For
+ * `check`, `eval` and `policy test`. Everything runs on the caller's thread. */
+#ifndef CORRAL_CLI_JUDGE_H
+#define CORRAL_CLI_JUDGE_H
+
+#include "guard/guard.h"
+
+enum { JUDGE_IN_FLIGHT = 32 };
+
+struct judge;
+
+struct judge_options {
+    const char *policy; /* each NULL for the default place */
+    const char *model;
+    const char *guard_models;
+    int threads; /* 0: all cores */
+    /* Load the model although no check of the policy asks the classifier:
+     * judge_text.scored needs it. */
+    bool scores;
+};
+
+/* One text. `prompt` may be NULL; with a channel other than input it is the
+ * user's turn before `text`. */
+struct judge_text {
+    enum channel channel;
+    struct span prompt;
+    struct span text;
+    /* The scores are wanted whatever the policy's checks are, and whatever
+     * they find. */
+    bool scored;
+};
+
+struct judge_result {
+    struct verdict verdict;
+    bool scored; /* scores are set */
+    float scores[LABEL_COUNT];
+    struct err err; /* why there are no scores although they were asked for */
+};
+
+/* Once for each text, from judge_submit() or judge_drain(), in any order. */
+typedef void judge_done(void *user, const struct judge_result *result);
+
+MUST_USE struct judge *judge_open(const struct judge_options *options,
+                                  struct err *err);
+void judge_close(struct judge *j); /* after judge_drain(); NULL is fine */
+const struct policy *judge_policy(const struct judge *j);
+/* NULL when no model was needed. */
+const struct classifier *judge_classifier(const struct judge *j);
+
+/* Everything is copied. Waits for a place when JUDGE_IN_FLIGHT are taken. */
+void judge_submit(struct judge *j, const struct judge_text *text,
+                  judge_done *done, void *user);
+/* Until all are done. */
+void judge_drain(struct judge *j);
+
+#endif

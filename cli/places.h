@@ -1,0 +1,21 @@
+/* places.h - where the model, the policy and the guard's own models are when
+ * nobody says. docs/cli.md has the order of look-up. The results are owned
+ * (malloc). */
+#ifndef CORRAL_CLI_PLACES_H
+#define CORRAL_CLI_PLACES_H
+
+#include "base/err.h"
+
+/* `given` when it is not NULL, not empty and not "default"; else
+ * $CORRAL_HOME (or ~/.cache/corral) and the default model's name. The file
+ * need not be there: opening it will tell. */
+char *places_model(const char *given);
+
+/* `given`, else ./policies/default.yaml, else the same beside the binary's
+ * folder, else in ../share/corral of it. ERR_NOT_FOUND names the places. */
+MUST_USE char *places_policy(const char *given, struct err *err);
+
+/* `given`, else guard/models at the same places: a folder. */
+MUST_USE char *places_guard(const char *given, struct err *err);
+
+#endif

@@ -465,6 +465,10 @@ bool http_reader_wants_continue(const struct http_reader *r) {
     return r->state == READER_BODY && r->expects_continue && !r->body.size;
 }
 
+bool http_reader_has_head(const struct http_reader *r) {
+    return r->head_done;
+}
+
 int http_reader_status(const struct http_reader *r) {
     return r->parser.status_code;
 }

@@ -71,7 +71,10 @@ const struct http_request *http_reader_request(const struct http_reader *r);
  * has come. */
 bool http_reader_wants_continue(const struct http_reader *r);
 
-/* A response, from READER_BODY on. */
+/* The head was whole, whatever came after. */
+bool http_reader_has_head(const struct http_reader *r);
+
+/* A response that has its head. */
 int http_reader_status(const struct http_reader *r);
 const struct http_header *http_reader_headers(const struct http_reader *r,
                                               int *count);

@@ -10,19 +10,11 @@
 #ifndef CORRAL_ENGINE_ENGINE_H
 #define CORRAL_ENGINE_ENGINE_H
 
-#include "base/bytes.h"
-#include "engine/grammar.h"
+#include "engine/job.h"
 #include "engine/model.h"
-#include "engine/sampler.h"
 #include "engine/tokenizer.h"
 
 struct engine;
-
-enum {
-    ENGINE_STOPS_MAX = 16,
-    ENGINE_STOP_BYTES_MAX = 256,
-    ENGINE_ADAPTERS_MAX = 16
-};
 
 struct engine_options {
     const char *model_path;
@@ -36,73 +28,6 @@ struct engine_options {
      * must only signal (uv_async_send). May be NULL: use engine_wait(). */
     void (*on_wakeup)(void *user);
     void *user;
-};
-
-enum job_kind { JOB_GENERATE, JOB_SCORE };
-
-enum job_end {
-    JOB_END_STOP,   /* an end token, or a stop string (not part of the text) */
-    JOB_END_LENGTH, /* max_tokens or the context's end */
-    JOB_END_ERROR   /* event.err says why */
-};
-
-enum job_event_kind { JOB_TEXT, JOB_SCORES, JOB_DONE };
-
-struct job_usage {
-    int prompt_tokens;
-    int cached_tokens; /* of the prompt, taken from the prefix cache */
-    int output_tokens;
-};
-
-/* Everything borrowed is valid during the callback only. */
-struct job_event {
-    enum job_event_kind kind;
-    struct span text;       /* JOB_TEXT: whole UTF-8, held back while it could
-                             * begin a stop string */
-    const int *tokens;      /* JOB_TEXT: the tokens since the last JOB_TEXT */
-    int token_count;
-    const float *scores;    /* JOB_SCORES: raw logits, of labels or the head */
-    int score_count;
-    enum job_end end;       /* JOB_DONE: always the last event of a job */
-    struct job_usage usage; /* JOB_DONE, JOB_SCORES */
-    struct err err;         /* JOB_DONE with JOB_END_ERROR */
-};
-
-struct job {
-    enum job_kind kind;
-    const int *tokens; /* the prompt, copied */
-    int token_count;
-    int adapter;     /* from engine_adapter_add(), 0: the base model */
-    int active_from; /* the adapter applies from this position on. 0: to the
-                      * whole text (full); positions before an activated
-                      * adapter's invocation share the base model's KV. In a
-                      * generate job it also applies to what is generated. */
-    uint64_t client; /* fairness: clients take turns; 0 is one of them */
-    uint64_t deadline_ms; /* clock_ms() time; 0: none. Past it: ERR_TIMEOUT */
-
-    const int *labels; /* JOB_SCORE: head rows wanted at the last position; */
-    int label_count;   /* 0: the adapter's label head */
-
-    struct sampling sampling; /* JOB_GENERATE from here on */
-    int max_tokens;
-    const struct span *stops; /* copied */
-    int stop_count;
-    struct grammar *grammar; /* the job takes a reference; may be NULL */
-
-    void (*on_event)(void *user, const struct job_event *event);
-    void *user;
-};
-
-struct engine_stats {
-    uint64_t jobs_done;
-    uint64_t prompt_tokens;
-    uint64_t cached_tokens;
-    uint64_t output_tokens;
-    uint64_t steps;
-    int jobs_waiting;
-    int jobs_running;
-    int kv_used; /* positions held by live sequences */
-    int kv_total;
 };
 
 MUST_USE struct engine *engine_open(const struct engine_options *options,

@@ -47,6 +47,8 @@ void grammar_state_free(struct grammar_state *s);
  * they leave the grammar, and the state is then dead. */
 bool grammar_state_feed(struct grammar_state *s, struct span bytes);
 bool grammar_state_done(const struct grammar_state *s); /* may end here */
+/* May end here, and nothing else may follow. */
+bool grammar_state_final(const struct grammar_state *s);
 /* mask[vocab / 64 + 1] bit t set when token t may follow. End tokens are set
  * exactly when the text may end here. */
 void grammar_state_mask(const struct grammar_state *s,

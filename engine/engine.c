@@ -1,0 +1,538 @@
+#include "engine/engine.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "engine/scheduler.h"
+
+enum {
+    CONTEXT_DEFAULT = 8192,
+    BATCH_DEFAULT = 512,
+    QUEUE_DEFAULT = 256,
+    QUEUE_MAX = 1 << 16,
+    OUTBOX_MAX = 1024 /* events that wait for the owner */
+};
+
+/* What the owner knows of a job; free when `task` is NULL. */
+struct slot {
+    struct task *task;
+    void (*on_event)(void *user, const struct job_event *event);
+    void *user;
+    uint64_t id;
+};
+
+/* All that the two threads share, and the lock that guards every field. */
+struct shared {
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* for the scheduler: inbox, room, closing */
+    pthread_cond_t news; /* for the owner: outbox */
+    struct task **inbox; /* (queue_max), in order of arrival */
+    int inbox_count;
+    int inside;                     /* jobs in the inbox and in the scheduler */
+    struct scheduler_event *outbox; /* oldest first */
+    struct scheduler_event **outbox_end;
+    int outbox_count;
+    bool closing;
+    struct engine_stats stats;
+};
+
+struct engine {
+    struct engine_options options;
+    struct gguf *gguf;
+    struct tokenizer *tokenizer;
+    struct model *model;
+    struct kv *kv;
+    const struct adapter *adapters[ENGINE_ADAPTERS_MAX];
+    struct adapter *owned_adapters[ENGINE_ADAPTERS_MAX];
+    int adapter_count;
+    int context;
+    struct scheduler *scheduler; /* its thread's, once that runs */
+    pthread_t thread;
+    bool has_thread;
+    struct shared *shared;
+
+    struct slot *slots; /* the owner's */
+    int slot_count;
+    int *free_slots;
+    int free_count;
+    uint64_t serial;
+};
+
+/* ---- the scheduler's thread ---- */
+
+static void emit(void *user, struct scheduler_event *event) {
+    struct engine *e = user;
+    struct shared *sh = e->shared;
+    bool first;
+
+    event->next = NULL;
+    pthread_mutex_lock(&sh->lock);
+    while (sh->outbox_count >= OUTBOX_MAX && !sh->closing)
+        pthread_cond_wait(&sh->work, &sh->lock);
+    if (sh->closing) {
+        pthread_mutex_unlock(&sh->lock);
+        free(event);
+        return;
+    }
+    first = sh->outbox_count++ == 0;
+    *sh->outbox_end = event;
+    sh->outbox_end = &event->next;
+    if (first) pthread_cond_signal(&sh->news);
+    pthread_mutex_unlock(&sh->lock);
+    if (first && e->options.on_wakeup) e->options.on_wakeup(e->options.user);
+}
+
+/* Move the inbox into the scheduler; sleep while nobody has anything to do.
+ * False when the engine closes. */
+static bool take_work(struct engine *e, int *left) {
+    struct shared *sh = e->shared;
+    bool open;
+
+    pthread_mutex_lock(&sh->lock);
+    while (*left == 0 && sh->inbox_count == 0 && !sh->closing)
+        pthread_cond_wait(&sh->work, &sh->lock);
+    for (int i = 0; i < sh->inbox_count; i++)
+        scheduler_add(e->scheduler, sh->inbox[i]);
+    *left += sh->inbox_count;
+    sh->inbox_count = 0;
+    open = !sh->closing;
+    pthread_mutex_unlock(&sh->lock);
+    return open;
+}
+
+static void *run(void *user) {
+    struct engine *e = user;
+    struct shared *sh = e->shared;
+    int left = 0;
+
+    while (take_work(e, &left)) {
+        left = scheduler_step(e->scheduler);
+        pthread_mutex_lock(&sh->lock);
+        scheduler_stats(e->scheduler, &sh->stats);
+        sh->inside = left + sh->inbox_count;
+        pthread_mutex_unlock(&sh->lock);
+    }
+    return NULL;
+}
+
+/* ---- open and close ---- */
+
+static struct shared *shared_new(int queue_max) {
+    struct shared *sh = xalloc(sizeof *sh);
+    pthread_condattr_t attributes;
+
+    pthread_mutex_init(&sh->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sh->work, &attributes);
+    pthread_cond_init(&sh->news, &attributes);
+    pthread_condattr_destroy(&attributes);
+    sh->inbox = xalloc_array((size_t)queue_max, sizeof(struct task *));
+    sh->outbox_end = &sh->outbox;
+    return sh;
+}
+
+static void shared_free(struct shared *sh) {
+    if (!sh) return;
+    for (int i = 0; i < sh->inbox_count; i++) task_free(sh->inbox[i]);
+    while (sh->outbox) {
+        struct scheduler_event *next = sh->outbox->next;
+
+        free(sh->outbox);
+        sh->outbox = next;
+    }
+    free(sh->inbox);
+    pthread_cond_destroy(&sh->news);
+    pthread_cond_destroy(&sh->work);
+    pthread_mutex_destroy(&sh->lock);
+    free(sh);
+}
+
+static bool check_range(const char *name, int value, int most,
+                        struct err *err) {
+    if (value >= 0 && value <= most) return true;
+    return err_set_field(err, ERR_INPUT, name, "%s must be from 0 to %d", name,
+                         most);
+}
+
+static bool check_options(const struct engine_options *o, struct err *err) {
+    return check_range("threads", o->threads, 1024, err) &&
+           check_range("context_tokens", o->context_tokens, 1 << 20, err) &&
+           check_range("kv_tokens", o->kv_tokens, 1 << 24, err) &&
+           check_range("batch_tokens", o->batch_tokens, 1 << 14, err) &&
+           check_range("queue_max", o->queue_max, QUEUE_MAX, err);
+}
+
+/* The limits that were left open, from the model's own. */
+static void complete_options(struct engine *e) {
+    struct engine_options *o = &e->options;
+    int most = model_shape(e->model)->context_max;
+
+    e->context = o->context_tokens;
+    if (e->context == 0)
+        e->context = most < CONTEXT_DEFAULT ? most : CONTEXT_DEFAULT;
+    if (e->context > most) e->context = most;
+    if (o->kv_tokens == 0) o->kv_tokens = 2 * e->context;
+    if (e->context > o->kv_tokens) e->context = o->kv_tokens;
+}
+
+static bool open_model(struct engine *e, struct err *err) {
+    struct model_options model_options = {.threads = e->options.threads,
+                                          .rows_max = e->options.batch_tokens,
+                                          .exact = e->options.exact};
+    const struct model_shape *shape;
+    struct kv_shape kv_shape;
+
+    e->gguf = gguf_open(e->options.model_path, err);
+    if (!e->gguf) return false;
+    e->tokenizer = tokenizer_new(e->gguf, err);
+    if (!e->tokenizer) return false;
+    e->model = model_open(e->gguf, &model_options, err);
+    if (!e->model) return false;
+    shape = model_shape(e->model);
+    if (shape->vocab < tokenizer_vocab(e->tokenizer))
+        return err_set(err, ERR_INPUT,
+                       "%s: the tokenizer has more tokens "
+                       "than the model",
+                       e->options.model_path);
+    complete_options(e);
+    kv_shape = (struct kv_shape){
+        .blocks = shape->blocks,
+        .kv_heads = shape->kv_heads,
+        .head_size = shape->head_size,
+        .positions = e->options.kv_tokens,
+        .type = e->options.exact ? KV_F32 : KV_F16,
+    };
+    e->kv = kv_new(&kv_shape, err);
+    return e->kv != NULL;
+}
+
+static bool start(struct engine *e, struct err *err) {
+    struct scheduler_parts parts = {
+        .model = e->model,
+        .tokenizer = e->tokenizer,
+        .kv = e->kv,
+        .kv_positions = e->options.kv_tokens,
+        .adapters = e->adapters,
+        .rows_max = e->options.batch_tokens,
+        .tasks_max = e->options.queue_max,
+        .emit = emit,
+        .user = e,
+    };
+
+    /* A slot for each job inside and for each whose last event waits. */
+    e->slot_count = e->options.queue_max + OUTBOX_MAX;
+    e->slots = xalloc_array((size_t)e->slot_count, sizeof *e->slots);
+    e->free_slots = xalloc_array((size_t)e->slot_count, sizeof(int));
+    while (e->free_count < e->slot_count) {
+        e->free_slots[e->free_count] = e->slot_count - 1 - e->free_count;
+        e->free_count++;
+    }
+    e->scheduler = scheduler_new(&parts);
+    scheduler_stats(e->scheduler, &e->shared->stats);
+    if (pthread_create(&e->thread, NULL, run, e) != 0)
+        return err_set(err, ERR_IO, "no thread for the scheduler");
+    e->has_thread = true;
+    return true;
+}
+
+struct engine *engine_open(const struct engine_options *options,
+                           struct err *err) {
+    struct engine *e;
+
+    if (!check_options(options, err)) return NULL;
+    e = xalloc(sizeof *e);
+    e->options = *options;
+    e->options.model_path = xstrdup(options->model_path);
+    if (e->options.batch_tokens == 0) e->options.batch_tokens = BATCH_DEFAULT;
+    if (e->options.queue_max == 0) e->options.queue_max = QUEUE_DEFAULT;
+    e->shared = shared_new(e->options.queue_max);
+    if (open_model(e, err) && start(e, err)) return e;
+    engine_close(e);
+    return NULL;
+}
+
+static void stop(struct engine *e) {
+    struct shared *sh = e->shared;
+
+    if (!e->has_thread) return;
+    pthread_mutex_lock(&sh->lock);
+    sh->closing = true;
+    pthread_cond_broadcast(&sh->work);
+    pthread_mutex_unlock(&sh->lock);
+    pthread_join(e->thread, NULL);
+}
+
+void engine_close(struct engine *e) {
+    char *path;
+
+    if (!e) return;
+    stop(e);
+    for (int i = 0; i < e->slot_count; i++) task_free(e->slots[i].task);
+    scheduler_free(e->scheduler);
+    shared_free(e->shared);
+    for (int i = 0; i < e->adapter_count; i++)
+        adapter_close(e->owned_adapters[i]);
+    kv_free(e->kv);
+    model_close(e->model);
+    tokenizer_free(e->tokenizer);
+    gguf_close(e->gguf);
+    free(e->free_slots);
+    free(e->slots);
+    memcpy(&path, &e->options.model_path, sizeof path); /* our own copy */
+    free(path);
+    free(e);
+}
+
+/* ---- adapters ---- */
+
+/* Written before the first job; the scheduler reads it only for a job, which
+ * comes to it under the lock. */
+bool engine_adapter_add(struct engine *e, const char *path, int *out,
+                        struct err *err) {
+    struct adapter *a;
+
+    if (e->serial > 0)
+        return err_set(err, ERR_INPUT, "adapters are added before any job");
+    if (e->adapter_count == ENGINE_ADAPTERS_MAX)
+        return err_set(err, ERR_LIMIT, "past %d adapters", ENGINE_ADAPTERS_MAX);
+    a = adapter_open(path, e->model, e->adapter_count + 1, err);
+    if (!a) return false;
+    e->adapters[e->adapter_count] = a;
+    e->owned_adapters[e->adapter_count] = a;
+    *out = ++e->adapter_count;
+    return true;
+}
+
+int engine_adapter_labels(const struct engine *e, int adapter) {
+    if (adapter < 1 || adapter > e->adapter_count) return 0;
+    return adapter_labels(e->adapters[adapter - 1]);
+}
+
+/* ---- submit and cancel ---- */
+
+static bool check_ids(const struct engine *e, const int *ids, int count,
+                      const char *what, struct err *err) {
+    int vocab = model_shape(e->model)->vocab;
+
+    for (int i = 0; i < count; i++)
+        if (ids[i] < 0 || ids[i] >= vocab)
+            return err_set(err, ERR_INPUT, "%s %d is not in the vocabulary",
+                           what, ids[i]);
+    return true;
+}
+
+static bool check_score(const struct engine *e, const struct job *job,
+                        struct err *err) {
+    if (job->label_count < 0 || job->label_count > ENGINE_LABELS_MAX)
+        return err_set(err, ERR_LIMIT, "past %d labels", ENGINE_LABELS_MAX);
+    if (job->label_count == 0 &&
+        (job->adapter == 0 || engine_adapter_labels(e, job->adapter) == 0))
+        return err_set(err, ERR_INPUT, "no labels, and no adapter with a head");
+    if (job->label_count == 0 && job->active_from >= job->token_count)
+        return err_set(err, ERR_INPUT, "the adapter applies to no position");
+    return check_ids(e, job->labels, job->label_count, "label", err);
+}
+
+static bool check_generate(const struct engine *e, const struct job *job,
+                           struct err *err) {
+    if (!sampling_check(&job->sampling, err)) return false;
+    if (job->max_tokens < 1)
+        return err_set_field(err, ERR_INPUT, "max_tokens",
+                             "must be at least 1");
+    if (job->stop_count < 0 || job->stop_count > ENGINE_STOPS_MAX)
+        return err_set_field(err, ERR_LIMIT, "stop", "past %d stop strings",
+                             ENGINE_STOPS_MAX);
+    for (int i = 0; i < job->stop_count; i++)
+        if (job->stops[i].size == 0 ||
+            job->stops[i].size > ENGINE_STOP_BYTES_MAX)
+            return err_set_field(err, ERR_LIMIT, "stop",
+                                 "a stop string has 1 to %d bytes",
+                                 ENGINE_STOP_BYTES_MAX);
+    if (job->token_count >= e->context)
+        return err_set(err, ERR_LIMIT,
+                       "a prompt of %d tokens leaves no room "
+                       "in a context of %d",
+                       job->token_count, e->context);
+    return true;
+}
+
+static bool check_job(const struct engine *e, const struct job *job,
+                      struct err *err) {
+    if (job->token_count < 1)
+        return err_set(err, ERR_INPUT, "the prompt is empty");
+    if (job->token_count > e->context)
+        return err_set(err, ERR_LIMIT,
+                       "a prompt of %d tokens is longer than "
+                       "the context of %d",
+                       job->token_count, e->context);
+    if (job->adapter < 0 || job->adapter > e->adapter_count)
+        return err_set(err, ERR_INPUT, "there is no adapter %d", job->adapter);
+    if (job->active_from < 0)
+        return err_set(err, ERR_INPUT, "active_from is negative");
+    if (!check_ids(e, job->tokens, job->token_count, "token", err))
+        return false;
+    return job->kind == JOB_SCORE ? check_score(e, job, err)
+                                  : check_generate(e, job, err);
+}
+
+static int output_max(const struct engine *e, const struct job *job) {
+    int room = e->context - job->token_count;
+
+    if (job->kind == JOB_SCORE) return 0;
+    return job->max_tokens < room ? job->max_tokens : room;
+}
+
+static bool inbox_put(struct shared *sh, struct task *t, int queue_max) {
+    bool ok;
+
+    pthread_mutex_lock(&sh->lock);
+    ok = sh->inside < queue_max;
+    if (ok) {
+        sh->inbox[sh->inbox_count++] = t;
+        sh->inside++;
+        pthread_cond_signal(&sh->work);
+    }
+    pthread_mutex_unlock(&sh->lock);
+    return ok;
+}
+
+uint64_t engine_submit(struct engine *e, const struct job *job,
+                       struct err *err) {
+    struct slot *slot;
+    struct task *t;
+    int index;
+
+    if (!check_job(e, job, err)) return 0;
+    if (e->free_count == 0) {
+        err_set(err, ERR_BUSY, "past %d jobs", e->options.queue_max);
+        return 0;
+    }
+    index = e->free_slots[e->free_count - 1];
+    slot = &e->slots[index];
+    e->serial++;
+    /* Grows with every job, and says where its slot is. */
+    t = task_new(e->serial * (uint64_t)e->slot_count + (uint64_t)index, job,
+                 output_max(e, job));
+    *slot = (struct slot){task_ref(t), job->on_event, job->user, t->id};
+    if (!inbox_put(e->shared, t, e->options.queue_max)) {
+        slot->task = NULL;
+        task_free(t);
+        task_free(t);
+        err_set(err, ERR_BUSY, "past %d jobs", e->options.queue_max);
+        return 0;
+    }
+    e->free_count--;
+    return slot->id;
+}
+
+/* NULL when the job is over or was never there. */
+static struct slot *slot_of(struct engine *e, uint64_t id) {
+    struct slot *slot = &e->slots[id % (uint64_t)e->slot_count];
+
+    return slot->task && slot->id == id ? slot : NULL;
+}
+
+static void slot_free(struct engine *e, struct slot *slot) {
+    task_free(slot->task);
+    slot->task = NULL;
+    e->free_slots[e->free_count++] = (int)(slot - e->slots);
+}
+
+void engine_cancel(struct engine *e, uint64_t id) {
+    struct slot *slot = slot_of(e, id);
+
+    if (!slot) return;
+    atomic_store(&slot->task->cancelled, true);
+    slot_free(e, slot);
+}
+
+/* ---- events ---- */
+
+static struct scheduler_event *outbox_take(struct shared *sh) {
+    struct scheduler_event *event;
+
+    pthread_mutex_lock(&sh->lock);
+    event = sh->outbox;
+    if (event) {
+        sh->outbox = event->next;
+        if (!sh->outbox) sh->outbox_end = &sh->outbox;
+        if (sh->outbox_count-- == OUTBOX_MAX) pthread_cond_signal(&sh->work);
+    }
+    pthread_mutex_unlock(&sh->lock);
+    return event;
+}
+
+int engine_poll(struct engine *e) {
+    struct scheduler_event *event;
+    int count = 0;
+
+    while ((event = outbox_take(e->shared))) {
+        struct slot *slot = slot_of(e, event->id);
+
+        if (slot) {
+            struct slot copy = *slot;
+
+            /* Before the callback, which may want the slot for a new job. */
+            if (event->event.kind == JOB_DONE) slot_free(e, slot);
+            if (copy.on_event) copy.on_event(copy.user, &event->event);
+            count++;
+        }
+        free(event);
+    }
+    return count;
+}
+
+bool engine_wait(struct engine *e, int timeout_ms) {
+    struct shared *sh = e->shared;
+    struct timespec until;
+    bool waits;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_nsec -= 1000000000L;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&sh->lock);
+    while (sh->outbox_count == 0)
+        if (pthread_cond_timedwait(&sh->news, &sh->lock, &until) != 0) break;
+    waits = sh->outbox_count > 0;
+    pthread_mutex_unlock(&sh->lock);
+    return waits;
+}
+
+/* ---- looking ---- */
+
+const struct tokenizer *engine_tokenizer(const struct engine *e) {
+    return e->tokenizer;
+}
+
+const struct gguf *engine_gguf(const struct engine *e) {
+    return e->gguf;
+}
+
+const struct model_shape *engine_shape(const struct engine *e) {
+    return model_shape(e->model);
+}
+
+const char *engine_kernels(const struct engine *e) {
+    return model_kernels(e->model);
+}
+
+int engine_context(const struct engine *e) {
+    return e->context;
+}
+
+void engine_stats(const struct engine *e, struct engine_stats *out) {
+    struct shared *sh = e->shared;
+
+    pthread_mutex_lock(&sh->lock);
+    *out = sh->stats;
+    out->jobs_waiting += sh->inbox_count;
+    pthread_mutex_unlock(&sh->lock);
+}

@@ -1,0 +1,52 @@
+/* task.h - one job in the engine: its copy, and where it stands. The owner
+ * makes it and hands it to the scheduler; afterwards the two share only the
+ * reference count and the cancelled flag, everything else is the scheduler
+ * thread's. */
+#ifndef CORRAL_ENGINE_TASK_H
+#define CORRAL_ENGINE_TASK_H
+
+#include <stdatomic.h>
+
+#include "engine/hold.h"
+#include "engine/job.h"
+#include "engine/kv.h"
+
+struct task {
+    atomic_int references;
+    atomic_bool cancelled;
+    uint64_t id; /* grows with the order of arrival */
+    enum job_kind kind;
+    uint64_t client;
+    uint64_t deadline_ms; /* 0: none */
+    int adapter;          /* 0: none */
+    int active_from;
+    int *labels;
+    int label_count;
+    struct sampling sampling;
+    int output_max;
+    struct grammar_state *grammar; /* NULL: free text */
+    struct hold hold;
+
+    struct kv_key *keys; /* prompt and output; room for both */
+    int *output;         /* (output_max) */
+    int prompt_count;
+    int known;    /* keys so far */
+    int computed; /* of them have their KV */
+    int planned;  /* rows in the step being made */
+    int cached;   /* prompt positions that came from the cache; -1: not yet
+                   * admitted */
+    struct sequence *sequence; /* NULL: waiting */
+};
+
+/* A copy of a job that has been checked. One reference, the caller's. */
+struct task *task_new(uint64_t id, const struct job *job, int output_max);
+struct task *task_ref(struct task *t);
+void task_free(struct task *t); /* drops one reference */
+
+int task_output_count(const struct task *t);
+/* The adapter's number at a position, 0 where it does not apply. */
+int task_adapter_at(const struct task *t, int position);
+/* Append a token that was generated. */
+void task_push(struct task *t, int token);
+
+#endif

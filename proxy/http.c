@@ -404,7 +404,7 @@ static size_t run(struct http_reader *r, const char *at, size_t size) {
         }
         return used;
     }
-    if (code != HPE_USER) {
+    if (!r->fail_status) { /* not one of our callbacks' doing */
         const char *reason = llhttp_get_error_reason(&r->parser);
 
         (void)fail(r, 400, reason && *reason ? reason : "not HTTP");

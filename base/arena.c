@@ -22,7 +22,8 @@ struct arena {
 struct arena *arena_new(size_t limit) {
     struct arena *arena = xalloc(sizeof *arena);
 
-    arena->limit = limit;
+    /* So that rounding up and a block's head never overflow. */
+    arena->limit = limit < PTRDIFF_MAX / 2 ? limit : PTRDIFF_MAX / 2;
     return arena;
 }
 

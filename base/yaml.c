@@ -7,7 +7,7 @@
 #include <yaml.h>
 
 struct mark {
-    const cJSON *node;
+    const void *node; /* a value, or a key: the cJSON's own `string` */
     int line;
     int column;
 };
@@ -41,7 +41,7 @@ static bool next(struct reader *r, yaml_event_t *event) {
                    p->problem ? p->problem : "not YAML");
 }
 
-static bool remember(struct reader *r, const cJSON *node, yaml_mark_t at) {
+static bool remember(struct reader *r, const void *node, yaml_mark_t at) {
     struct yaml *y = r->yaml;
 
     if (y->mark_count == YAML_NODES_MAX)
@@ -120,7 +120,7 @@ static bool entry(struct reader *r, cJSON *object, const yaml_event_t *event,
     yaml_event_delete(&value);
     if (!item) return false;
     (void)cJSON_AddItemToObject(object, key, item);
-    return true;
+    return remember(r, item->string, event->start_mark);
 }
 
 static bool mapping(struct reader *r, cJSON *object, int depth) {
@@ -241,7 +241,9 @@ struct yaml *yaml_parse(struct span text, const char *name, struct err *err) {
         yaml_close(yaml);
         return NULL;
     }
-    qsort(yaml->marks, yaml->mark_count, sizeof *yaml->marks, compare_marks);
+    if (yaml->mark_count)
+        qsort(yaml->marks, yaml->mark_count, sizeof *yaml->marks,
+              compare_marks);
     return yaml;
 }
 
@@ -267,8 +269,8 @@ const cJSON *yaml_root(const struct yaml *yaml) {
     return yaml->root;
 }
 
-void yaml_place(const struct yaml *yaml, const cJSON *node, int *line,
-                int *column) {
+static void place(const struct yaml *yaml, const void *node, int *line,
+                  int *column) {
     struct mark key = {.node = node};
     const struct mark *found = NULL;
 
@@ -277,6 +279,11 @@ void yaml_place(const struct yaml *yaml, const cJSON *node, int *line,
                         sizeof *yaml->marks, compare_marks);
     *line = found ? found->line : 1;
     *column = found ? found->column : 1;
+}
+
+void yaml_place(const struct yaml *yaml, const cJSON *node, int *line,
+                int *column) {
+    place(yaml, node, line, column);
 }
 
 bool yaml_fail(const struct yaml *yaml, const cJSON *node, struct err *err,
@@ -301,9 +308,13 @@ bool yaml_only_keys(const struct yaml *yaml, const cJSON *object,
         size_t i = 0;
 
         while (keys[i] && strcmp(keys[i], child->string) != 0) i++;
-        if (!keys[i])
-            return yaml_fail(yaml, child, err, "unknown key \"%.64s\"",
-                             child->string);
+        if (!keys[i]) {
+            int line, column;
+
+            place(yaml, child->string, &line, &column);
+            return err_set(err, ERR_INPUT, "%s:%d:%d: unknown key \"%.64s\"",
+                           yaml->name, line, column, child->string);
+        }
     }
     return true;
 }

@@ -1,0 +1,72 @@
+/* test_hash.c - against published values. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/hash.h"
+
+static void test_sha256(void **state) {
+    char hex[HASH_HEX_SIZE];
+
+    (void)state;
+    hash_sha256_hex(span_of(""), hex);
+    assert_string_equal(hex, "e3b0c44298fc1c149afbf4c8996fb924"
+                             "27ae41e4649b934ca495991b7852b855");
+    hash_sha256_hex(span_of("abc"), hex); /* FIPS 180-2, B.1 */
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223"
+                             "b00361a396177a9cb410ff61f20015ad");
+}
+
+static void test_fnv1a(void **state) {
+    (void)state;
+    /* From the FNV authors' test vectors. */
+    assert_true(hash_fnv1a(HASH_FNV1A_START, span_of("")) ==
+                0xcbf29ce484222325ull);
+    assert_true(hash_fnv1a(HASH_FNV1A_START, span_of("a")) ==
+                0xaf63dc4c8601ec8cull);
+    assert_true(hash_fnv1a(HASH_FNV1A_START, span_of("foobar")) ==
+                0x85944171f73967e8ull);
+    /* In pieces, it is the same. */
+    assert_true(hash_fnv1a(hash_fnv1a(HASH_FNV1A_START, span_of("foo")),
+                           span_of("bar")) == 0x85944171f73967e8ull);
+}
+
+static void test_random(void **state) {
+    char a[HASH_ID_SIZE], b[HASH_ID_SIZE];
+
+    (void)state;
+    hash_random_id(a);
+    hash_random_id(b);
+    assert_int_equal(strlen(a), HASH_ID_SIZE - 1);
+    assert_int_equal(strspn(a, "0123456789abcdef"), HASH_ID_SIZE - 1);
+    assert_string_not_equal(a, b);
+    assert_true(hash_random_u64() != hash_random_u64());
+}
+
+static void test_equal_secret(void **state) {
+    (void)state;
+    assert_true(hash_equal_secret(span_of("key"), span_of("key")));
+    assert_false(hash_equal_secret(span_of("key"), span_of("keY")));
+    assert_false(hash_equal_secret(span_of("key"), span_of("ke")));
+    assert_true(hash_equal_secret(span_of(""), span_of("")));
+}
+
+static int init(void **state) {
+    (void)state;
+    return hash_init(NULL) ? 0 : -1;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_fnv1a),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_equal_secret),
+    };
+
+    return cmocka_run_group_tests(tests, init, NULL);
+}

@@ -1,0 +1,191 @@
+/* test_json.c - JSON from outside, and our own text inside JSON. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/json.h"
+
+static void check_parse(const char *text, bool good) {
+    struct err err = {0};
+    cJSON *json = json_parse(span_of(text), &err);
+
+    if (good != (json != NULL))
+        print_error("%s: %s\n", text, json ? "accepted" : err.text);
+    assert_int_equal(json != NULL, good);
+    if (!good) assert_true(err.code == ERR_INPUT || err.code == ERR_LIMIT);
+    cJSON_Delete(json);
+}
+
+static void test_parse(void **state) {
+    (void)state;
+    check_parse("{\"a\":[1,2.5,true,null,\"x\"]}", true);
+    check_parse(" [ ] \r\n\t", true);
+    check_parse("\"\\u00e9\\ud83d\\ude00\"", true);
+    check_parse("\"\\\\u0000\"", true); /* a backslash, then text */
+    check_parse("", false);
+    check_parse("{", false);
+    check_parse("[1,]", false);
+    check_parse("{} {}", false);
+    check_parse("{\"a\":1,\"a\":2}", false);
+    check_parse("[{\"a\":1,\"b\":2,\"a\":3}]", false);
+    check_parse("{\"a\":1,\"\\u0061\":2}", false); /* the same key, escaped */
+    check_parse("{\"a\":1,\"A\":2}", true);
+    check_parse("\"\\u0000\"", false);
+    check_parse("\"\xFF\"", false);
+    check_parse("\"\\ud83d\"", false); /* half a surrogate pair */
+    check_parse("nul", false);
+}
+
+static void test_nul_byte(void **state) {
+    struct err err = {0};
+
+    (void)state;
+    assert_null(json_parse((struct span){"{}\0", 3}, &err));
+    assert_null(json_parse((struct span){"[1\0]", 4}, &err));
+}
+
+static void test_not_terminated(void **state) {
+    struct err err = {0};
+    char *text = malloc(4);
+    cJSON *json;
+
+    (void)state;
+    memcpy(text, "1234", 4); /* reading on would be seen by the sanitizer */
+    json = json_parse((struct span){text, 4}, &err);
+    assert_non_null(json);
+    assert_int_equal(json->valueint, 1234);
+    cJSON_Delete(json);
+    free(text);
+}
+
+static void test_depth(void **state) {
+    char text[2 * JSON_DEPTH_MAX + 3];
+
+    (void)state;
+    memset(text, '[', JSON_DEPTH_MAX);
+    memset(text + JSON_DEPTH_MAX, ']', JSON_DEPTH_MAX);
+    text[2 * JSON_DEPTH_MAX] = '\0';
+    check_parse(text, true);
+    memset(text, '[', JSON_DEPTH_MAX + 1);
+    memset(text + JSON_DEPTH_MAX + 1, ']', JSON_DEPTH_MAX + 1);
+    text[2 * JSON_DEPTH_MAX + 2] = '\0';
+    check_parse(text, false);
+    /* Brackets inside a string are no depth. */
+    memset(text, '[', sizeof text - 1);
+    text[0] = text[sizeof text - 2] = '"';
+    text[sizeof text - 1] = '\0';
+    check_parse(text, true);
+}
+
+static void check_string(const char *in, size_t size, const char *want) {
+    struct bytes out = {0};
+    struct err err = {0};
+
+    assert_true(json_put_string(&out, (struct span){in, size}, &err));
+    bytes_put(&out, (struct span){"", 1});
+    assert_string_equal(out.at, want);
+    bytes_free(&out);
+}
+
+static void test_put_string(void **state) {
+    (void)state;
+    check_string("plain", 5, "\"plain\"");
+    check_string("", 0, "\"\"");
+    check_string("a\"b\\c", 5, "\"a\\\"b\\\\c\"");
+    check_string("\n\r\t\b\x01\x7F", 6, "\"\\n\\r\\t\\u0008\\u0001\\u007f\"");
+    check_string("a\0b", 3, "\"a\\u0000b\"");
+    check_string("</script>&", 10, "\"</script>&\"");
+    check_string("\xC3\xA9\xFFx", 4, "\"\xC3\xA9\xEF\xBF\xBDx\"");
+}
+
+static void test_put_string_limit(void **state) {
+    struct bytes out = {.limit = 4};
+    struct err err = {0};
+
+    (void)state;
+    assert_false(json_put_string(&out, span_of("abcdef"), &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    bytes_free(&out);
+}
+
+static void test_fields(void **state) {
+    const char *text = "{\"b\":true,\"i\":7,\"f\":0.5,\"s\":\"x\",\"n\":null,"
+                       "\"big\":1e300}";
+    struct err err = {0};
+    cJSON *json = json_parse(span_of(text), &err);
+    const char *s = "old";
+    bool b = false;
+    int64_t i = 1;
+    double f = 1;
+
+    (void)state;
+    assert_true(json_get_bool(json, "", "b", &b, &err) && b);
+    assert_true(json_get_int(json, "", "i", 0, 10, &i, &err) && i == 7);
+    assert_true(json_get_number(json, "", "f", 0, 1, &f, &err) && f == 0.5);
+    assert_true(json_get_string(json, "", "s", &s, &err));
+    assert_string_equal(s, "x");
+    /* Absent and null leave what was there. */
+    assert_true(json_get_int(json, "", "n", 0, 10, &i, &err) && i == 7);
+    assert_true(json_get_int(json, "", "none", 0, 10, &i, &err) && i == 7);
+    /* Wrong kinds and ranges name their field. */
+    assert_false(json_get_int(json, "", "i", 0, 6, &i, &err));
+    assert_string_equal(err.field, "i");
+    assert_false(json_get_int(json, "m[1]", "f", 0, 6, &i, &err));
+    assert_string_equal(err.field, "m[1].f");
+    assert_false(json_get_int(json, "", "big", INT64_MIN, INT64_MAX, &i, &err));
+    assert_false(json_get_int(json, "", "s", 0, 6, &i, &err));
+    assert_false(json_get_bool(json, "", "i", &b, &err));
+    assert_false(json_get_string(json, "", "b", &s, &err));
+    assert_false(json_get_number(json, "", "big", 0, 1, &f, &err));
+    assert_true(i == 7 && b && f == 0.5);
+    cJSON_Delete(json);
+}
+
+static void test_only_keys(void **state) {
+    const char *const keys[] = {"a", "b", NULL};
+    struct err err = {0};
+    cJSON *json = json_parse(span_of("{\"a\":1,\"c\":2}"), &err);
+
+    (void)state;
+    assert_false(json_only_keys(json, "x", keys, &err));
+    assert_string_equal(err.field, "x.c");
+    cJSON_DeleteItemFromObject(json, "c");
+    assert_true(json_only_keys(json, "x", keys, &err));
+    cJSON_Delete(json);
+}
+
+static void test_print(void **state) {
+    struct bytes out = {0};
+    struct err err = {0};
+    cJSON *json = json_parse(span_of("{ \"a\" : [ 1, \"\\u00e9\" ] }"), &err);
+
+    (void)state;
+    assert_true(json_print(json, &out, &err));
+    assert_true(span_is(span_bytes(&out), "{\"a\":[1,\"\xC3\xA9\"]}"));
+    bytes_free(&out);
+    out.limit = 3;
+    assert_false(json_print(json, &out, &err));
+    bytes_free(&out);
+    cJSON_Delete(json);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_nul_byte),
+        cmocka_unit_test(test_not_terminated),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_put_string),
+        cmocka_unit_test(test_put_string_limit),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_only_keys),
+        cmocka_unit_test(test_print),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -552,14 +552,17 @@ bool classify_text_ride(struct classify_text *t, const int *tokens, int count,
 
 /* The window that ends with the text. It begins anew when it is full, an
  * overlap before what was judged last, so that no piece goes unread. */
-static void window_move(struct classify_text *t) {
+static bool window_move(struct classify_text *t, struct err *err) {
     size_t window = (size_t)t->adapter->window;
     size_t overlap = (size_t)t->adapter->overlap;
 
+    if (t->text.count - t->end > window)
+        return err_set(err, ERR_INTERNAL, "a piece past the guard's window");
     if (t->text.count - t->from > window)
         t->from = t->end > overlap ? t->end - overlap : 0;
     if (t->text.count - t->from > window) t->from = t->text.count - window;
     t->end = t->text.count;
+    return true;
 }
 
 struct classify_job *classify_text_judge(struct classify_text *t,
@@ -567,17 +570,16 @@ struct classify_job *classify_text_judge(struct classify_text *t,
                                          classify_done *done, void *user,
                                          struct err *err) {
     struct classify_job *job = job_new(t, deadline_ms, 1, done, user);
-    bool ok;
+    bool ok = window_move(t, err);
 
-    window_move(t);
     /* The main model may fill the context to its end; the guard's question
      * would no longer fit behind it. */
     if (t->ride_end + (size_t)t->adapter->suffix_count >
         (size_t)engine_context(t->c->engine))
         t->rides = false;
-    if (t->rides)
+    if (ok && t->rides)
         ok = submit_ride(job, t->ride.at, t->ride_end, client, err);
-    else
+    else if (ok)
         ok = submit_window(job, t, t->from, t->text.count, client, err);
     if (ok) return job;
     classify_cancel(job);

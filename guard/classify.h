@@ -83,7 +83,7 @@ MUST_USE struct classify_text *
 classify_text_new(struct classifier *c, const struct classify_text_options *o,
                   struct err *err);
 void classify_text_free(struct classify_text *t);
-/* The next piece, at most half a window of bytes. */
+/* The next piece. Between two judgements at most a window of tokens. */
 MUST_USE bool classify_text_add(struct classify_text *t, struct span piece,
                                 struct err *err);
 /* Tokens that the main model generated, in order, to ride on its KV. Used only

@@ -1,10 +1,24 @@
 /* guard.h - whole texts to one verdict: rules, entities, classifier, policy.
  * Event-loop thread. Asynchronous where the model is asked, immediate
- * otherwise. Whatever fails, the verdict blocks. */
+ * otherwise. Whatever fails, the verdict blocks; only where every classifier
+ * check of the channel is a shadow does a failing classifier not act either.
+ *
+ * Conversations on CHANNEL_INPUT. The last user turn is judged alone, and once
+ * more joined with the turns before it, so that an attack split over turns
+ * counts. What only the joined text shows counts unless it is old news: when
+ * the turns before the last were unsafe without it and the answer they got is
+ * itself harmless (a refusal), the conversation was stopped there, and a new
+ * harmless turn is judged on its own. */
 #ifndef CORRAL_GUARD_GUARD_H
 #define CORRAL_GUARD_GUARD_H
 
 #include "guard/classify.h"
+
+enum {
+    GUARD_JOINED_TURNS = 3,         /* user turns that are judged together */
+    GUARD_JOINED_USER_BYTES = 1024, /* of each earlier user turn */
+    GUARD_JOINED_ANSWER_BYTES = 256 /* of each answer between them */
+};
 
 struct guard;
 struct guard_check; /* one verdict under way */
@@ -37,13 +51,14 @@ typedef void guard_done(void *user, const struct verdict *verdict);
 
 MUST_USE struct guard *guard_open(const struct guard_options *options,
                                   struct err *err);
+/* After every check and stream was freed or told its verdict. */
 void guard_close(struct guard *g);
 /* NULL when there is no model. */
 struct classifier *guard_classifier(const struct guard *g);
 
 /* Judge. Everything is copied; the policy is referenced. `done` is called
  * exactly once unless cancelled: either before this returns (then the result
- * is NULL), or later from engine_poll(). */
+ * is NULL), or later from engine_poll(), and the check is gone then. */
 struct guard_check *guard_check_start(struct guard *g,
                                       const struct guard_request *request,
                                       guard_done *done, void *user);
@@ -54,5 +69,14 @@ void guard_check_cancel(struct guard_check *check); /* NULL is fine */
 void guard_apply_scores(const struct guard *g, const struct policy *p,
                         enum channel channel, const float *scores,
                         struct verdict *v);
+
+/* The same for the checks of one guard model only. */
+void guard_apply_model_scores(const struct guard *g, const struct policy *p,
+                              enum channel channel, enum guard_model model,
+                              const float *scores, struct verdict *v);
+
+/* Which guard models (bit set of enum guard_model) the classifier checks of
+ * the channel ask; *acts: whether one of those checks is not a shadow. */
+unsigned guard_models(const struct policy *p, enum channel channel, bool *acts);
 
 #endif

@@ -6,11 +6,23 @@
  *   OPEN -> FINISHING -> DONE        (any) -> BLOCKED
  *
  * Checkpoints lie at positions that depend on the text alone: at the first
- * word boundary after about 8 tokens' worth of bytes, then 16, 32, 64, 64... */
+ * word boundary after about 8 tokens' worth of bytes, then 16, 32, 64, 64...
+ * more, or STREAM_WORD_MAX bytes later in text without blanks. Each is judged,
+ * in order; rules are settled at the same places.
+ *
+ * Where the classifier is not asked, or only behind the text (stream: trail,
+ * or shadow checks alone), there are no checkpoints to wait for: rules alone
+ * hold bytes back, and a block falls at the first byte that decides it. */
 #ifndef CORRAL_GUARD_STREAM_H
 #define CORRAL_GUARD_STREAM_H
 
 #include "guard/guard.h"
+
+enum {
+    STREAM_CONTEXT = 64,      /* bytes before the undecided ones, for rules */
+    STREAM_WORD_MAX = 64,     /* a checkpoint waits no longer for a blank */
+    STREAM_HELD_MAX = 4 << 20 /* more bytes held than this block */
+};
 
 struct guard_stream;
 
@@ -27,10 +39,11 @@ struct guard_stream_options {
     int prompt_token_count;
     uint64_t client;
     /* Cleared bytes: redacted, whole UTF-8, in order. Never after a block.
-     * May be called from inside guard_stream_push() and engine_poll(). */
+     * May be called from inside guard_stream_push() and engine_poll(). Freeing
+     * the stream or pushing more inside is allowed. */
     void (*on_release)(void *user, struct span text);
-    /* Once: when it blocks, or when the finished text is cleared. Freeing the
-     * stream inside is allowed. */
+    /* Once: when it blocks (VERDICT_ASK ends the stream, too), or when the
+     * finished text is cleared. Freeing the stream inside is allowed. */
     guard_done *on_verdict;
     void *user;
 };

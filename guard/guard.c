@@ -1,0 +1,459 @@
+#include "guard/guard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/utf8.h"
+
+enum {
+    MODELS = GUARD_MODEL_ACTIVATED + 1,
+    ANSWER_BYTES = 2048 /* of an earlier answer, to see whether it complied */
+};
+
+/* What the classifier is asked about one conversation. The last two only when
+ * PROBE_JOINED shows what PROBE_ALONE does not. */
+enum probe_kind {
+    PROBE_ALONE,  /* the last turn */
+    PROBE_JOINED, /* the last few user turns, with the answers between them */
+    PROBE_BEFORE, /* the same without the last turn */
+    PROBE_ANSWER, /* the answer that came right before the last turn */
+    PROBE_COUNT
+};
+
+struct probe {
+    struct guard_check *check;
+    struct classify_job *job; /* while it runs */
+    bool scored;
+    float scores[LABEL_COUNT];
+};
+
+struct guard {
+    struct engine *engine;
+    struct classifier *classifier;
+};
+
+/*   PROBING -> (PROBING again for BEFORE and ANSWER) -> done and freed  */
+struct guard_check {
+    struct guard *g;
+    struct policy *policy;
+    enum channel channel;
+    uint64_t client;
+    uint64_t deadline_ms;
+    uint64_t started_ns;
+    unsigned models; /* bit set */
+    bool acts;
+    bool ended; /* `done` is being told: a cancel from there does nothing */
+    bool has_answer;
+    struct bytes before, question, answer; /* for the second round */
+    struct probe probes[MODELS][PROBE_COUNT];
+    int waiting;
+    struct verdict v;
+    guard_done *done;
+    void *user;
+};
+
+struct guard *guard_open(const struct guard_options *options, struct err *err) {
+    struct guard *g = xalloc(sizeof *g);
+
+    g->engine = options->engine;
+    if (!g->engine) return g;
+    g->classifier = classifier_open(g->engine, options->model_folder, err);
+    if (g->classifier) return g;
+    guard_close(g);
+    return NULL;
+}
+
+void guard_close(struct guard *g) {
+    if (!g) return;
+    classifier_close(g->classifier);
+    free(g);
+}
+
+struct classifier *guard_classifier(const struct guard *g) {
+    return g->classifier;
+}
+
+/* ---- scores to findings ---- */
+
+static bool classifies(const struct check *check, enum channel channel) {
+    return check->kind == CHECK_CLASSIFIER && check->on[channel];
+}
+
+unsigned guard_models(const struct policy *p, enum channel channel,
+                      bool *acts) {
+    unsigned models = 0;
+
+    *acts = false;
+    for (int i = 0; i < policy_check_count(p); i++) {
+        const struct check *check = policy_check(p, i);
+
+        if (!classifies(check, channel)) continue;
+        models |= 1u << check->model;
+        if (!check->shadow && !policy_shadow(p)) *acts = true;
+    }
+    return models;
+}
+
+static int likeliest_category(const float *scores) {
+    int best = LABEL_S1;
+
+    for (int l = LABEL_S1; l <= LABEL_S14; l++)
+        if (scores[l] > scores[best]) best = l;
+    return best;
+}
+
+/* Does `label` count at this check's level, and with which probability? The
+ * overall one speaks for the likeliest category, at that category's level. */
+static bool label_fires(const struct classifier *c, const struct check *check,
+                        const float *scores, int label, float *score) {
+    enum level level = check->levels[label];
+    float unsafe = scores[LABEL_UNSAFE];
+    float own = scores[label];
+
+    if (level >= LEVEL_OFF) return false;
+    if (label != LABEL_INJ && label == likeliest_category(scores) &&
+        unsafe >= classifier_threshold(c, check->model, level, LABEL_UNSAFE)) {
+        *score = unsafe > own ? unsafe : own;
+        return true;
+    }
+    *score = own;
+    return own >= classifier_threshold(c, check->model, level, label);
+}
+
+static void check_apply(const struct classifier *c, const struct policy *p,
+                        const struct check *check, const float *scores,
+                        struct verdict *v) {
+    for (int l = LABEL_S1; l < LABEL_COUNT; l++) {
+        struct finding f = {.check = check->id,
+                            .category = label_name(l),
+                            .item = -1,
+                            .action = check->action,
+                            .shadow = check->shadow || policy_shadow(p)};
+
+        if (label_fires(c, check, scores, l, &f.score)) verdict_add(v, &f);
+    }
+}
+
+/* With several guard models the verdict shows the greatest of each label. */
+static void show_scores(struct verdict *v, const float *scores) {
+    for (int l = 0; l < LABEL_COUNT; l++)
+        if (!v->classified || scores[l] > v->score[l]) v->score[l] = scores[l];
+    v->classified = true;
+}
+
+void guard_apply_model_scores(const struct guard *g, const struct policy *p,
+                              enum channel channel, enum guard_model model,
+                              const float *scores, struct verdict *v) {
+    for (int i = 0; i < policy_check_count(p); i++) {
+        const struct check *check = policy_check(p, i);
+
+        if (classifies(check, channel) && check->model == model)
+            check_apply(g->classifier, p, check, scores, v);
+    }
+    show_scores(v, scores);
+}
+
+void guard_apply_scores(const struct guard *g, const struct policy *p,
+                        enum channel channel, const float *scores,
+                        struct verdict *v) {
+    guard_apply_model_scores(g, p, channel, GUARD_MODEL_FULL, scores, v);
+    guard_apply_model_scores(g, p, channel, GUARD_MODEL_ACTIVATED, scores, v);
+}
+
+/* What these scores would lead to, shadows counted as if they acted. */
+static enum verdict_action would_be(const struct guard_check *check,
+                                    enum guard_model model,
+                                    const struct probe *probe) {
+    enum verdict_action worst = VERDICT_ALLOW;
+    const struct classifier *c = check->g->classifier;
+
+    for (int i = 0; i < policy_check_count(check->policy); i++) {
+        const struct check *one = policy_check(check->policy, i);
+        float score;
+
+        if (!classifies(one, check->channel) || one->model != model) continue;
+        for (int l = LABEL_S1; l < LABEL_COUNT; l++)
+            if (label_fires(c, one, probe->scores, l, &score) &&
+                one->action < worst)
+                worst = one->action;
+    }
+    return worst;
+}
+
+/* ---- the texts of a conversation ---- */
+
+static bool append_head(struct bytes *out, struct span text, size_t most,
+                        struct err *err) {
+    struct span head = span_slice(text, 0, most);
+
+    if (head.size < text.size) head.size = utf8_complete(head);
+    return bytes_append(out, head.at, head.size, err);
+}
+
+static int user_turn_before(const struct guard_turn *turns, int index) {
+    while (--index >= 0)
+        if (turns[index].role == GUARD_USER) return index;
+    return -1;
+}
+
+/* Turns [from, end) as the multi-turn rows of the training write them; a turn
+ * alone has no frame. The last turn stays whole when it is what is judged. */
+static bool join_turns(const struct guard_turn *turns, int from, int end,
+                       bool whole, struct bytes *out, struct err *err) {
+    for (int i = from; i < end; i++) {
+        bool user = turns[i].role == GUARD_USER;
+        size_t most = user ? (size_t)GUARD_JOINED_USER_BYTES
+                           : (size_t)GUARD_JOINED_ANSWER_BYTES;
+
+        if (whole && i == end - 1) most = turns[i].text.size;
+        if (i > from) bytes_puts(out, "\n\n");
+        if (end - from > 1) bytes_puts(out, user ? "User: " : "Agent: ");
+        if (!append_head(out, turns[i].text, most, err)) return false;
+    }
+    return true;
+}
+
+/* ---- a check ---- */
+
+static void check_free(struct guard_check *check) {
+    for (int m = 0; m < MODELS; m++)
+        for (int k = 0; k < PROBE_COUNT; k++)
+            classify_cancel(check->probes[m][k].job);
+    bytes_free(&check->before);
+    bytes_free(&check->question);
+    bytes_free(&check->answer);
+    policy_free(check->policy);
+    free(check);
+}
+
+/* The policy stays alive until `done` has read the verdict. */
+static void check_end(struct guard_check *check) {
+    if (check->started_ns)
+        check->v.stage_us[STAGE_CLASSIFY] =
+            (uint32_t)((clock_ns() - check->started_ns) / 1000);
+    for (int m = 0; m < MODELS; m++)
+        for (int k = 0; k < PROBE_COUNT; k++) {
+            classify_cancel(check->probes[m][k].job);
+            check->probes[m][k].job = NULL;
+        }
+    check->ended = true;
+    check->done(check->user, &check->v);
+    check_free(check);
+}
+
+static void check_fail(struct guard_check *check, const struct err *err) {
+    if (check->acts)
+        verdict_fail(&check->v, policy_revision(check->policy), err);
+    check_end(check);
+}
+
+static void check_advance(struct guard_check *check);
+
+static void on_scores(void *user, const float *scores, const struct err *err) {
+    struct probe *probe = user;
+    struct guard_check *check = probe->check;
+
+    probe->job = NULL;
+    check->waiting--;
+    if (!scores) {
+        check_fail(check, err);
+        return;
+    }
+    memcpy(probe->scores, scores, sizeof probe->scores);
+    probe->scored = true;
+    if (check->waiting == 0) check_advance(check);
+}
+
+static bool probe_start(struct guard_check *check, enum guard_model model,
+                        enum probe_kind kind, const struct guard_turn *turns,
+                        int count, int tokens_max, struct err *err) {
+    struct probe *probe = &check->probes[model][kind];
+    struct classify_request r = {.model = model,
+                                 .turns = turns,
+                                 .turn_count = count,
+                                 .tokens_max = tokens_max,
+                                 .client = check->client,
+                                 .deadline_ms = check->deadline_ms};
+
+    probe->check = check;
+    probe->job =
+        classify_start(check->g->classifier, &r, on_scores, probe, err);
+    if (!probe->job) return false;
+    check->waiting++;
+    return true;
+}
+
+static bool second_round(struct guard_check *check, enum guard_model model,
+                         struct err *err) {
+    struct guard_turn before = {GUARD_USER, span_bytes(&check->before)};
+    struct guard_turn answered[2] = {
+        {GUARD_USER, span_bytes(&check->question)},
+        {GUARD_ASSISTANT, span_bytes(&check->answer)},
+    };
+
+    return probe_start(check, model, PROBE_BEFORE, &before, 1, 0, err) &&
+           (!check->has_answer ||
+            probe_start(check, model, PROBE_ANSWER, answered, 2, 0, err));
+}
+
+/* The probe whose scores count, or NULL when the second round must tell. */
+static const struct probe *probe_choose(const struct guard_check *check,
+                                        enum guard_model model) {
+    const struct probe *probes = check->probes[model];
+    const struct probe *alone = &probes[PROBE_ALONE];
+    const struct probe *joined = &probes[PROBE_JOINED];
+    enum verdict_action found;
+
+    if (!joined->scored) return alone;
+    found = would_be(check, model, joined);
+    if (found >= would_be(check, model, alone)) return alone;
+    if (!probes[PROBE_BEFORE].scored) return NULL;
+    /* Old news: it was as bad without the last turn, and was not answered. */
+    if (would_be(check, model, &probes[PROBE_BEFORE]) <= found &&
+        probes[PROBE_ANSWER].scored &&
+        would_be(check, model, &probes[PROBE_ANSWER]) > found)
+        return alone;
+    return joined;
+}
+
+static void check_advance(struct guard_check *check) {
+    const struct probe *chosen[MODELS] = {NULL};
+    struct err err = {0};
+
+    for (int m = 0; m < MODELS; m++) {
+        if (!(check->models & 1u << m)) continue;
+        chosen[m] = probe_choose(check, (enum guard_model)m);
+        if (chosen[m]) continue;
+        if (!second_round(check, (enum guard_model)m, &err)) {
+            check_fail(check, &err);
+            return;
+        }
+    }
+    if (check->waiting) return;
+    for (int m = 0; m < MODELS; m++)
+        if (chosen[m])
+            guard_apply_model_scores(check->g, check->policy, check->channel,
+                                     (enum guard_model)m, chosen[m]->scores,
+                                     &check->v);
+    check_end(check);
+}
+
+/* Where the joined turns begin: a user turn, or `last` when there is nothing
+ * to join. */
+static int joined_from(const struct guard_turn *turns, int last) {
+    int from = last;
+
+    for (int i = 1; i < GUARD_JOINED_TURNS; i++) {
+        int earlier = user_turn_before(turns, from);
+
+        if (earlier < 0) break;
+        from = earlier;
+    }
+    return from;
+}
+
+static bool probe_joined(struct guard_check *check,
+                         const struct guard_turn *turns, int last,
+                         struct err *err) {
+    struct bytes text = {0};
+    struct guard_turn joined = {GUARD_USER, {NULL, 0}};
+    int from = joined_from(turns, last);
+    int asked = user_turn_before(turns, last);
+    bool ok = true;
+
+    if (from == last) return true;
+    check->has_answer = turns[last - 1].role == GUARD_ASSISTANT;
+    ok = join_turns(turns, from, last + 1, true, &text, err) &&
+         join_turns(turns, from, asked + 1, false, &check->before, err) &&
+         append_head(&check->question, turns[asked].text,
+                     GUARD_JOINED_USER_BYTES, err) &&
+         append_head(&check->answer, turns[last - 1].text, ANSWER_BYTES, err);
+    joined.text = span_bytes(&text);
+    for (int m = 0; ok && m < MODELS; m++)
+        if (check->models & 1u << m)
+            ok = probe_start(check, (enum guard_model)m, PROBE_JOINED, &joined,
+                             1, 0, err);
+    bytes_free(&text);
+    return ok;
+}
+
+static bool check_probe(struct guard_check *check,
+                        const struct guard_request *r, struct err *err) {
+    int last = r->turn_count - 1;
+    bool conversation =
+        r->channel == CHANNEL_INPUT && r->turns[last].role == GUARD_USER;
+    /* Here a turn is judged alone; an answer needs its question. */
+    const struct guard_turn *turns = conversation ? r->turns + last : r->turns;
+    int count = conversation ? 1 : r->turn_count;
+
+    if (!check->g->classifier)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the policy asks a guard model and none is loaded");
+    check->started_ns = clock_ns();
+    for (int m = 0; m < MODELS; m++)
+        if (check->models & 1u << m &&
+            !probe_start(check, (enum guard_model)m, PROBE_ALONE, turns, count,
+                         policy_limits(r->policy)->input_tokens, err))
+            return false;
+    return !conversation || probe_joined(check, r->turns, last, err);
+}
+
+static bool scan_items(struct guard_check *check, const struct guard_request *r,
+                       struct err *err) {
+    for (int i = 0; i < r->item_count; i++)
+        if (!policy_scan(r->policy, r->items[i].channel, i, r->items[i].text,
+                         &check->v, err))
+            return false;
+    return true;
+}
+
+/* An answer without a byte, such as a bare tool call, has nothing to judge. An
+ * empty user turn still stands behind its history. */
+static bool has_text(const struct guard_request *r) {
+    const struct guard_turn *last;
+
+    if (r->turn_count < 1) return false;
+    last = &r->turns[r->turn_count - 1];
+    return last->role == GUARD_USER || last->text.size > 0;
+}
+
+struct guard_check *guard_check_start(struct guard *g,
+                                      const struct guard_request *request,
+                                      guard_done *done, void *user) {
+    struct guard_check *check = xalloc(sizeof *check);
+    const struct policy *p = request->policy;
+    struct err err = {0};
+
+    check->g = g;
+    check->policy = policy_ref(p);
+    check->channel = request->channel;
+    check->client = request->client;
+    check->deadline_ms = request->deadline_ms;
+    if (!check->deadline_ms)
+        check->deadline_ms = clock_ms() + (uint64_t)policy_limits(p)->guard_ms;
+    check->models = guard_models(p, request->channel, &check->acts);
+    check->done = done;
+    check->user = user;
+    verdict_begin(&check->v, policy_revision(p));
+    if (!scan_items(check, request, &err)) {
+        check->acts = true; /* rules are never let go */
+        check_fail(check, &err);
+        return NULL;
+    }
+    /* Cheap first: what the rules block needs no model. */
+    if (check->v.action == VERDICT_BLOCK || !check->models ||
+        !has_text(request)) {
+        check_end(check);
+        return NULL;
+    }
+    if (!check_probe(check, request, &err)) {
+        check_fail(check, &err);
+        return NULL;
+    }
+    return check;
+}
+
+void guard_check_cancel(struct guard_check *check) {
+    if (check && !check->ended) check_free(check);
+}

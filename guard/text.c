@@ -58,6 +58,10 @@ static bool is_blank(uint32_t point) {
     return u_isUWhiteSpace((UChar32)point);
 }
 
+static bool is_dash(uint32_t point) {
+    return (point >= 0x2010 && point <= 0x2015) || point == 0x2212;
+}
+
 static bool ends_line(uint32_t point) {
     return (point >= 10 && point <= 13) || point == 0x85 || point == 0x2028 ||
            point == 0x2029;
@@ -68,6 +72,7 @@ static void push(struct folder *f, uint32_t value, size_t from, size_t end) {
     struct point p = {.value = value, .from = (uint32_t)from};
 
     p.end = (uint32_t)end;
+    if (is_dash(value)) p.value = '-';
     if (is_blank(value)) {
         p.value = ends_line(value) ? '\n' : ' ';
         if (last && (last->value == ' ' || last->value == '\n')) {
@@ -89,13 +94,14 @@ static void push_normal(struct folder *f, const UChar *text, int size) {
     size_t first = f->count;
 
     while (at < size) {
-        UChar32 value;
+        uint32_t value = text[at++];
 
-        U16_NEXT_UNSAFE(text, at, value);
-        if (is_invisible((uint32_t)value)) continue;
-        if (latin && is_mark((uint32_t)value)) continue;
-        latin = value < 0x80 && u_isalnum(value);
-        push(f, (uint32_t)value, f->segment_from, f->segment_end);
+        if (value >= 0xD800 && value < 0xDC00 && at < size)
+            value = 0x10000 + ((value - 0xD800) << 10) + (text[at++] - 0xDC00u);
+        if (is_invisible(value)) continue;
+        if (latin && is_mark(value)) continue;
+        latin = value < 0x80 && u_isalnum((UChar32)value);
+        push(f, value, f->segment_from, f->segment_end);
     }
     if (f->segment_count == 1 && f->count == first + 1) {
         /* Capitals look like other letters than their small forms do. */
@@ -325,4 +331,17 @@ uint32_t text_lower_point(uint32_t point) {
      * with such a letter left alone. */
     if (point == 0x130) return point;
     return (uint32_t)u_tolower((UChar32)point);
+}
+
+bool text_is_unspaced(uint32_t p) {
+    if (p < 0xE00) return false;
+    return p < 0xF00 ||                   /* Thai, Lao */
+           (p >= 0x1000 && p < 0x10A0) || /* Burmese */
+           (p >= 0x1100 && p < 0x1200) || /* Hangul */
+           (p >= 0x1780 && p < 0x1800) || /* Khmer */
+           (p >= 0x2E80 && p < 0xA000) || /* Han, Kana */
+           (p >= 0xA960 && p < 0xA980) || /* Hangul */
+           (p >= 0xAC00 && p < 0xD800) || /* Hangul */
+           (p >= 0xF900 && p < 0xFB00) || /* Han */
+           (p >= 0x20000 && p < 0x40000); /* Han */
 }

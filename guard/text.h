@@ -19,12 +19,12 @@ struct text_view {
     bool mapped; /* some letter of another script was read as a Latin one */
 };
 
-/* NFKC, case folding, zero-width, bidi, tag and variation-selector characters
- * and controls removed, blanks in a row made one (a line end where there is one
- * among them, else a space), marks that compose with nothing dropped from Latin
- * letters, and confusables of Latin letters mapped to Latin in a word that
- * mixes scripts or that consists of nothing else. Invalid UTF-8 becomes U+FFFD.
- * Linear. ERR_LIMIT past 4 GiB. */
+/* NFKC, case folding, every dash a hyphen, zero-width, bidi, tag and
+ * variation-selector characters and controls removed, blanks in a row made one
+ * (a line end where there is one among them, else a space), marks that compose
+ * with nothing dropped from Latin letters, and confusables of Latin letters
+ * mapped to Latin in a word that mixes scripts or that consists of nothing
+ * else. Invalid UTF-8 becomes U+FFFD. Linear. ERR_LIMIT past 4 GiB. */
 MUST_USE bool text_fold(struct span raw, struct text_view *out,
                         struct err *err);
 /* The same, but letters of other scripts stay what they are. */
@@ -43,5 +43,8 @@ bool text_is_simple(struct span raw);
  * need without ICU in their own file. */
 bool text_is_word_point(uint32_t point);   /* L*, M*, N* or '_' */
 uint32_t text_lower_point(uint32_t point); /* simple mapping */
+/* Letters of scripts that put no blank between words, or tie particles to
+ * them: there a word ends wherever one looks. */
+bool text_is_unspaced(uint32_t point);
 
 #endif

@@ -1,0 +1,280 @@
+#include "guard/entity.h"
+
+#include <string.h>
+
+#include "guard/entity_forms.h"
+
+static const char *const names[ENTITY_KIND_COUNT] = {
+    "email", "phone", "iban", "card", "ip", "api_key", "private_key"};
+
+enum { EMAIL_LOCAL_MAX = 64, EMAIL_DOMAIN_MAX = 253, IP_MAX = 45 };
+
+const char *entity_name(enum entity_kind kind) {
+    return kind < ENTITY_KIND_COUNT ? names[kind] : "";
+}
+
+bool entity_from_name(const char *name, enum entity_kind *out) {
+    for (int i = 0; i < ENTITY_KIND_COUNT; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *out = (enum entity_kind)i;
+        return true;
+    }
+    return false;
+}
+
+int form_byte(struct form *f, size_t at) {
+    if (at < f->text.size) return (unsigned char)f->text.at[at];
+    f->touched = true;
+    return -1;
+}
+
+int form_before(const struct form *f, size_t at) {
+    return at ? (unsigned char)f->text.at[at - 1] : -1;
+}
+
+bool form_is_digit(int c) {
+    return c >= '0' && c <= '9';
+}
+
+bool form_is_letter(int c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool form_is_alnum(int c) {
+    return form_is_digit(c) || form_is_letter(c);
+}
+
+bool form_is_hex(int c) {
+    return form_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+int form_lower(int c) {
+    return c >= 'A' && c <= 'Z' ? c + 32 : c;
+}
+
+bool form_word(struct form *f, size_t at, const char *word) {
+    for (; *word; word++, at++)
+        if (form_lower(form_byte(f, at)) != *word) return false;
+    return true;
+}
+
+/* Accented Latin letters, in two bytes, occur in addresses and names. Whether
+ * text[at] belongs to one. */
+static bool is_accented(struct span text, size_t at) {
+    unsigned char c = (unsigned char)text.at[at];
+
+    if (c >= 0xC3 && c <= 0xC9) return true;
+    return (c & 0xC0) == 0x80 && at && (unsigned char)text.at[at - 1] >= 0xC3 &&
+           (unsigned char)text.at[at - 1] <= 0xC9;
+}
+
+static bool is_local(struct span text, size_t at) {
+    int c = (unsigned char)text.at[at];
+
+    return form_is_alnum(c) || (c < 0x80 && strchr("._%+'-", c)) ||
+           is_accented(text, at);
+}
+
+size_t form_email_start(struct span text, size_t at) {
+    size_t from = at;
+
+    while (from && at - from < EMAIL_LOCAL_MAX && is_local(text, from - 1))
+        from--;
+    while (from < at && !form_is_alnum((unsigned char)text.at[from]) &&
+           (unsigned char)text.at[from] < 0xC0 && text.at[from] != '_')
+        from++;
+    return from;
+}
+
+size_t form_email(struct form *f, size_t at) {
+    size_t from = form_email_start(f->text, at), end = 0, label = at + 1;
+    bool letters = true, dotted = false;
+
+    if (from == at || f->text.at[at - 1] == '.') return 0;
+    f->from = from;
+    for (size_t i = at + 1; i <= at + EMAIL_DOMAIN_MAX; i++) {
+        int c = form_byte(f, i);
+        bool part = form_is_alnum(c) || c == '-' ||
+                    (c >= 0x80 && is_accented(f->text, i));
+
+        if (part) {
+            if (c == '-' && i == label) break;
+            letters = letters && !form_is_digit(c);
+            /* A name's ending is two letters or more, or Punycode. */
+            if (dotted && i > label && c != '-' &&
+                (letters || form_word(f, label, "xn--")))
+                end = i + 1;
+            continue;
+        }
+        if (c != '.' || i == label) break;
+        label = i + 1;
+        letters = true;
+        dotted = true;
+    }
+    return end;
+}
+
+static size_t ip4(struct form *f, size_t at) {
+    for (int part = 0; part < 4; part++) {
+        int value = 0, digits = 0;
+
+        for (; digits < 4 && form_is_digit(form_byte(f, at)); digits++, at++)
+            value = value * 10 + (form_byte(f, at) - '0');
+        if (!digits || digits > 3 || value > 255) return 0;
+        if (part == 3) break;
+        if (form_byte(f, at) != '.') return 0;
+        at++;
+    }
+    if (form_is_alnum(form_byte(f, at))) return 0;
+    /* Five numbers are a version, not an address. */
+    if (form_byte(f, at) == '.' && form_is_digit(form_byte(f, at + 1)))
+        return 0;
+    return at;
+}
+
+static size_t ip6(struct form *f, size_t at) {
+    size_t start = at;
+    int groups = 0, digits = 0;
+    bool gap = false;
+
+    for (;;) {
+        int size = 0;
+
+        while (size < 5 && form_is_hex(form_byte(f, at))) {
+            digits += form_is_digit(form_byte(f, at));
+            size++;
+            at++;
+        }
+        if (size > 4) return 0;
+        groups += size > 0;
+        if (groups == 8 || at - start >= IP_MAX) break;
+        if (form_byte(f, at) != ':') break;
+        if (form_byte(f, at + 1) == ':') {
+            if (gap) return 0;
+            gap = true;
+            at += 2;
+            continue;
+        }
+        /* A colon that no group follows is the sentence's. */
+        if (!size || !form_is_hex(form_byte(f, at + 1))) break;
+        at++;
+    }
+    if (form_is_alnum(form_byte(f, at)) || !digits) return 0;
+    if (form_byte(f, at) == ':' && form_is_hex(form_byte(f, at + 1))) return 0;
+    return (gap ? groups >= 3 && groups < 8 : groups == 8) ? at : 0;
+}
+
+static bool is_version(struct span text, size_t at) {
+    static const char word[] = "version ";
+    size_t size = sizeof word - 1;
+
+    if (at < size) return false;
+    for (size_t i = 0; i < size; i++)
+        if (form_lower((unsigned char)text.at[at - size + i]) != word[i])
+            return false;
+    return true;
+}
+
+size_t form_ip(struct form *f, size_t at) {
+    int before = form_before(f, at);
+    size_t end = 0;
+
+    if (before == '.' || before == ':' || form_is_alnum(before)) return 0;
+    if (form_is_digit(form_byte(f, at)) && !is_version(f->text, at))
+        end = ip4(f, at);
+    return end ? end : ip6(f, at);
+}
+
+struct walk {
+    struct form form;
+    uint32_t kinds;
+    struct entity_hit *hits;
+    int count, max;
+    size_t hold;
+};
+
+/* Keep the hits in order and apart: those that overlap become one, of the kind
+ * of the longer, so that no byte of either is left over. */
+static void keep(struct walk *w, struct entity_hit hit) {
+    int at = w->count;
+
+    while (at && w->hits[at - 1].end > hit.from) {
+        struct entity_hit *old = &w->hits[at - 1];
+
+        if (old->from >= hit.end) {
+            at--;
+            continue;
+        }
+        if (old->end - old->from > hit.end - hit.from) hit.kind = old->kind;
+        if (old->from < hit.from) hit.from = old->from;
+        if (old->end > hit.end) hit.end = old->end;
+        memmove(old, old + 1, (size_t)(w->count - at) * sizeof *old);
+        w->count--;
+        at--;
+    }
+    if (w->count == w->max) return;
+    memmove(&w->hits[at + 1], &w->hits[at],
+            (size_t)(w->count - at) * sizeof hit);
+    w->hits[at] = hit;
+    w->count++;
+}
+
+static void ask(struct walk *w, enum entity_kind kind,
+                size_t (*form)(struct form *, size_t), size_t at) {
+    size_t end;
+
+    if (!(w->kinds & 1u << kind)) return;
+    w->form.touched = false;
+    w->form.from = at;
+    end = form(&w->form, at);
+    if (w->form.touched) {
+        size_t from = w->form.from < at ? w->form.from : at;
+
+        if (from < w->hold) w->hold = from;
+    }
+    if (end) keep(w, (struct entity_hit){kind, w->form.from, end});
+}
+
+static void walk(struct walk *w) {
+    struct span text = w->form.text;
+
+    w->hold = text.size;
+    for (size_t i = 0; i < text.size; i++) {
+        int c = (unsigned char)text.at[i];
+        bool fresh = !form_is_alnum(form_before(&w->form, i));
+
+        if (c == '@') ask(w, ENTITY_EMAIL, form_email, i);
+        if (c == '-') ask(w, ENTITY_PRIVATE_KEY, form_private_key, i);
+        if (!fresh) continue;
+        if (form_is_digit(c) || c == '+' || c == '(')
+            ask(w, ENTITY_PHONE, form_phone, i);
+        if (form_is_digit(c)) ask(w, ENTITY_CARD, form_card, i);
+        if (form_is_hex(c) || c == ':') ask(w, ENTITY_IP, form_ip, i);
+        if (form_is_letter(c)) {
+            ask(w, ENTITY_IBAN, form_iban, i);
+            ask(w, ENTITY_API_KEY, form_api_key, i);
+        }
+    }
+    if (w->kinds & 1u << ENTITY_EMAIL) {
+        size_t from = form_email_start(text, text.size);
+
+        if (from < w->hold) w->hold = from;
+    }
+}
+
+int entity_scan(struct span text, uint32_t kinds, struct entity_hit *hits,
+                int max) {
+    struct walk w = {.form = {.text = text}, .kinds = kinds};
+
+    w.hits = hits;
+    w.max = max;
+    walk(&w);
+    return w.count;
+}
+
+size_t entity_hold(struct span text, uint32_t kinds) {
+    struct walk w = {.form = {.text = text}, .kinds = kinds};
+
+    walk(&w);
+    return w.hold;
+}

@@ -1,0 +1,214 @@
+#include "guard/policy.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "guard/policy_types.h"
+
+static void free_rules(struct policy_check *c) {
+    for (int i = 0; i < c->rule_count; i++) {
+        free(c->rules[i].text);
+        free(c->rules[i].place);
+    }
+    free(c->rules);
+}
+
+static void free_texts(struct policy *p) {
+    for (int i = 0; i < p->message_count; i++) {
+        free(p->messages[i].language);
+        free(p->messages[i].text);
+    }
+    for (int i = 0; i < p->test_count; i++) {
+        /* Ours; const only to those who read the tests. */
+        free((void *)(uintptr_t)p->tests[i].prompt);
+        free((void *)(uintptr_t)p->tests[i].text);
+    }
+    free(p->tests);
+    for (int i = 0; i < p->tool_count; i++) free(p->tools[i]);
+    free(p->tools);
+}
+
+static void destroy(struct policy *p) {
+    for (int c = 0; c < CHANNEL_COUNT; c++) {
+        for (int s = 0; s < 2; s++) {
+            rules_free(p->rulesets[c][s].rules);
+            free(p->rulesets[c][s].map);
+        }
+    }
+    for (int i = 0; i < p->check_count; i++) {
+        free((void *)(uintptr_t)p->checks[i].check.id);
+        free_rules(&p->checks[i]);
+    }
+    free(p->checks);
+    free_texts(p);
+    free(p->name);
+    free(p->path);
+    free(p);
+}
+
+/* A rule that Hyperscan refuses only with its fellows is named by number. */
+static bool at_rule(const struct policy_ruleset *set, struct err *err) {
+    char text[ERR_TEXT_MAX];
+    long number;
+
+    if (!err || !err->field[0]) return false;
+    number = strtol(err->field, NULL, 10);
+    if (number < 0 || number >= set->count) return false;
+    (void)snprintf(text, sizeof text, "%s", err->text);
+    return err_set(err, ERR_INPUT, "%s: %s", set->map[number]->place, text);
+}
+
+static bool add_rule(struct rules_builder *b, int number,
+                     const struct policy_rule *r, struct err *err) {
+    struct span text = span_of(r->text);
+
+    if (r->pattern) return rules_add_pattern(b, number, text, r->cap, err);
+    return rules_add_literal(b, number, text, r->anywhere, err);
+}
+
+static bool compile_set(struct policy *p, enum channel channel, bool shadow,
+                        struct err *err) {
+    struct policy_ruleset *set = &p->rulesets[channel][shadow];
+    struct rules_builder *b = rules_builder_new();
+    int capacity = 0;
+    bool ok = true;
+
+    for (int i = 0; ok && i < p->check_count; i++) {
+        struct policy_check *c = &p->checks[i];
+
+        if (c->check.kind != CHECK_RULES || !c->check.on[channel] ||
+            policy_is_shadow(p, &c->check) != shadow)
+            continue;
+        capacity += c->rule_count;
+        set->map = xrealloc_array(set->map, (size_t)capacity, sizeof *set->map);
+        for (int k = 0; ok && k < c->rule_count; k++) {
+            struct err why = {.code = ERR_NONE};
+
+            c->rules[k].check = i;
+            set->map[set->count] = &c->rules[k];
+            ok = add_rule(b, set->count++, &c->rules[k], &why);
+            if (!ok)
+                err_set(err, ERR_INPUT, "%s: %s", c->rules[k].place, why.text);
+        }
+    }
+    if (ok && set->count) {
+        set->rules = rules_build(b, err);
+        ok = set->rules != NULL;
+        if (!ok) (void)at_rule(set, err);
+    }
+    rules_builder_free(b);
+    return ok;
+}
+
+struct policy *policy_open(const char *path, struct err *err) {
+    struct policy *p = xalloc(sizeof *p);
+    struct bytes seen = {.limit = (size_t)POLICY_FILES_MAX * YAML_BYTES_MAX};
+    char digest[HASH_HEX_SIZE];
+    bool ok;
+
+    atomic_init(&p->references, 1);
+    p->path = xstrdup(path);
+    p->checks = xalloc_array(POLICY_CHECKS_MAX, sizeof *p->checks);
+    p->limits = (struct policy_limits){.guard_ms = 2000, .input_tokens = 8000};
+    ok = policy_read(p, path, &seen, err);
+    for (int c = 0; ok && c < CHANNEL_COUNT; c++)
+        ok = compile_set(p, (enum channel)c, false, err) &&
+             compile_set(p, (enum channel)c, true, err);
+    if (ok) {
+        hash_sha256_hex(span_bytes(&seen), digest);
+        memcpy(p->revision, digest, VERDICT_REVISION_SIZE - 1);
+    }
+    bytes_free(&seen);
+    if (ok) return p;
+    destroy(p);
+    return NULL;
+}
+
+struct policy *policy_ref(const struct policy *p) {
+    struct policy *own = (struct policy *)(uintptr_t)p; /* only the count */
+
+    atomic_fetch_add(&own->references, 1);
+    return own;
+}
+
+void policy_free(struct policy *p) {
+    if (p && atomic_fetch_sub(&p->references, 1) == 1) destroy(p);
+}
+
+const char *policy_name(const struct policy *p) {
+    return p->name;
+}
+
+const char *policy_path(const struct policy *p) {
+    return p->path;
+}
+
+const char *policy_revision(const struct policy *p) {
+    return p->revision;
+}
+
+bool policy_shadow(const struct policy *p) {
+    return p->shadow;
+}
+
+bool policy_on_block_error(const struct policy *p) {
+    return p->on_block_error;
+}
+
+bool policy_stream_trail(const struct policy *p) {
+    return p->trail;
+}
+
+const struct policy_limits *policy_limits(const struct policy *p) {
+    return &p->limits;
+}
+
+/* "it-CH" is served by "it". */
+static const char *find_message(const struct policy *p, const char *language) {
+    size_t size = strcspn(language, "-_");
+
+    for (int i = 0; i < p->message_count; i++)
+        if (strlen(p->messages[i].language) == size &&
+            !strncasecmp(p->messages[i].language, language, size))
+            return p->messages[i].text;
+    return NULL;
+}
+
+const char *policy_message(const struct policy *p, const char *language) {
+    const char *found = language ? find_message(p, language) : NULL;
+
+    if (!found) found = find_message(p, "en");
+    return found ? found : "I can't help with that.";
+}
+
+int policy_check_count(const struct policy *p) {
+    return p->check_count;
+}
+
+const struct check *policy_check(const struct policy *p, int index) {
+    return &p->checks[index].check;
+}
+
+bool policy_classifies(const struct policy *p, enum channel channel) {
+    for (int i = 0; i < p->check_count; i++)
+        if (p->checks[i].check.kind == CHECK_CLASSIFIER &&
+            p->checks[i].check.on[channel])
+            return true;
+    return false;
+}
+
+int policy_test_count(const struct policy *p) {
+    return p->test_count;
+}
+
+const struct policy_test *policy_test(const struct policy *p, int index) {
+    return &p->tests[index];
+}
+
+bool policy_tool_allowed(const struct policy *p, struct span name) {
+    if (!p->tools_listed) return true;
+    for (int i = 0; i < p->tool_count; i++)
+        if (span_is(name, p->tools[i])) return true;
+    return false;
+}

@@ -1,0 +1,386 @@
+/* Finding: what is there in a text, and what could still come of its end. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "guard/rules_types.h"
+
+enum {
+    /* Before duplicates of the views are removed. */
+    FOUND_MAX = 1 << 16,
+    /* Second looks at matches longer than a cap allows. */
+    WINDOWS_MAX = 4096,
+    /* A pattern may look at one code point beside its match. */
+    BESIDE = UTF8_MAX
+};
+
+struct found {
+    const struct rules *rules;
+    struct rule_hit *hits;
+    int count, capacity;
+    bool too_many;
+    /* The text being scanned, and what it stands for: NULL for raw text. */
+    struct span text;
+    const struct text_view *view;
+    size_t base; /* of the window within the text */
+    /* Ends of matches longer than their cap, a bit a byte; or NULL. */
+    unsigned char *over;
+    /* In a window only capped patterns count, and nothing at its cut end,
+     * which a pattern would take for the end of a word. */
+    bool window;
+    size_t window_end;
+};
+
+static uint32_t point_before(struct span s, size_t at) {
+    uint32_t point;
+    size_t from = at;
+
+    do from--;
+    while (from && ((unsigned char)s.at[from] & 0xC0) == 0x80);
+    (void)utf8_decode(span_slice(s, from, at), &point, NULL);
+    return point;
+}
+
+static uint32_t point_at(struct span s, size_t at) {
+    uint32_t point;
+
+    (void)utf8_decode(span_slice(s, at, s.size), &point, NULL);
+    return point;
+}
+
+bool rules_word_edge(const struct text_view *v, size_t at) {
+    struct span s = span_bytes(&v->text);
+    uint32_t left, right;
+
+    if (at == 0 || at >= s.size) return true;
+    left = point_before(s, at);
+    right = point_at(s, at);
+    if (!text_is_word_point(left) || !text_is_word_point(right)) return true;
+    if (text_is_unspaced(left) || text_is_unspaced(right)) return true;
+    /* Something invisible parts them: some scripts' blank, or a trick. */
+    return v->map_end[at - 1] < v->map_from[at];
+}
+
+static bool put(struct found *f, int rule, size_t from, size_t end) {
+    if (f->count == FOUND_MAX) {
+        f->too_many = true;
+        return false;
+    }
+    if (f->count == f->capacity) {
+        f->capacity = f->capacity ? 2 * f->capacity : 64;
+        f->hits = xrealloc_array(f->hits, (size_t)f->capacity, sizeof *f->hits);
+    }
+    f->hits[f->count++] = (struct rule_hit){rule, from, end};
+    return true;
+}
+
+static int on_literal(unsigned id, unsigned long long from,
+                      unsigned long long end, unsigned flags, void *user) {
+    struct found *f = user;
+    const struct literal *l = &f->rules->literals[id];
+    size_t start = (size_t)end - l->size;
+
+    (void)from;
+    (void)flags;
+    if (!l->anywhere && (!rules_word_edge(f->view, start) ||
+                         !rules_word_edge(f->view, (size_t)end)))
+        return 0;
+    return !put(f, l->rule, f->view->map_from[start],
+                f->view->map_end[end - 1]);
+}
+
+static int on_pattern(unsigned id, unsigned long long from,
+                      unsigned long long end, unsigned flags, void *user) {
+    struct found *f = user;
+    const struct pattern *p = &f->rules->patterns[id];
+    size_t start = (size_t)from + f->base, stop = (size_t)end + f->base;
+    struct rule_hit *last = f->count ? &f->hits[f->count - 1] : NULL;
+
+    (void)flags;
+    if (f->window &&
+        (!p->capped || (stop == f->window_end && stop < f->text.size)))
+        return 0;
+    if (f->over && p->capped && stop - start > p->width) {
+        f->over[stop / 8] |= (unsigned char)(1u << stop % 8);
+        return 0;
+    }
+    if (f->view) {
+        start = f->view->map_from[start];
+        stop = f->view->map_end[stop - 1];
+    }
+    /* One match growing: keep its longest form only. */
+    if (last && last->rule == p->rule && last->from == start) {
+        if (stop > last->end) last->end = stop;
+        return 0;
+    }
+    return !put(f, p->rule, start, stop);
+}
+
+static bool scan(struct found *f, hs_database_t *db, struct span text,
+                 match_event_handler on_match, struct err *err) {
+    hs_error_t status;
+
+    if (!text.size) return true;
+    if (text.size > UINT32_MAX)
+        return err_set(err, ERR_LIMIT, "a text of %zu bytes", text.size);
+    status = hs_scan(db, text.at, (unsigned)text.size, 0, f->rules->scratch,
+                     on_match, f);
+    if (f->too_many)
+        return err_set(err, ERR_LIMIT, "more than %d matches of rules",
+                       FOUND_MAX);
+    if (status != HS_SUCCESS)
+        return err_set(err, ERR_UNAVAILABLE, "the rules failed to run (%d)",
+                       status);
+    return true;
+}
+
+static bool scan_literals(struct found *f, const struct text_view *view,
+                          struct err *err) {
+    struct span text = span_bytes(&view->text);
+    char *flat;
+    bool ok;
+
+    if (!f->rules->literal_db || !text.size) return true;
+    flat = xalloc_array(text.size, 1);
+    rules_flatten(text, flat);
+    f->view = view;
+    ok = scan(f, f->rules->literal_db, (struct span){flat, text.size},
+              on_literal, err);
+    free(flat);
+    return ok;
+}
+
+static bool bit(const unsigned char *bits, size_t at) {
+    return bits[at / 8] >> at % 8 & 1;
+}
+
+static bool is_inside_point(struct span s, size_t at) {
+    return at < s.size && ((unsigned char)s.at[at] & 0xC0) == 0x80;
+}
+
+/* Hyperscan tells the leftmost start for an end. Where that is too far, a
+ * later start within the cap may exist: look again at the cap's bytes before
+ * each such end. An end is settled by the first window that has all its
+ * possible starts, so each window settles one end at least. */
+static bool scan_windows(struct found *f, struct err *err) {
+    const struct rules *r = f->rules;
+    unsigned char *first = f->over;
+    size_t size = f->text.size, bytes = size / 8 + 1;
+    unsigned char *again = xalloc_array(bytes, 1);
+    int windows = 0;
+    bool ok = true;
+
+    f->window = true;
+    for (size_t end = 0; ok && end <= size; end++) {
+        size_t from, stop;
+
+        if (!bit(first, end)) continue;
+        from = end > r->widest ? end - r->widest : 0;
+        stop = end + r->widest < size ? end + r->widest : size;
+        while (is_inside_point(f->text, from)) from++;
+        while (is_inside_point(f->text, stop)) stop--;
+        if (windows++ == WINDOWS_MAX) {
+            ok = err_set(err, ERR_LIMIT, "too many matches beyond the cap");
+            break;
+        }
+        memset(again, 0, bytes);
+        f->over = again;
+        f->base = from;
+        f->window_end = stop;
+        ok = scan(f, r->pattern_db, span_slice(f->text, from, stop), on_pattern,
+                  err);
+        for (size_t i = end; i < stop; i++)
+            if (i == end || !bit(again, i))
+                first[i / 8] &= (unsigned char)~(1u << i % 8);
+    }
+    f->over = first;
+    f->base = 0;
+    f->window = false;
+    free(again);
+    return ok;
+}
+
+static bool scan_patterns(struct found *f, struct span text,
+                          const struct text_view *view, struct err *err) {
+    bool ok;
+
+    if (!f->rules->pattern_db || !text.size) return true;
+    f->text = text;
+    f->view = view;
+    if (f->rules->any_capped) f->over = xalloc_array(text.size / 8 + 1, 1);
+    ok = scan(f, f->rules->pattern_db, text, on_pattern, err) &&
+         (!f->over || scan_windows(f, err));
+    free(f->over);
+    f->over = NULL;
+    return ok;
+}
+
+/* Hyperscan wants valid UTF-8; the same bytes with a control character for
+ * each that is not. NULL when nothing had to be replaced. */
+static char *cleaned(struct span raw) {
+    char *out = NULL;
+    size_t at = 0;
+
+    while (at < raw.size) {
+        uint32_t point;
+        bool valid;
+        size_t took =
+            utf8_decode(span_slice(raw, at, raw.size), &point, &valid);
+
+        if (!valid) {
+            if (!out) out = span_dup(raw);
+            out[at] = 0x1A;
+        }
+        at += took;
+    }
+    return out;
+}
+
+static int by_start(const void *left, const void *right) {
+    const struct rule_hit *a = left, *b = right;
+
+    if (a->from != b->from) return a->from < b->from ? -1 : 1;
+    if (a->rule != b->rule) return a->rule < b->rule ? -1 : 1;
+    return a->end > b->end ? -1 : a->end < b->end;
+}
+
+/* Sorted, one hit a start and rule. */
+static int tidy(struct rule_hit *hits, int count) {
+    int kept = 0;
+
+    if (count) qsort(hits, (size_t)count, sizeof *hits, by_start);
+    for (int i = 0; i < count; i++)
+        if (!kept || hits[kept - 1].from != hits[i].from ||
+            hits[kept - 1].rule != hits[i].rule)
+            hits[kept++] = hits[i];
+    return kept;
+}
+
+static bool scan_views(struct found *f, struct span raw, struct err *err) {
+    struct text_view read, plain;
+    bool ok;
+
+    if (!text_fold(raw, &read, err)) return false;
+    ok = scan_literals(f, &read, err) &&
+         scan_patterns(f, span_bytes(&read.text), &read, err);
+    if (ok && read.mapped) {
+        ok = text_fold_plain(raw, &plain, err);
+        if (ok) {
+            ok = scan_literals(f, &plain, err);
+            text_view_clear(&plain);
+        }
+    }
+    text_view_clear(&read);
+    return ok;
+}
+
+bool rules_scan(const struct rules *r, struct span text, struct rule_hit *hits,
+                int max, int *count, struct err *err) {
+    struct found f = {.rules = r};
+    char *clean = cleaned(text);
+    bool ok;
+
+    ok = scan_patterns(&f, clean ? (struct span){clean, text.size} : text, NULL,
+                       err) &&
+         scan_views(&f, text, err);
+    if (ok) {
+        *count = tidy(f.hits, f.count);
+        if (*count > max) *count = max;
+        if (*count) memcpy(hits, f.hits, (size_t)*count * sizeof *hits);
+    }
+    free(f.hits);
+    free(clean);
+    return ok;
+}
+
+/* Does any of the sorted literals begin with `s`. */
+static bool begins(const struct rules *r, const int *order, int count,
+                   struct span s) {
+    int low = 0, high = count;
+
+    while (low < high) {
+        int middle = low + (high - low) / 2;
+        const struct literal *l = &r->literals[order[middle]];
+        size_t least = l->size < s.size ? l->size : s.size;
+        int way = memcmp(l->text, s.at, least);
+
+        if (way < 0 || (way == 0 && l->size < s.size))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == count) return false;
+    return r->literals[order[low]].size >= s.size &&
+           !memcmp(r->literals[order[low]].text, s.at, s.size);
+}
+
+/* The first start of a literal, whole or begun, that reaches `end`; `end` when
+ * there is none. */
+static size_t begun(const struct rules *r, const struct text_view *v,
+                    const char *flat, size_t end) {
+    size_t at = end > r->longest ? end - r->longest : 0;
+
+    for (; at < end; at++) {
+        struct span tail = {flat + at, end - at};
+
+        if (((unsigned char)flat[at] & 0xC0) == 0x80) continue;
+        if (begins(r, r->anywhere, r->anywhere_count, tail)) return at;
+        if (begins(r, r->whole, r->whole_count, tail) && rules_word_edge(v, at))
+            return at;
+    }
+    return end;
+}
+
+static size_t hold_literals(const struct rules *r, const struct text_view *v) {
+    size_t size = v->text.size, hold, early;
+    char *flat = xalloc_array(size + 1, 1);
+
+    rules_flatten(span_bytes(&v->text), flat);
+    hold = begun(r, v, flat, size);
+    /* What is not settled may become a letter that a literal has. */
+    if (v->looks || r->any_foreign) {
+        early = begun(r, v, flat, v->settled);
+        if (early < hold) hold = early;
+    }
+    free(flat);
+    return hold;
+}
+
+static size_t back(size_t at, size_t width) {
+    return at > width ? at - width : 0;
+}
+
+/* In one view, as raw bytes. */
+static size_t hold_view(const struct rules *r, const struct text_view *v,
+                        size_t raw_size) {
+    size_t hold = v->text.size;
+
+    if (r->literal_count) hold = hold_literals(r, v);
+    if (r->pattern_count) {
+        size_t at = back(v->settled, r->widest + BESIDE - 1);
+
+        if (at < hold) hold = at;
+    }
+    return text_view_raw(v, hold, raw_size);
+}
+
+size_t rules_hold(const struct rules *r, struct span text) {
+    struct span raw = span_slice(text, 0, utf8_complete(text));
+    size_t hold = raw.size, at;
+    struct text_view v;
+
+    if (r->pattern_count) {
+        hold = back(raw.size, r->widest + BESIDE - 1);
+        while (hold && is_inside_point(raw, hold)) hold--;
+    }
+    if (!text_fold(raw, &v, NULL)) return 0;
+    at = hold_view(r, &v, raw.size);
+    if (at < hold) hold = at;
+    text_view_clear(&v);
+    if (!r->literal_count || text_is_simple(raw)) return hold;
+    if (!text_fold_plain(raw, &v, NULL)) return 0;
+    at = hold_view(r, &v, raw.size);
+    if (at < hold) hold = at;
+    text_view_clear(&v);
+    return hold;
+}

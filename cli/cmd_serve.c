@@ -1,0 +1,115 @@
+/* cmd_serve.c - the configuration file, then the command line over it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/daemon.h"
+#include "cli/options.h"
+
+struct serve_options {
+    const char *config;
+    const char *listen;
+    const char *policy;
+    const char *model;
+    const char *model_name;
+    const char *guard_models;
+    const char *upstream;
+    const char *tools;
+    const char *log;
+    int threads;
+};
+
+/* "calculator,time" in place of the file's list. */
+static bool set_tools(struct config *c, const char *text, struct err *err) {
+    struct span rest = span_of(text);
+
+    while (c->tool_count) free(c->tools[--c->tool_count]);
+    while (rest.size) {
+        size_t end = span_find(rest, span_of(","));
+
+        if (end == SIZE_MAX) end = rest.size;
+        if (c->tool_count == CONFIG_TOOLS_MAX)
+            return err_set(err, ERR_LIMIT, "--tools: more than %d",
+                           CONFIG_TOOLS_MAX);
+        if (end) c->tools[c->tool_count++] = span_dup(span_slice(rest, 0, end));
+        rest = span_slice(rest, end + 1, rest.size);
+    }
+    return true;
+}
+
+static bool apply(struct config *c, const struct serve_options *o,
+                  struct err *err) {
+    if (o->policy) config_set_string(&c->policy, o->policy);
+    if (o->model) config_set_string(&c->model, o->model);
+    if (o->model_name) config_set_string(&c->model_name, o->model_name);
+    if (o->guard_models) config_set_string(&c->guard_models, o->guard_models);
+    if (o->threads) c->threads = o->threads;
+    if (o->listen && !config_listen(c, o->listen, err)) return false;
+    if (o->tools && !set_tools(c, o->tools, err)) return false;
+    if (o->log && !log_level_from_name(o->log, &c->log))
+        return err_set(err, ERR_INPUT, "--log %s: no such level", o->log);
+    if (o->upstream) {
+        if (!http_url_parse(span_of(o->upstream), &c->openai.url, err))
+            return false;
+        c->backend = BACKEND_OPENAI;
+    }
+    return true;
+}
+
+static bool serve(const struct serve_options *o, struct err *err) {
+    struct config config;
+    bool ok;
+
+    config_init(&config);
+    ok = (!o->config || config_load(&config, o->config, err)) &&
+         apply(&config, o, err) && config_check(&config, err);
+    if (ok) {
+        log_set_level(config.log);
+        ok = daemon_run(&config, err);
+    }
+    config_clear(&config);
+    return ok;
+}
+
+int cmd_serve(int argc, char **argv) {
+    const char *args[OPTION_ARGS_MAX];
+    struct serve_options o = {0};
+    const struct option list[] = {
+        {"config", 'c', OPTION_TEXT, &o.config, 0, 0, "FILE",
+         "the configuration; docs/configuration.md has its keys"},
+        {"listen", 0, OPTION_TEXT, &o.listen, 0, 0, "HOST:PORT",
+         "127.0.0.1:8080; port 0 takes any free one"},
+        {"policy", 0, OPTION_TEXT, &o.policy, 0, 0, "FILE",
+         "policies/default.yaml"},
+        {"model", 'm', OPTION_TEXT, &o.model, 0, 0, "FILE", "the GGUF"},
+        {"model-name", 0, OPTION_TEXT, &o.model_name, 0, 0, "NAME",
+         "what clients call it"},
+        {"guard-models", 0, OPTION_TEXT, &o.guard_models, 0, 0, "DIR",
+         "the guard's own models (guard/models)"},
+        {"upstream", 0, OPTION_TEXT, &o.upstream, 0, 0, "URL",
+         "an OpenAI-compatible server writes the answers"},
+        {"tools", 0, OPTION_TEXT, &o.tools, 0, 0, "LIST",
+         "tools that run inside, such as calculator,time"},
+        {"threads", 't', OPTION_INT, &o.threads, 0, 1024, "N",
+         "compute threads; 0: all cores"},
+        {"log", 0, OPTION_TEXT, &o.log, 0, 0, "LEVEL",
+         "debug, info, warn, error or off"},
+    };
+    const struct options options = {
+        "corral serve [-c FILE] [OPTIONS]",
+        "Serves the guarded model until SIGTERM or Ctrl-C, which finish what "
+        "runs; a second\none ends at once. SIGHUP reads the policy again. The "
+        "first line on standard output\nis the URL, printed once requests are "
+        "taken.",
+        list,
+        sizeof list / sizeof list[0],
+        0,
+        0,
+    };
+    struct err err = {0};
+    int code, count;
+
+    code = options_parse(&options, argc, argv, args, &count);
+    if (code >= 0) return code;
+    return serve(&o, &err) ? EXIT_FINE : options_fail(&err);
+}

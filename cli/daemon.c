@@ -1,0 +1,373 @@
+/* daemon.c - opened from the bottom up, closed from the top down:
+ *
+ *   STARTING -> SERVING -> DRAINING -> CLOSING
+ *
+ * SIGTERM and SIGINT drain; a second one closes at once. SIGHUP reads the
+ * policy again: a bad file changes nothing. */
+#include "cli/daemon.h"
+
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uv.h>
+
+#include "agent/llm.h"
+#include "cli/places.h"
+#include "guard/guard.h"
+#include "proxy/server.h"
+#include "proxy/service.h"
+#include "proxy/upstream.h"
+#include "tools/registry.h"
+
+enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
+enum { SIGNALS = 3 };
+
+struct daemon {
+    enum daemon_state state;
+    const struct config *config;
+    uv_loop_t loop;
+    uv_async_t wakeup; /* the engine's scheduler thread has events for us */
+    uv_signal_t signals[SIGNALS];
+    char *policy_path;
+    char *model_path;
+    char *guard_folder;
+    char *model_name;
+    struct policy *policy;
+    struct engine *engine; /* NULL when neither model nor policy needs it */
+    struct guard *guard;
+    struct llm *llm;
+    struct registry *tools;
+    struct metrics *metrics;
+    struct service *service;
+    struct server *server;
+};
+
+/* --- what the loop calls -------------------------------------------------- */
+
+/* Called by the scheduler thread. */
+static void wake(void *user) {
+    (void)uv_async_send(&((struct daemon *)user)->wakeup);
+}
+
+static void on_wakeup(uv_async_t *async) {
+    struct daemon *d = async->data;
+
+    if (d->engine) (void)engine_poll(d->engine);
+}
+
+static void close_server(struct daemon *d) {
+    if (d->state == CLOSING) return;
+    d->state = CLOSING;
+    server_close(d->server);
+    service_close(d->service);
+    d->server = NULL;
+    d->service = NULL;
+}
+
+static void on_drained(void *user) {
+    close_server(user);
+}
+
+static void reload(struct daemon *d) {
+    char quoted[ERR_TEXT_MAX];
+    struct err err = {0};
+    struct policy *policy = policy_open(d->policy_path, &err);
+
+    if (!policy) {
+        log_event(LOG_ERROR, "policy_kept", "reason=%s",
+                  log_quote(err.text, quoted, sizeof quoted));
+        return;
+    }
+    service_set_policy(d->service, policy);
+    policy_free(d->policy);
+    d->policy = policy;
+    log_event(LOG_INFO, "policy", "revision=%s", policy_revision(policy));
+}
+
+static void on_signal(uv_signal_t *handle, int number) {
+    struct daemon *d = handle->data;
+
+    if (number == SIGHUP) {
+        if (d->state == SERVING) reload(d);
+        return;
+    }
+    if (d->state == SERVING) {
+        log_event(LOG_INFO, "drain", "signal=%d in_flight=%d", number,
+                  server_inflight(d->server));
+        d->state = DRAINING;
+        service_drain(d->service);
+        server_drain(d->server, d->config->drain_ms, on_drained, d);
+    } else if (d->state == DRAINING) {
+        log_event(LOG_WARN, "close", "signal=%d", number);
+        close_server(d);
+    }
+}
+
+/* A signal that was ignored when we were started stays ignored: whoever
+ * started us (nohup, a script that passes signals on itself) meant it. */
+static bool is_ignored(int number) {
+    struct sigaction now;
+
+    return !sigaction(number, NULL, &now) && now.sa_handler == SIG_IGN;
+}
+
+static void watch_signals(struct daemon *d) {
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+
+    for (int i = 0; i < SIGNALS; i++) {
+        (void)uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_unref((uv_handle_t *)&d->signals[i]);
+        if (numbers[i] == SIGINT && is_ignored(SIGINT)) continue;
+        (void)uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+    }
+}
+
+/* --- gauges --------------------------------------------------------------- */
+
+static double gauge_connections(void *user) {
+    const struct daemon *d = user;
+
+    return d->server ? server_connections(d->server) : 0;
+}
+
+static double gauge_in_flight(void *user) {
+    const struct daemon *d = user;
+
+    return d->server ? server_inflight(d->server) : 0;
+}
+
+static struct engine_stats stats_of(const struct daemon *d) {
+    struct engine_stats stats = {0};
+
+    if (d->engine) engine_stats(d->engine, &stats);
+    return stats;
+}
+
+static double gauge_jobs_running(void *user) {
+    return stats_of(user).jobs_running;
+}
+
+static double gauge_jobs_waiting(void *user) {
+    return stats_of(user).jobs_waiting;
+}
+
+static double gauge_kv_used(void *user) {
+    return stats_of(user).kv_used;
+}
+
+static double gauge_kv_total(void *user) {
+    return stats_of(user).kv_total;
+}
+
+static double count_steps(void *user) {
+    return (double)stats_of(user).steps;
+}
+
+static double count_jobs(void *user) {
+    return (double)stats_of(user).jobs_done;
+}
+
+static void add_gauges(struct daemon *d) {
+    struct metrics *m = d->metrics;
+
+    metrics_gauge(m, "corral_connections", "Open client connections.", false,
+                  gauge_connections, d);
+    metrics_gauge(m, "corral_in_flight", "Responses outstanding.", false,
+                  gauge_in_flight, d);
+    if (!d->engine) return;
+    metrics_gauge(m, "corral_engine_jobs_running",
+                  "Engine jobs in the batch, of any kind.", false,
+                  gauge_jobs_running, d);
+    metrics_gauge(m, "corral_engine_jobs_waiting", "Engine jobs queued.", false,
+                  gauge_jobs_waiting, d);
+    metrics_gauge(m, "corral_engine_kv_used",
+                  "KV positions held by live sequences.", false, gauge_kv_used,
+                  d);
+    metrics_gauge(m, "corral_engine_kv_total", "KV positions there are.", false,
+                  gauge_kv_total, d);
+    metrics_gauge(m, "corral_engine_steps_total", "Batches computed.", true,
+                  count_steps, d);
+    metrics_gauge(m, "corral_engine_jobs_total", "Engine jobs ended.", true,
+                  count_jobs, d);
+}
+
+/* --- opening and closing ---------------------------------------------------
+ */
+
+static bool policy_needs_model(const struct policy *p) {
+    for (int c = 0; c < CHANNEL_COUNT; c++)
+        if (policy_classifies(p, (enum channel)c)) return true;
+    return false;
+}
+
+static bool open_guard(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+    struct engine_options engine = {.threads = c->threads,
+                                    .context_tokens = c->context_tokens,
+                                    .kv_tokens = c->kv_tokens,
+                                    .on_wakeup = wake,
+                                    .user = d};
+    struct guard_options guard = {0};
+    bool judged;
+
+    d->policy_path = places_policy(c->policy, err);
+    if (!d->policy_path) return false;
+    d->policy = policy_open(d->policy_path, err);
+    if (!d->policy) return false;
+    judged = policy_needs_model(d->policy);
+    if (judged || c->backend == BACKEND_ENGINE) {
+        d->model_path = places_model(c->model);
+        engine.model_path = d->model_path;
+        d->engine = engine_open(&engine, err);
+        if (!d->engine) return false;
+    }
+    /* A policy of rules alone needs no guard model; one that is read later and
+     * asks for it then blocks, since there is none. */
+    if (judged) {
+        d->guard_folder = places_guard(c->guard_models, err);
+        if (!d->guard_folder) return false;
+        guard.engine = d->engine;
+        guard.model_folder = d->guard_folder;
+    }
+    d->guard = guard_open(&guard, err);
+    return d->guard != NULL;
+}
+
+/* What clients call the model: the file's name without its ending. */
+static char *name_of(const char *path) {
+    char *copy = xstrdup(path);
+    const char *base = basename(copy);
+    size_t size = strlen(base);
+    char *name;
+
+    if (size > 5 && !strcmp(base + size - 5, ".gguf")) size -= 5;
+    name = span_dup((struct span){base, size});
+    free(copy);
+    return name;
+}
+
+static bool open_llm(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+    const char *key = NULL;
+
+    if (c->backend == BACKEND_ENGINE) {
+        d->model_name =
+            c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
+        d->llm = llm_engine_open(d->engine, d->model_name, err);
+        return d->llm != NULL;
+    }
+    if (c->openai.api_key_env) {
+        key = getenv(c->openai.api_key_env);
+        if (!key || !*key)
+            return err_set(err, ERR_INPUT,
+                           "backend.openai: the variable %.64s is not set",
+                           c->openai.api_key_env);
+    }
+    d->llm = upstream_open(&d->loop, &c->openai, key, err);
+    return d->llm != NULL;
+}
+
+static bool open_tools(struct daemon *d, struct err *err) {
+    d->tools = registry_new();
+    for (int i = 0; i < d->config->tool_count; i++)
+        if (!registry_add_builtin(d->tools, d->config->tools[i], err))
+            return false;
+    return true;
+}
+
+static bool open_server(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+    const struct service_options service = {
+        .loop = &d->loop,
+        .guard = d->guard,
+        .llm = d->llm,
+        .tools = d->tools,
+        .policy = d->policy,
+        .metrics = d->metrics,
+        .turn_steps = c->agent.steps,
+        .turn_tool_calls = c->agent.tool_calls,
+        .turn_seconds = c->agent.seconds,
+    };
+    struct server_options server = {
+        .host = c->host,
+        .port = c->port,
+        .limits = c->limits,
+        .origins = (const char *const *)c->origins,
+        .origin_count = c->origin_count,
+    };
+
+    d->service = service_new(&service);
+    server.handler = service_handler(d->service);
+    d->server = server_open(&d->loop, &server, err);
+    return d->server != NULL;
+}
+
+static void announce(const struct daemon *d) {
+    const char *host = d->config->host;
+    bool six = strchr(host, ':') != NULL;
+
+    (void)printf("http://%s%s%s:%d\n", six ? "[" : "", host, six ? "]" : "",
+                 server_port(d->server));
+    (void)fflush(stdout);
+    log_event(LOG_INFO, "serving", "port=%d policy=%s revision=%s kernels=%s",
+              server_port(d->server), policy_name(d->policy),
+              policy_revision(d->policy),
+              d->engine ? engine_kernels(d->engine) : "none");
+}
+
+/* The engine's thread may wake the loop until the engine is closed, so the
+ * handle it does that with goes last. */
+static void daemon_close(struct daemon *d) {
+    close_server(d);
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    if (d->llm && d->config->backend == BACKEND_ENGINE)
+        llm_engine_close(d->llm);
+    else if (d->llm)
+        upstream_close(d->llm);
+    guard_close(d->guard);
+    engine_close(d->engine);
+    d->engine = NULL;
+    uv_close((uv_handle_t *)&d->wakeup, NULL);
+    for (int i = 0; i < SIGNALS; i++)
+        uv_close((uv_handle_t *)&d->signals[i], NULL);
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&d->loop);
+    registry_free(d->tools);
+    metrics_free(d->metrics);
+    policy_free(d->policy);
+    free(d->policy_path);
+    free(d->model_path);
+    free(d->guard_folder);
+    free(d->model_name);
+    free(d);
+}
+
+bool daemon_run(const struct config *config, struct err *err) {
+    struct daemon *d = xalloc(sizeof *d);
+    bool ok;
+
+    d->config = config;
+    if (uv_loop_init(&d->loop)) {
+        free(d);
+        return err_set(err, ERR_IO, "the event loop could not be set up");
+    }
+    (void)uv_async_init(&d->loop, &d->wakeup, on_wakeup);
+    d->wakeup.data = d;
+    uv_unref((uv_handle_t *)&d->wakeup);
+    watch_signals(d);
+    d->metrics = metrics_new();
+    ok = open_guard(d, err) && open_llm(d, err) && open_tools(d, err) &&
+         open_server(d, err);
+    if (ok) {
+        add_gauges(d);
+        d->state = SERVING;
+        announce(d);
+        (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+        log_event(LOG_INFO, "end", "pid=%d", (int)uv_os_getpid());
+    }
+    daemon_close(d);
+    return ok;
+}

@@ -11,14 +11,33 @@ size_t kernel_group_bytes(int format) {
     return KERNEL_PANEL * (codes + halves * kinds * sizeof(uint16_t));
 }
 
+#if defined(__x86_64__)
+static bool have_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("f16c");
+}
+
+static bool have_avx512(void) {
+    return have_avx2() && __builtin_cpu_supports("avx512f") &&
+           __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") &&
+           __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni") &&
+           __builtin_cpu_supports("avx512bf16");
+}
+#endif
 
 const struct kernels *kernels_named(const char *name) {
     if (!strcmp(name, "scalar")) return &kernels_scalar;
+#if defined(__x86_64__)
+    if (!strcmp(name, "avx2") && have_avx2()) return &kernels_avx2;
+    if (!strcmp(name, "avx512") && have_avx512()) return &kernels_avx512;
+#endif
     return NULL;
 }
 
 const struct kernels *kernels_choose(struct err *err) {
-    static const char *const best_first[] = {"scalar"};
+    static const char *const best_first[] = {"avx512", "avx2", "scalar"};
     const char *forced = getenv("CORRAL_CPU");
     const struct kernels *k = NULL;
 

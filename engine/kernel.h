@@ -11,9 +11,9 @@
  *   wide:   byte 64j + 4r + i = code[r][4j+i],                         j < 8
  *
  * A weight is scale * (code - offset) + min. Activations are int8 in groups of
- * 32 with a float scale, and the sums of their two halves, which supply the
- * offset and min terms: the integer part of a dot product is exact, and all
- * tables agree on it. */
+ * 32 with a float scale, and the sums of the group and of its second half,
+ * which supply the offset and min terms: the integer part of a dot product is
+ * exact, and all tables agree on it. */
 #ifndef CORRAL_ENGINE_KERNEL_H
 #define CORRAL_ENGINE_KERNEL_H
 
@@ -40,7 +40,7 @@ enum {
 struct kernels {
     const char *name;
 
-    /* x[k] to q[k], scale[k/32], sum[k/16]; k is a multiple of 32. */
+    /* x[k] to q[k], scale[k/32], sum[k/32][2]; k is a multiple of 32. */
     void (*quantise)(const float *x, size_t k, int8_t *q, float *scale,
                      int32_t *sum);
     void (*to_bf16)(const float *x, size_t n, uint16_t *out);

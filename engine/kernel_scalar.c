@@ -17,6 +17,9 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
 
             if (a > most) most = a;
         }
+        /* Smaller than any number that matters, and 127/most would not be
+         * finite. */
+        if (most < 1e-30f) most = 0;
         inverse = most > 0 ? 127.0f / most : 0;
         scale[g] = most / 127.0f;
         sum[2 * g] = sum[2 * g + 1] = 0;
@@ -27,7 +30,8 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
             if (!(v >= -127.0f)) v = -127.0f;
             if (!(v <= 127.0f)) v = 127.0f;
             q[g * KERNEL_GROUP + i] = (int8_t)v;
-            sum[2 * g + i / 16] += (int8_t)v;
+            sum[2 * g] += (int8_t)v;
+            if (i >= KERNEL_GROUP / 2) sum[2 * g + 1] += (int8_t)v;
         }
     }
 }
@@ -68,14 +72,14 @@ static float group_dot(int format, int offset, const uint8_t *w, size_t r,
     }
     if (halves == 1) {
         total = f16_at(w, r) * scale * (float)(dot[0] + dot[1]);
-        if (kinds == 2)
-            total += f16_at(w, 16 + r) * (scale * (float)(sum[0] + sum[1]));
+        if (kinds == 2) total += f16_at(w, 16 + r) * (scale * (float)sum[0]);
         return total;
     }
     for (size_t h = 0; h < 2; h++) {
         total += f16_at(w, 16 * h + r) * scale * (float)dot[h];
         if (kinds == 2)
-            total += f16_at(w, 32 + 16 * h + r) * (scale * (float)sum[h]);
+            total += f16_at(w, 32 + 16 * h + r) *
+                     (scale * (float)(h ? sum[1] : sum[0] - sum[1]));
     }
     return total;
 }

@@ -1,11 +1,12 @@
 #include "proxy/config.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/yaml.h"
 
-enum { HOUR_MS = 3600 * 1000, TEXT_MAX = 4096 };
+enum { HOUR_MS = 3600 * 1000, TEXT_MAX = 4096, LIMIT_KEYS_MAX = 64 };
 
 /* What every reading function needs: where we are, and where to complain. */
 struct source {
@@ -206,7 +207,7 @@ static bool read_map(const struct source *s, const cJSON *object,
     if (!cJSON_IsObject(node))
         return yaml_fail(s->yaml, node, s->err, "%s must be a map", key);
     *out = node;
-    return !keys || yaml_only_keys(s->yaml, node, keys, s->err);
+    return yaml_only_keys(s->yaml, node, keys, s->err);
 }
 
 /* Sections */
@@ -301,20 +302,18 @@ static bool read_agent(const struct source *s, const cJSON *root,
 
 static bool read_limits(const struct source *s, const cJSON *root,
                         struct config *c) {
-    const cJSON *map, *node;
+    const char *keys[LIMIT_KEYS_MAX + 1] = {0};
     const struct limit_name *names;
+    const cJSON *map;
     int count;
 
-    if (!read_map(s, root, "limits", NULL, &map)) return false;
     names = limits_names(&count);
-    cJSON_ArrayForEach(node, map) {
+    assert(count <= LIMIT_KEYS_MAX);
+    for (int i = 0; i < count; i++) keys[i] = names[i].key;
+    if (!read_map(s, root, "limits", keys, &map)) return false;
+    for (int i = 0; map && i < count; i++) {
         int64_t value = INT64_MIN;
-        int i = 0;
 
-        while (i < count && strcmp(names[i].key, node->string) != 0) i++;
-        if (i == count)
-            return yaml_fail(s->yaml, node, s->err, "unknown key \"%.64s\"",
-                             node->string);
         if (!read_int(s, map, names[i].key, names[i].least, names[i].most,
                       &value))
             return false;

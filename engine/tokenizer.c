@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/utf8.h"
+#include "engine/grammar_string.h"
 #include "engine/pretokenizer.h"
 
 /* left and right beside each other become `merged`; low ranks go first. */
@@ -34,9 +35,7 @@ struct tokenizer {
     size_t piece_mask;
     struct merge *merge_table; /* open addressing by (left, right) */
     size_t merge_mask;
-    int *order; /* tokens with a text, sorted by it */
-    uint16_t *shared;
-    size_t order_count;
+    struct token_strings strings;
 };
 
 /* ---- lists of tokens ---- */
@@ -311,21 +310,70 @@ static int compare_pieces(const void *a, const void *b, void *context) {
     return (left > right) - (left < right);
 }
 
-static void load_order(struct tokenizer *t) {
-    t->order = xalloc_array((size_t)t->vocab, sizeof *t->order);
-    t->shared = xalloc_array((size_t)t->vocab, sizeof *t->shared);
-    for (int id = 0; id < t->vocab; id++)
-        if (tokenizer_piece(t, id).size) t->order[t->order_count++] = id;
-    qsort_r(t->order, t->order_count, sizeof *t->order, compare_pieces, t);
-    for (size_t i = 1; i < t->order_count; i++) {
-        struct span a = tokenizer_piece(t, t->order[i - 1]);
-        struct span b = tokenizer_piece(t, t->order[i]);
-        size_t same = 0;
+static size_t shared_bytes(struct span a, struct span b) {
+    size_t same = 0;
 
-        while (same < a.size && same < b.size && a.at[same] == b.at[same])
-            same++;
-        t->shared[i] = (uint16_t)same;
+    while (same < a.size && same < b.size && a.at[same] == b.at[same]) same++;
+    return same;
+}
+
+static void list_init(struct token_list *list, int most) {
+    list->tokens = xalloc_array((size_t)most, sizeof *list->tokens);
+    list->shared = xalloc_array((size_t)most, sizeof *list->shared);
+}
+
+static void list_add(const struct tokenizer *t, struct token_list *list,
+                     int token) {
+    size_t i = list->count++;
+
+    list->tokens[i] = token;
+    if (i > 0)
+        list->shared[i] = (uint16_t)shared_bytes(
+            tokenizer_piece(t, list->tokens[i - 1]), tokenizer_piece(t, token));
+}
+
+/* Within a string, a token that ends it, or neither. */
+static void sort_in(struct tokenizer *t, int token) {
+    struct token_strings *strings = &t->strings;
+    struct span piece = tokenizer_piece(t, token);
+    int state = STRING_NEXT;
+    size_t at = 0;
+
+    if (piece.size > strings->piece_bytes_max)
+        strings->piece_bytes_max = piece.size;
+    while (at < piece.size) {
+        int next =
+            string_step((enum string_state)state, (unsigned char)piece.at[at]);
+
+        if (next < 0) break;
+        state = next;
+        at++;
     }
+    if (at == piece.size) {
+        strings->inside[token / 64] |= 1ull << (token % 64);
+        if (at > strings->inside_bytes_max) strings->inside_bytes_max = at;
+    } else if (state == STRING_NEXT && piece.at[at] == '"') {
+        list_add(t, &strings->leaving, token);
+    }
+}
+
+static void load_strings(struct tokenizer *t) {
+    struct token_strings *strings = &t->strings;
+    int *order = xalloc_array((size_t)t->vocab, sizeof *order);
+    size_t count = 0;
+
+    for (int id = 0; id < t->vocab; id++)
+        if (tokenizer_piece(t, id).size) order[count++] = id;
+    qsort_r(order, count, sizeof *order, compare_pieces, t);
+    list_init(&strings->all, t->vocab);
+    list_init(&strings->leaving, t->vocab);
+    strings->inside =
+        xalloc_array((size_t)t->vocab / 64 + 1, sizeof *strings->inside);
+    for (size_t i = 0; i < count; i++) {
+        list_add(t, &strings->all, order[i]);
+        sort_in(t, order[i]);
+    }
+    free(order);
 }
 
 struct tokenizer *tokenizer_from_vocabulary(const struct vocabulary *v,
@@ -351,7 +399,7 @@ struct tokenizer *tokenizer_from_vocabulary(const struct vocabulary *v,
     if (!load_merges(t, v, err)) goto fail;
     load_controls(t, v);
     if (!load_ends(t, v, err)) goto fail;
-    load_order(t);
+    load_strings(t);
     return t;
 
 fail:
@@ -437,8 +485,11 @@ out:
 
 void tokenizer_free(struct tokenizer *t) {
     if (!t) return;
-    free(t->shared);
-    free(t->order);
+    free(t->strings.inside);
+    free(t->strings.leaving.shared);
+    free(t->strings.leaving.tokens);
+    free(t->strings.all.shared);
+    free(t->strings.all.tokens);
     free(t->merge_table);
     free(t->piece_table);
     free(t->control_ids);
@@ -635,9 +686,6 @@ bool tokenizer_is_end(const struct tokenizer *t, int token) {
     return token >= 0 && token < t->vocab && t->ends[token];
 }
 
-size_t tokenizer_sorted(const struct tokenizer *t, const int **order,
-                        const uint16_t **shared) {
-    *order = t->order;
-    *shared = t->shared;
-    return t->order_count;
+const struct token_strings *tokenizer_strings(const struct tokenizer *t) {
+    return &t->strings;
 }

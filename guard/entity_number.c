@@ -136,7 +136,7 @@ static bool has_groups(const struct number *n, int a, int b, int c, int d) {
 static bool is_no_phone(const struct number *n) {
     if (has_groups(n, 2, 2, 4, 0) || has_groups(n, 4, 2, 2, 0) ||
         has_groups(n, 1, 2, 4, 0) || has_groups(n, 2, 1, 4, 0) ||
-        has_groups(n, 4, 4, 0, 0))
+        has_groups(n, 3, 2, 4, 0) || has_groups(n, 4, 4, 0, 0))
         return n->digits[0] != '0' || n->group_count == 3;
     if (!n->dots_only || n->other_mark) return false;
     if (n->group_count == 4) {

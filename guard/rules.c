@@ -7,7 +7,8 @@
 #include "base/utf8.h"
 #include "guard/rules_types.h"
 
-enum { PATTERN_FLAGS = HS_FLAG_UTF8 | HS_FLAG_UCP | HS_FLAG_SOM_LEFTMOST };
+/* Not HS_FLAG_UCP: it forbids \b and makes \w too large to compile. */
+enum { PATTERN_FLAGS = HS_FLAG_UTF8 | HS_FLAG_SOM_LEFTMOST };
 
 struct rules_builder {
     struct literal *literals;

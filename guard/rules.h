@@ -27,7 +27,8 @@ void rules_builder_free(struct rules_builder *b);
 MUST_USE bool rules_add_literal(struct rules_builder *b, int rule,
                                 struct span text, bool anywhere,
                                 struct err *err);
-/* A pattern in Hyperscan's syntax (no back-references). Its match must be
+/* A pattern in Hyperscan's syntax: no back-references, and \w and \b know
+ * the letters of ASCII only, but `.` is any code point. Its match must be
  * bounded by RULES_WIDTH_MAX, or by `cap` bytes when that is not 0: refused
  * otherwise, as a stream could not enforce it. */
 MUST_USE bool rules_add_pattern(struct rules_builder *b, int rule,

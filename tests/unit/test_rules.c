@@ -1,0 +1,352 @@
+/* test_rules.c - literals and patterns through every disguise, what a stream
+ * could not enforce is refused, and what is held back is enough at every cut.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/utf8.h"
+#include "guard/rules.h"
+
+enum { HITS = 512 };
+
+struct entry {
+    const char *literal, *pattern;
+    size_t cap;
+    bool anywhere;
+};
+
+static struct rules *build(const struct entry *entries, int count) {
+    struct rules_builder *b = rules_builder_new();
+    struct rules *r;
+    struct err err = {.code = ERR_NONE};
+
+    for (int i = 0; i < count; i++) {
+        bool ok = entries[i].literal
+                      ? rules_add_literal(b, i, span_of(entries[i].literal),
+                                          entries[i].anywhere, &err)
+                      : rules_add_pattern(b, i, span_of(entries[i].pattern),
+                                          entries[i].cap, &err);
+
+        if (!ok) fail_msg("rule %d: %s", i, err.text);
+    }
+    r = rules_build(b, &err);
+    if (!r) fail_msg("%s", err.text);
+    rules_builder_free(b);
+    return r;
+}
+
+static int scan(const struct rules *r, struct span text,
+                struct rule_hit *hits) {
+    struct err err = {.code = ERR_NONE};
+    int count = 0;
+
+    if (!rules_scan(r, text, hits, HITS, &count, &err))
+        fail_msg("%s", err.text);
+    return count;
+}
+
+/* One rule; `want` is the hits' raw text, separated by '|'. */
+static void check_scan(struct entry entry, const char *text, const char *want) {
+    struct rules *r = build(&entry, 1);
+    struct rule_hit hits[HITS];
+    struct bytes out = {.at = NULL};
+    int count = scan(r, span_of(text), hits);
+
+    for (int i = 0; i < count; i++) {
+        if (i) bytes_puts(&out, "|");
+        bytes_put(&out, span_slice(span_of(text), hits[i].from, hits[i].end));
+    }
+    if (!span_is(span_bytes(&out), want))
+        fail_msg("in '%s': '%.*s' instead of '%s'", text, (int)out.size,
+                 out.at ? out.at : "", want);
+    bytes_free(&out);
+    rules_free(r);
+}
+
+static void test_literals(void **state) {
+    struct entry acme = {.literal = "Acme Corp"};
+    struct entry part = {.literal = "acme", .anywhere = true};
+    struct entry han = {.literal = "\xE6\xAF\x92\xE5\x93\x81"};
+    struct entry mail = {.literal = "c++"};
+
+    (void)state;
+    check_scan(acme, "the ACME corp, acme corps", "ACME corp");
+    check_scan(acme, "acme\ncorp. acme   CORP", "acme\ncorp|acme   CORP");
+    check_scan(acme,
+               "a\xE2\x80\x8B"
+               "cme corp",
+               "a\xE2\x80\x8B"
+               "cme corp");
+    check_scan(acme,
+               "\xD0\xB0"
+               "cme c\xD0\xBE"
+               "rp",
+               "\xD0\xB0"
+               "cme c\xD0\xBE"
+               "rp");
+    check_scan(acme,
+               "(\xEF\xBC\xA1"
+               "cme corp)",
+               "\xEF\xBC\xA1"
+               "cme corp");
+    check_scan(acme, "xacme corp acme_corp acme-corp", "");
+    check_scan(acme,
+               "a\xCC\xB7"
+               "cme corp",
+               "a\xCC\xB7"
+               "cme corp");
+    check_scan(acme,
+               "caf\xC3\xA9"
+               "acme corp",
+               "");
+    check_scan(acme,
+               "x\xE2\x80\x8B"
+               "acme corp",
+               "acme corp");
+    check_scan(part, "xACMEx acme", "ACME|acme");
+    check_scan(han, "\xE4\xB9\xB0\xE6\xAF\x92\xE5\x93\x81\xE5\x90\x97",
+               "\xE6\xAF\x92\xE5\x93\x81");
+    check_scan(mail, "C++ c++20 xc++", "C++|c++");
+    check_scan((struct entry){.literal = "\xD0\xBA\xD0\xBB\xD1\x8E\xD1\x87"},
+               "\xD0\x9A\xD0\x9B\xD0\xAE\xD0\xA7 ok",
+               "\xD0\x9A\xD0\x9B\xD0\xAE\xD0\xA7");
+    check_scan((struct entry){.literal = "stra\xC3\x9F"
+                                         "e"},
+               "STRASSE", "STRASSE");
+}
+
+static void test_patterns(void **state) {
+    (void)state;
+    check_scan((struct entry){.pattern = "(?i)initech\\w{0,8}"},
+               "InitechXY and initech", "InitechXY|initech");
+    check_scan((struct entry){.pattern = "\\bab\\b"}, "ab cab ab", "ab|ab");
+    check_scan((struct entry){.pattern = "[A-Z]{3}"}, "ab ABCD", "ABC|BCD");
+    check_scan((struct entry){.pattern = "secret"},
+               "s\xE2\x80\x8B"
+               "ecret",
+               "s\xE2\x80\x8B"
+               "ecret");
+    check_scan((struct entry){.pattern = "a.c"},
+               "a\xFF"
+               "c a\xC3\xA9"
+               "c",
+               "a\xFF"
+               "c|a\xC3\xA9"
+               "c");
+    check_scan((struct entry){.pattern = "x\\w*", .cap = 4}, "xabcdefg xa",
+               "xabc|xa");
+    /* The leftmost start is too far away; a later one is not. */
+    check_scan((struct entry){.pattern = "a.*b", .cap = 6}, "a........a...b..b",
+               "a...b");
+    check_scan((struct entry){.pattern = "a.*b", .cap = 6}, "a.........b", "");
+}
+
+static void check_refused(const char *literal, const char *pattern, size_t cap,
+                          const char *word) {
+    struct rules_builder *b = rules_builder_new();
+    struct err err = {.code = ERR_NONE};
+
+    if (literal)
+        assert_false(rules_add_literal(b, 0, span_of(literal), false, &err));
+    else
+        assert_false(rules_add_pattern(b, 0, span_of(pattern), cap, &err));
+    if (!strstr(err.text, word)) fail_msg("'%s' has no '%s'", err.text, word);
+    rules_builder_free(b);
+}
+
+static void test_refused(void **state) {
+    char *large = xalloc(RULES_PATTERN_MAX + 2);
+
+    (void)state;
+    check_refused("", NULL, 0, "nothing");
+    check_refused(" \xE2\x80\x8B ", NULL, 0, "nothing");
+    check_refused("a\xFF", NULL, 0, "UTF-8");
+    check_refused(NULL, "", 0, "empty");
+    check_refused(NULL, "a*", 0, "empty");
+    check_refused(NULL, "a(", 0, "refused");
+    check_refused(NULL, "(a)\\1", 0, "refused");
+    check_refused(NULL, "ab+", 0, "cap");
+    check_refused(NULL, "a.{0,2000}", 0, "cap");
+    check_refused(NULL, "ab+", RULES_WIDTH_MAX + 1, "cap");
+    check_refused(NULL, "^ab", 0, "^");
+    check_refused(NULL, "ab$", 0, "$");
+    check_refused(NULL, "\\Aab", 0, "\\A");
+    memset(large, 'a', RULES_PATTERN_MAX + 1);
+    check_refused(NULL, large, 0, "at most");
+    check_refused(large, NULL, 0, "at most");
+    free(large);
+    check_scan((struct entry){.pattern = "[$^]\\^\\$x"}, "$^$x ^^$x",
+               "$^$x|^^$x");
+}
+
+static void test_many(void **state) {
+    struct rules_builder *b = rules_builder_new();
+    struct rule_hit hits[4];
+    struct err err;
+    struct rules *r;
+    char word[32];
+    int count;
+
+    (void)state;
+    for (int i = 0; i < 10000; i++) {
+        (void)snprintf(word, sizeof word, "word number %d", i);
+        assert_true(rules_add_literal(b, i, span_of(word), false, &err));
+    }
+    r = rules_build(b, &err);
+    assert_non_null(r);
+    rules_builder_free(b);
+    assert_true(rules_scan(r, span_of("a Word number 7312, word number 10000"),
+                           hits, 4, &count, &err));
+    assert_int_equal(count, 1);
+    assert_int_equal(hits[0].rule, 7312);
+    assert_int_equal(rules_hold(r, span_of("a word num")), 2);
+    assert_int_equal(rules_hold(r, span_of("a sword num")), 11);
+    rules_free(r);
+}
+
+/* No hit that begins before the mark is missing from, or shorter in, what was
+ * found in the prefix; and none found there vanishes. */
+static void check_cuts(const struct rules *r, struct span text) {
+    static struct rule_hit whole[HITS], part[HITS];
+    int all = scan(r, text, whole);
+
+    for (size_t cut = 0; cut <= text.size; cut++) {
+        struct span head = span_slice(text, 0, cut);
+        int some = scan(r, head, part), i;
+        size_t hold = rules_hold(r, head);
+
+        assert_true(hold <= cut);
+        for (i = 0; i < all && whole[i].from < hold; i++)
+            if (i >= some || part[i].from != whole[i].from ||
+                part[i].end != whole[i].end || part[i].rule != whole[i].rule)
+                fail_msg("'%.*s' cut at %zu, held from %zu: rule %d [%zu, %zu)",
+                         (int)text.size, text.at, cut, hold, whole[i].rule,
+                         whole[i].from, whole[i].end);
+        if (i < some && part[i].from < hold)
+            fail_msg("'%.*s' cut at %zu, held from %zu: a match that was none "
+                     "[%zu, %zu)",
+                     (int)text.size, text.at, cut, hold, part[i].from,
+                     part[i].end);
+    }
+}
+
+static const char *const pieces[] = {"acme",
+                                     "Acme corp",
+                                     "a",
+                                     "ac",
+                                     " ",
+                                     "\n",
+                                     "  ",
+                                     "paypal",
+                                     "pa",
+                                     "y",
+                                     "e",
+                                     "x",
+                                     "-",
+                                     "\xE2\x80\x8B",
+                                     "\xCC\x81",
+                                     "\xCC\xB7",
+                                     "_",
+                                     "c++",
+                                     "p\xD0\xB0y",
+                                     "\xD0\xB0",
+                                     "\xD1\x80",
+                                     "\xD0\xBB",
+                                     "1",
+                                     "12",
+                                     "\xEF\xBC\xA1",
+                                     "caf\xC3\xA9",
+                                     "cafe",
+                                     "\xFF",
+                                     "b",
+                                     "ab",
+                                     "\xD1\x81\xD0\xBE\xD1\x80",
+                                     "\xE6\xAF\x92",
+                                     "\xE5\x93\x81",
+                                     "zz"};
+
+static void check_random(const struct entry *entries, int count, uint32_t seed,
+                         int rounds) {
+    struct rules *r = build(entries, count);
+    char text[256];
+
+    for (int round = 0; round < rounds; round++) {
+        size_t size = 0;
+
+        for (int i = 0; i < 12; i++) {
+            const char *piece;
+
+            seed = seed * 1664525u + 1013904223u;
+            piece = pieces[(seed >> 8) % (sizeof pieces / sizeof *pieces)];
+            memcpy(text + size, piece, strlen(piece));
+            size += strlen(piece);
+        }
+        check_cuts(r, (struct span){text, size});
+    }
+    rules_free(r);
+}
+
+static void test_literal_cuts(void **state) {
+    static const struct entry ascii[] = {{.literal = "acme"},
+                                         {.literal = "acme corp"},
+                                         {.literal = "paypal"},
+                                         {.literal = "ac", .anywhere = true},
+                                         {.literal = "y e", .anywhere = true},
+                                         {.literal = "c++"},
+                                         {.literal = "cope"}};
+    static const struct entry foreign[] = {
+        {.literal = "caf\xC3\xA9"},
+        {.literal = "\xD1\x81\xD0\xBE\xD1\x80"},
+        {.literal = "\xC3\xA9 a", .anywhere = true},
+        {.literal = "\xE6\xAF\x92\xE5\x93\x81"},
+        {.literal = "pay"}};
+
+    (void)state;
+    check_random(ascii, 7, 1, 400);
+    check_random(foreign, 5, 2, 400);
+}
+
+static void test_pattern_cuts(void **state) {
+    static const struct entry entries[] = {{.pattern = "\\ba\\w{1,3}\\b"},
+                                           {.pattern = "a.{0,4}e"},
+                                           {.pattern = "a.*b", .cap = 7},
+                                           {.pattern = "\\d{2}[ -]?[a-z]"}};
+
+    (void)state;
+    check_random(entries, 4, 5, 400);
+}
+
+/* A literal costs no delay where none has begun. */
+static void test_no_delay(void **state) {
+    struct entry entry = {.literal = "zebra"};
+    struct rules *r = build(&entry, 1);
+
+    (void)state;
+    assert_int_equal(rules_hold(r, span_of("The quick brown fox")), 19);
+    assert_int_equal(rules_hold(r, span_of("The ze")), 4);
+    assert_int_equal(rules_hold(r, span_of("The xze")), 7);
+    assert_int_equal(rules_hold(r, span_of("The zebra")), 4);
+    assert_int_equal(rules_hold(r, span_of("The zebra ")), 10);
+    assert_int_equal(rules_hold(r, span_of("\xD0\x9F\xD1\x80 ze")), 5);
+    assert_int_equal(rules_hold(r, span_of("")), 0);
+    assert_int_equal(rules_hold(r, span_of("abc\xE2\x80")), 3);
+    rules_free(r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals),
+                                       cmocka_unit_test(test_patterns),
+                                       cmocka_unit_test(test_refused),
+                                       cmocka_unit_test(test_many),
+                                       cmocka_unit_test(test_literal_cuts),
+                                       cmocka_unit_test(test_pattern_cuts),
+                                       cmocka_unit_test(test_no_delay)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

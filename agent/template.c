@@ -123,7 +123,8 @@ bool template_put_tool(struct bytes *out, const struct chat_tool *tool,
     bool ok = false;
 
     /* The schema is borrowed: only a reference to it goes in. */
-    if (!type || !function || !cJSON_AddStringToObject(function, "name", name) ||
+    if (!type || !function ||
+        !cJSON_AddStringToObject(function, "name", name) ||
         !cJSON_AddStringToObject(function, "description", description) ||
         !cJSON_AddItemReferenceToObject(function, "parameters",
                                         (cJSON *)(uintptr_t)tool->schema)) {

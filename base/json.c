@@ -7,8 +7,9 @@
 
 #include "base/utf8.h"
 
-/* cJSON recurses, keeps the first of two equal keys and ends a string at
- * \u0000. So the depth is checked before it sees the text, and NULs too. */
+/* cJSON recurses, keeps the first of two equal keys, ends a string at \u0000
+ * and takes any control character for a blank, or for text in a string. So
+ * the text is looked through before it sees it. */
 static bool scan(struct span text, struct err *err) {
     bool in_string = false;
     int depth = 0;
@@ -17,6 +18,8 @@ static bool scan(struct span text, struct err *err) {
         char c = text.at[i];
 
         if (c == '\0') return err_set(err, ERR_INPUT, "NUL byte in JSON");
+        if ((unsigned char)c < ' ' && (in_string || !strchr("\t\r\n", c)))
+            return err_set(err, ERR_INPUT, "control character in JSON");
         if (in_string) {
             if (c == '"') in_string = false;
             if (c != '\\') continue;

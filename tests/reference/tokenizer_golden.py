@@ -86,4 +86,5 @@ def main():
                                                   runs([len(p.encode()) for p in parts])))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -241,8 +241,10 @@ static void walk(struct walk *w) {
     w->hold = text.size;
     for (size_t i = 0; i < text.size; i++) {
         int c = (unsigned char)text.at[i];
-        bool fresh = !form_is_alnum(form_before(&w->form, i));
+        bool fresh;
 
+        if (c == ' ') continue;
+        fresh = !form_is_alnum(form_before(&w->form, i));
         if (c == '@') ask(w, ENTITY_EMAIL, form_email, i);
         if (c == '-') ask(w, ENTITY_PRIVATE_KEY, form_private_key, i);
         if (!fresh) continue;

@@ -299,6 +299,10 @@ size_t form_iban(struct form *f, size_t at) {
     char text[IBAN_MAX + 1];
     int size = 2, want;
 
+    /* A word, as most are: without asking for more. */
+    if (at + 2 < f->text.size &&
+        !form_is_digit((unsigned char)f->text.at[at + 2]))
+        return 0;
     text[0] = (char)form_lower(form_byte(f, at));
     if (!form_is_letter(form_byte(f, at + 1))) return 0;
     text[1] = (char)form_lower(form_byte(f, at + 1));

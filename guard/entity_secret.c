@@ -82,9 +82,10 @@ static bool looks_random(struct span s) {
 }
 
 static size_t vendor_key(struct form *f, size_t at, const struct vendor *v) {
-    size_t from = at + strlen(v->prefix), end;
+    size_t from, end;
 
     if (!form_word(f, at, v->prefix)) return 0;
+    from = at + strlen(v->prefix);
     end = run(f, from, v->letters, v->exact ? v->exact : ENTITY_KEY_MAX);
     if (end - from < v->least) return 0;
     if (v->exact && form_is_alnum(form_byte(f, end))) return 0;
@@ -120,11 +121,12 @@ static size_t skip_blanks(struct form *f, size_t at) {
 
 /* name = "value", name: value, "name": "value", Bearer value. */
 static size_t field_value(struct form *f, size_t at, const char *name) {
-    size_t from = at + strlen(name), end, blank;
+    size_t from, end, blank;
     int c;
     bool told = false;
 
     if (!form_word(f, at, name)) return 0;
+    from = at + strlen(name);
     c = form_byte(f, from);
     if (c == '"' || c == '\'') from++;
     blank = from;
@@ -149,13 +151,17 @@ static size_t field_value(struct form *f, size_t at, const char *name) {
     return end;
 }
 
+/* Most words begin no key: the first letter tells. */
 size_t form_api_key(struct form *f, size_t at) {
     size_t end = 0, longest = 0, from = at;
+    int first = form_lower(form_byte(f, at));
 
     for (size_t i = 0; i < sizeof vendors / sizeof *vendors && !longest; i++)
-        longest = vendor_key(f, at, &vendors[i]);
-    if (!longest) longest = web_token(f, at);
+        if (vendors[i].prefix[0] == first)
+            longest = vendor_key(f, at, &vendors[i]);
+    if (!longest && first == 'e') longest = web_token(f, at);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        if (fields[i][0] != first) continue;
         end = field_value(f, at, fields[i]);
         if (end <= longest) continue;
         longest = end;

@@ -7,8 +7,13 @@
 #include "guard/policy_types.h"
 #include "guard/text.h"
 
-/* More in one text than anybody reads: a flood, and treated as one. */
+/* More in one text than anybody reads: a flood, and it fails the scan. */
 enum { HITS_MAX = 4096 };
+
+/* So that a short text costs little memory. */
+static int room_for(struct span text) {
+    return text.size > HITS_MAX ? HITS_MAX : 256 + (int)text.size / 2;
+}
 
 /* One check's match, before those that touch are joined. */
 struct match {
@@ -39,14 +44,14 @@ static bool scan_rules(const struct policy *p, enum channel channel,
                        struct err *err) {
     const struct policy_ruleset *set = &p->rulesets[channel][shadow];
     struct rule_hit *hits;
-    int count = 0;
+    int count = 0, max = room_for(text);
     bool ok;
 
     if (!set->rules) return true;
-    hits = xalloc_array(HITS_MAX, sizeof *hits);
-    ok = rules_scan(set->rules, text, hits, HITS_MAX, &count, err);
-    if (ok && count == HITS_MAX)
-        ok = err_set(err, ERR_LIMIT, "%d matches of rules or more", HITS_MAX);
+    hits = xalloc_array((size_t)max, sizeof *hits);
+    ok = rules_scan(set->rules, text, hits, max, &count, err);
+    if (ok && count == max)
+        ok = err_set(err, ERR_LIMIT, "%d matches of rules or more", max);
     for (int i = 0; ok && i < count; i++)
         put(m, (struct match){&p->checks[set->map[hits[i].rule]->check], "",
                               hits[i].from, hits[i].end});
@@ -72,10 +77,11 @@ static uint32_t wanted(const struct policy *p, enum channel channel,
 static bool scan_check(const struct policy_check *c, struct span text,
                        const struct text_view *view, struct matches *m,
                        struct err *err) {
-    struct entity_hit *hits = xalloc_array(HITS_MAX, sizeof *hits);
-    int count = entity_scan(text, c->check.entities, hits, HITS_MAX);
+    int max = room_for(text);
+    struct entity_hit *hits = xalloc_array((size_t)max, sizeof *hits);
+    int count = entity_scan(text, c->check.entities, hits, max);
 
-    for (int i = 0; i < count && count < HITS_MAX; i++) {
+    for (int i = 0; i < count && count < max; i++) {
         struct match match = {c, entity_name(hits[i].kind), hits[i].from,
                               hits[i].end};
 
@@ -86,8 +92,8 @@ static bool scan_check(const struct policy_check *c, struct span text,
         put(m, match);
     }
     free(hits);
-    if (count < HITS_MAX) return true;
-    return err_set(err, ERR_LIMIT, "%d identifiers or more", HITS_MAX);
+    if (count < max) return true;
+    return err_set(err, ERR_LIMIT, "%d identifiers or more", max);
 }
 
 /* Each check looks for its own kinds: what one check finds must not swallow a

@@ -28,6 +28,17 @@ struct point {
     bool close;         /* it does so at a glance */
 };
 
+/* What was learned about a code point beyond ASCII: texts repeat themselves,
+ * and asking ICU anew for each letter takes ten times as long. */
+struct glyph {
+    uint32_t point; /* 0: an empty place */
+    uint32_t value; /* what it becomes alone; 0: not known, or not one point */
+    bool invisible, boundary, close;
+    char look;
+};
+
+enum { GLYPHS = 256 };
+
 struct folder {
     struct span raw;
     const UNormalizer2 *normalizer;
@@ -37,6 +48,7 @@ struct folder {
     int segment_count;
     size_t segment_from, segment_end;
     size_t settled; /* points[0..settled) do not depend on what follows */
+    struct glyph glyphs[GLYPHS]; /* by the low bits of the code point */
 };
 
 static bool is_mark(uint32_t point) {
@@ -88,6 +100,25 @@ static void push(struct folder *f, uint32_t value, size_t from, size_t end) {
     f->points[f->count++] = p;
 }
 
+static struct glyph *glyph_of(struct folder *f, uint32_t point) {
+    struct glyph *g = &f->glyphs[point % GLYPHS];
+
+    if (g->point == point) return g;
+    *g = (struct glyph){.point = point, .invisible = is_invisible(point)};
+    g->boundary =
+        point < 0x80 || unorm2_hasBoundaryBefore(f->normalizer, (UChar32)point);
+    return g;
+}
+
+static void learn(struct folder *f, const struct point *p) {
+    struct glyph *g = glyph_of(f, (uint32_t)f->segment[0]);
+
+    if (p->value == ' ' || p->value == '\n') return; /* they join */
+    g->value = p->value;
+    g->look = p->look;
+    g->close = p->close;
+}
+
 static void push_normal(struct folder *f, const UChar *text, int size) {
     int at = 0;
     bool latin = false; /* the base is a letter of ASCII */
@@ -109,6 +140,7 @@ static void push_normal(struct folder *f, const UChar *text, int size) {
 
         if (!text_looks_latin((uint32_t)f->segment[0], &p->look, &p->close))
             (void)text_looks_latin(p->value, &p->look, &p->close);
+        learn(f, p);
     }
 }
 
@@ -125,6 +157,15 @@ static void flush(struct folder *f) {
 
         push(f, c >= 'A' && c <= 'Z' ? c + 32 : c, f->segment_from,
              f->segment_end);
+        f->segment_count = 0;
+        return;
+    }
+    if (f->segment_count == 1 && glyph_of(f, (uint32_t)f->segment[0])->value) {
+        const struct glyph *g = glyph_of(f, (uint32_t)f->segment[0]);
+
+        push(f, g->value, f->segment_from, f->segment_end);
+        f->points[f->count - 1].look = g->look;
+        f->points[f->count - 1].close = g->close;
         f->segment_count = 0;
         return;
     }
@@ -147,10 +188,10 @@ static void gather(struct folder *f) {
         size_t took =
             utf8_decode(span_slice(f->raw, at, f->raw.size), &point, NULL);
 
-        if (!is_invisible(point)) {
-            if (point < 0x80 || f->segment_count == SEGMENT_MAX ||
-                unorm2_hasBoundaryBefore(f->normalizer, (UChar32)point))
-                flush(f);
+        const struct glyph *g = point < 0x80 ? NULL : glyph_of(f, point);
+
+        if (g ? !g->invisible : !is_invisible(point)) {
+            if (!g || g->boundary || f->segment_count == SEGMENT_MAX) flush(f);
             if (!f->segment_count) f->segment_from = at;
             f->segment_end = at + took;
             f->segment[f->segment_count++] = (UChar32)point;

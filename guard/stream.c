@@ -161,9 +161,10 @@ static void keep_settled(struct verdict *found, size_t base, size_t border) {
     if (count == VERDICT_FINDINGS_MAX) found->action = action;
 }
 
-/* False when the scan itself failed. Changes nothing in `s`. */
-static bool rule(const struct guard_stream *s, size_t end, bool last,
-                 struct ruling *r, struct err *err) {
+/* Rules over the text up to `end`, seeing `ahead` bytes more. False when the
+ * scan itself failed. Changes nothing in `s`. */
+static bool rule(const struct guard_stream *s, size_t end, size_t ahead,
+                 bool last, struct ruling *r, struct err *err) {
     size_t from = s->decided > STREAM_CONTEXT ? s->decided - STREAM_CONTEXT : 0;
     size_t base, hold;
     struct span window;
@@ -173,15 +174,17 @@ static bool rule(const struct guard_stream *s, size_t end, bool last,
            ((unsigned char)s->text.at[from - s->start] & 0xC0) == 0x80)
         from++;
     base = s->decided - from;
-    window = part(s, from, end);
+    window = part(s, from, end + ahead);
     /* A sequence cut in the middle is not text yet. */
-    if (!last) window.size = base + utf8_complete(part(s, s->decided, end));
+    if (!last)
+        window.size = base + utf8_complete(part(s, s->decided, end + ahead));
     r->end = end;
     r->last = last;
     verdict_begin(&r->found, policy_revision(s->policy));
     if (!policy_scan(s->policy, s->channel, 0, window, &r->found, err))
         return false;
     hold = last ? window.size : policy_hold(s->policy, s->channel, window);
+    if (hold > end - from) hold = end - from;
     if (!last) hold = border(&r->found, hold);
     if (hold < base) hold = base;
     if (!last) hold = base + utf8_complete(part(s, s->decided, from + hold));
@@ -234,11 +237,12 @@ static bool rule_take(struct guard_stream *s, const struct ruling *r,
 
 /* Rules over everything up to `end`, where a checkpoint lies. False: it is
  * over. */
-static bool rule_checkpoint(struct guard_stream *s, size_t end, bool last) {
+static bool rule_checkpoint(struct guard_stream *s, size_t end, size_t ahead,
+                            bool last) {
     struct ruling r;
     struct err err = {0};
 
-    if (!rule(s, end, last, &r, &err) ||
+    if (!rule(s, end, ahead, last, &r, &err) ||
         (!stops(&r.found) && !rule_take(s, &r, &err))) {
         stream_fail(s, &err);
         return false;
@@ -271,7 +275,7 @@ static bool rule_narrow(struct guard_stream *s, struct ruling *r,
     while (blocks - passes > 1) {
         size_t middle = passes + (blocks - passes) / 2;
 
-        if (!rule(s, middle, false, &tried, err)) return false;
+        if (!rule(s, middle, 0, false, &tried, err)) return false;
         if (stops(&tried.found)) {
             blocks = middle;
             *r = tried;
@@ -280,8 +284,8 @@ static bool rule_narrow(struct guard_stream *s, struct ruling *r,
         }
     }
     return passes == s->scanned ||
-           (rule(s, passes, false, &tried, err) && rule_take(s, &tried, err) &&
-            rule(s, blocks, false, r, err));
+           (rule(s, passes, 0, false, &tried, err) &&
+            rule_take(s, &tried, err) && rule(s, blocks, 0, false, r, err));
 }
 
 /* Where nothing waits for a classifier: rules over the next bytes, which are
@@ -295,7 +299,7 @@ static bool rule_follow(struct guard_stream *s) {
     bool ok;
 
     if (end - s->scanned > RULES_STEP) end = s->scanned + RULES_STEP;
-    ok = rule(s, end, last, &r, &err);
+    ok = rule(s, end, 0, last, &r, &err);
     if (ok && stops(&r.found) && !last) ok = rule_narrow(s, &r, &err);
     if (ok && !stops(&r.found)) ok = rule_take(s, &r, &err);
     if (!ok) {
@@ -320,7 +324,8 @@ static bool is_blank(char c) {
 
 /* The next checkpoint, when enough of the text is there to know it: before a
  * blank that follows a word, as the tokenizer's own pieces begin. */
-static bool checkpoint_next(const struct guard_stream *s, size_t *out) {
+static bool checkpoint_next(const struct guard_stream *s, size_t *out,
+                            size_t *ahead) {
     int last = sizeof checkpoint_steps / sizeof *checkpoint_steps - 1;
     size_t step =
         checkpoint_steps[s->checkpoints < last ? s->checkpoints : last];
@@ -330,6 +335,7 @@ static bool checkpoint_next(const struct guard_stream *s, size_t *out) {
     for (size_t at = step; at < text.size && at < most; at++)
         if (is_blank(text.at[at]) && !is_blank(text.at[at - 1])) {
             *out = s->judged + at;
+            *ahead = 1;
             return true;
         }
     if (text.size < most) return false;
@@ -427,10 +433,11 @@ static bool scores_take(struct guard_stream *s) {
 /* The next piece for the classifier, with the rules where bytes wait for it. */
 static bool judge_next(struct guard_stream *s) {
     size_t end = total(s);
-    bool regular = checkpoint_next(s, &end);
+    size_t ahead = 0; /* of the text behind it, what every cut has seen */
+    bool regular = checkpoint_next(s, &end, &ahead);
 
     if (!regular && (s->state != FINISHING || s->judged == end)) return false;
-    if (!s->holds || rule_checkpoint(s, end, !regular)) judge(s, end);
+    if (!s->holds || rule_checkpoint(s, end, ahead, !regular)) judge(s, end);
     return true;
 }
 
@@ -456,7 +463,7 @@ static bool step(struct guard_stream *s) {
     if (s->waiting) return false;
     if (s->judges && judge_next(s)) return true;
     if (s->state != FINISHING) return false;
-    if (!s->settled && !rule_checkpoint(s, total(s), true)) return false;
+    if (!s->settled && !rule_checkpoint(s, total(s), 0, true)) return false;
     if (flush(s)) stream_end(s, DONE);
     return false;
 }

@@ -1,6 +1,7 @@
 /* http_client.c - one request to an upstream.
  *
- *   RESOLVING -> CONNECTING -> WAITING -> READING -> ENDED     (any) -> ENDED
+ *   RESOLVING -> CONNECTING (and TLS) -> WAITING -> READING -> ENDED
+ *                                                      (any) -> ENDED
  *
  * Several addresses are tried one after the other, within one time-out. Every
  * call has a connection of its own. */
@@ -20,6 +21,7 @@ enum {
     HEADER_COUNT = 200,
     BODY_BYTES = 64 << 20,
     READ_SIZE = 16 << 10,
+    SEALED_BYTES = 256 << 20,
     ADDRESSES_MAX = 8
 };
 
@@ -30,7 +32,6 @@ struct http_call {
     uv_timer_t timer;
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
-    uv_write_t write;
     enum call_state state;
     int pending;   /* handles not closed and look-ups not back */
     bool tcp_open; /* initialised and not closing */
@@ -43,7 +44,8 @@ struct http_call {
     struct sockaddr_storage addresses[ADDRESSES_MAX];
     int address_count;
     int address_next;
-    struct bytes out; /* the request; libuv reads it until on_written() */
+    struct bytes request;
+    struct tls *tls; /* NULL for plain HTTP */
     struct http_reader *reader;
     bool head_told;
     bool paused;
@@ -52,12 +54,21 @@ struct http_call {
     char input[READ_SIZE];
 };
 
+/* A write in flight. libuv reads `out` until on_written(), where the job is
+ * freed and nowhere else. */
+struct write_job {
+    uv_write_t req; /* first, so that the callback can cast back */
+    struct http_call *call;
+    struct bytes out;
+};
+
 static void connect_next(struct http_call *call);
 
 static void release(struct http_call *call) {
     if (--call->pending) return;
     http_reader_free(call->reader);
-    bytes_free(&call->out);
+    tls_free(call->tls);
+    bytes_free(&call->request);
     free(call);
 }
 
@@ -154,21 +165,109 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
     *buf = uv_buf_init(call->input, sizeof call->input);
 }
 
+static void on_written(uv_write_t *req, int status) {
+    struct write_job *job = (struct write_job *)req;
+    struct http_call *call = job->call;
+
+    bytes_free(&job->out);
+    free(job);
+    /* A server may answer and close before it has read everything: whoever
+     * reads sees the answer, or else the same error. */
+    if (call->state != ENDED && status < 0 && call->paused)
+        fail(call, ERR_IO, uv_strerror(status));
+}
+
+/* Takes `out`. */
+static void send_bytes(struct http_call *call, struct bytes out) {
+    struct write_job *job;
+    uv_buf_t buf;
+
+    if (!out.size) {
+        bytes_free(&out);
+        return;
+    }
+    job = xalloc(sizeof *job);
+    job->call = call;
+    job->out = out;
+    buf = uv_buf_init(out.at, (unsigned)out.size);
+    if (uv_write(&job->req, (uv_stream_t *)&call->tcp, &buf, 1, on_written) ==
+        0)
+        return;
+    bytes_free(&job->out);
+    free(job);
+    fail(call, ERR_IO, "cannot write");
+}
+
+/* The connection stands: now the request. */
+static void send_request(struct http_call *call) {
+    struct bytes out = call->request;
+
+    call->request = (struct bytes){0};
+    call->state = WAITING;
+    arm(call, call->first_byte_ms);
+    if (call->paused) (void)uv_read_stop((uv_stream_t *)&call->tcp);
+    if (!call->tls) {
+        send_bytes(call, out);
+        return;
+    }
+    if (!tls_write(call->tls, span_bytes(&out), NULL))
+        fail(call, ERR_IO, "cannot seal the request");
+    bytes_free(&out);
+}
+
+static void flush_tls(struct http_call *call) {
+    struct bytes out = {.limit = SEALED_BYTES};
+
+    if (tls_take_output(call->tls, &out, NULL)) {
+        send_bytes(call, out);
+        return;
+    }
+    bytes_free(&out);
+    fail(call, ERR_LIMIT, "the request is too large");
+}
+
+/* Sealed bytes came: go on with the handshake, or open them for the reader.
+ * False when the call is over. */
+static bool take_sealed(struct http_call *call, struct span in) {
+    char plain[READ_SIZE];
+    size_t got = 0, used;
+    bool ok = tls_feed(call->tls, in, &call->err);
+
+    if (ok && call->state < WAITING && tls_ready(call->tls)) send_request(call);
+    flush_tls(call); /* an alert, if it failed */
+    while (ok && tls_ready(call->tls)) {
+        ok = tls_read(call->tls, plain, sizeof plain, &got, &call->err);
+        if (!ok || !got) break;
+        (void)http_reader_feed(call->reader, (struct span){plain, got}, &used);
+    }
+    if (ok && tls_ended(call->tls)) (void)http_reader_finish(call->reader);
+    if (ok) return true;
+    end(call, &call->err);
+    return false;
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     struct http_call *call = stream->data;
     size_t used;
 
     if (call->state == ENDED || count == 0) return;
-    if (count < 0 && count != UV_EOF) {
-        fail(call, ERR_IO, uv_strerror((int)count));
+    if (count < 0 && (count != UV_EOF || call->tls)) {
+        /* With TLS a bare end may be somebody's cut. */
+        fail(call, call->state < WAITING ? ERR_UNAVAILABLE : ERR_IO,
+             uv_strerror((int)count));
         end(call, &call->err);
         return;
     }
-    if (count == UV_EOF)
+    if (count == UV_EOF) {
         (void)http_reader_finish(call->reader);
-    else
-        (void)http_reader_feed(call->reader,
-                               (struct span){buf->base, (size_t)count}, &used);
+    } else {
+        struct span in = {buf->base, (size_t)count};
+
+        if (!call->tls)
+            (void)http_reader_feed(call->reader, in, &used);
+        else if (!take_sealed(call, in))
+            return;
+    }
     if (tell(call) && call->state == READING && !call->paused)
         arm(call, call->idle_ms);
 }
@@ -197,19 +296,8 @@ void http_call_resume(struct http_call *call) {
 
 /* Connecting */
 
-static void on_written(uv_write_t *req, int status) {
-    struct http_call *call = req->data;
-
-    if (call->state == ENDED) return;
-    bytes_free(&call->out);
-    /* A server may answer and close before it has read everything: whoever
-     * reads sees the answer, or else the same error. */
-    if (status < 0 && call->paused) fail(call, ERR_IO, uv_strerror(status));
-}
-
 static void on_connect(uv_connect_t *req, int status) {
     struct http_call *call = req->data;
-    uv_buf_t buf;
 
     if (call->state == ENDED) return;
     if (status < 0) {
@@ -218,16 +306,14 @@ static void on_connect(uv_connect_t *req, int status) {
         connect_next(call);
         return;
     }
-    call->state = WAITING;
     (void)uv_tcp_nodelay(&call->tcp, 1);
-    arm(call, call->first_byte_ms);
-    buf = uv_buf_init(call->out.at, (unsigned)call->out.size);
-    call->write.data = call;
-    if (uv_write(&call->write, (uv_stream_t *)&call->tcp, &buf, 1,
-                 on_written) != 0)
-        fail(call, ERR_IO, "cannot write");
-    else if (!call->paused)
-        start_reading(call);
+    if (!call->tls)
+        send_request(call);
+    else if (tls_feed(call->tls, (struct span){0}, NULL))
+        flush_tls(call);
+    else
+        fail(call, ERR_UNAVAILABLE, "TLS does not begin");
+    if (call->tls || !call->paused) start_reading(call);
 }
 
 static void on_try_closed(uv_handle_t *handle) {
@@ -323,12 +409,9 @@ static void resolve(struct http_call *call) {
 static void put_host(const struct http_call_options *o, struct bytes *out) {
     char text[300];
     bool bare = o->port == (o->tls ? 443 : 80);
-    const char *format = strchr(o->host, ':') ? "[%s]" : "%s";
 
-    if (*format == '[')
-        (void)snprintf(text, sizeof text, "[%s]", o->host);
-    else
-        (void)snprintf(text, sizeof text, "%s", o->host);
+    (void)snprintf(text, sizeof text, strchr(o->host, ':') ? "[%s]" : "%s",
+                   o->host);
     if (!bare)
         (void)snprintf(text + strlen(text), sizeof text - strlen(text), ":%d",
                        o->port);
@@ -358,10 +441,9 @@ static void put_request(const struct http_call_options *o, struct bytes *out) {
 static bool check_options(const struct http_call_options *o, struct err *err) {
     size_t host = strlen(o->host);
 
-    if (o->tls)
+    if (o->tls && !o->tls_context)
         return err_set(err, ERR_UNSUPPORTED,
-                       "https upstreams are not "
-                       "supported");
+                       "https needs to be told whom to trust");
     if (!host || host > 255) return err_set(err, ERR_INPUT, "not a host name");
     if (o->path[0] != '/')
         return err_set(err, ERR_INPUT, "a path begins with a slash");
@@ -377,6 +459,7 @@ struct http_call *http_call_start(uv_loop_t *loop,
                                   const struct http_call_options *o,
                                   const struct http_call_events *events,
                                   struct err *err) {
+    struct tls *tls = NULL;
     struct http_call *call;
     struct http_reader_limits limits = {
         .target_bytes_max = 1,
@@ -386,14 +469,19 @@ struct http_call *http_call_start(uv_loop_t *loop,
         .body_bytes_max = o->body_bytes_max ? o->body_bytes_max : BODY_BYTES};
 
     if (!check_options(o, err)) return NULL;
+    if (o->tls) {
+        tls = tls_new(o->tls_context, o->host, err);
+        if (!tls) return NULL;
+    }
     call = xalloc(sizeof *call);
+    call->tls = tls;
     call->events = *events;
     (void)snprintf(call->host, sizeof call->host, "%s", o->host);
     call->port = o->port;
     call->first_byte_ms = o->first_byte_ms ? o->first_byte_ms : FIRST_BYTE_MS;
     call->idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS;
-    call->out.limit = 2 * (size_t)BODY_BYTES;
-    put_request(o, &call->out);
+    call->request.limit = 2 * (size_t)BODY_BYTES;
+    put_request(o, &call->request);
     call->reader = http_reader_new_response(&limits);
     (void)uv_timer_init(loop, &call->timer);
     call->timer.data = call;

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include "proxy/http.h"
+#include "proxy/tls.h"
 
 struct http_call;
 
@@ -38,7 +39,7 @@ struct http_call_options {
     int idle_ms;             /* between two reads of the body; 0: 60 s */
     size_t header_bytes_max; /* 0: 64 KiB */
     size_t body_bytes_max;   /* 0: 64 MiB */
-    const char *ca_file;     /* TLS: NULL for the system's */
+    const struct tls_context *tls_context; /* borrowed; needed with `tls` */
 };
 
 /* Borrowed arguments live during the callback, and no callback runs inside

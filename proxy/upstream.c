@@ -10,7 +10,8 @@ struct upstream {
     struct llm llm; /* first, so that an llm can be cast back */
     uv_loop_t *loop;
     const struct config_openai *config;
-    char *authorization; /* "Bearer ...", or NULL */
+    struct tls_context *tls; /* for https, else NULL */
+    char *authorization;     /* "Bearer ...", or NULL */
     char *path;
 };
 
@@ -308,7 +309,7 @@ static struct llm_call *start(struct llm *llm, const struct chat_request *r,
         .connect_ms = c->connect_ms,
         .first_byte_ms = c->first_byte_ms,
         .idle_ms = c->idle_ms,
-        .ca_file = c->ca_file,
+        .tls_context = u->tls,
     };
 
     (void)client;
@@ -350,11 +351,19 @@ struct llm *upstream_open(uv_loop_t *loop, const struct config_openai *config,
         (struct llm){config->model ? config->model : "upstream", start, cancel};
     u->loop = loop;
     u->config = config;
+    if (config->url.tls) {
+        u->tls = tls_context_open(config->ca_file, err);
+        if (!u->tls) {
+            free(u);
+            return NULL;
+        }
+    }
     if (!bytes_printf(&path, err, "%s/chat/completions%c", config->url.path,
                       '\0') ||
         (key && !bytes_printf(&authorization, err, "Bearer %s%c", key, '\0'))) {
         bytes_free(&path);
         bytes_free(&authorization);
+        tls_context_close(u->tls);
         free(u);
         return NULL;
     }
@@ -369,5 +378,6 @@ void upstream_close(struct llm *llm) {
     if (!u) return;
     free(u->path);
     free(u->authorization);
+    tls_context_close(u->tls);
     free(u);
 }

@@ -1,6 +1,6 @@
 /* test_conn.c - one client's socket: what it says, what it hears, and what the
  * handler is told when it is slow, rude or gone. */
-#include "peer.h"
+#include "tests/unit/peer.h"
 
 #include "proxy/server.h"
 

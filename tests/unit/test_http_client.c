@@ -1,6 +1,6 @@
 /* test_http_client.c - one request to an upstream that may be slow, broken,
  * hostile or not there at all. */
-#include "peer.h"
+#include "tests/unit/peer.h"
 
 #include "proxy/http_client.h"
 

@@ -1,5 +1,5 @@
 /* test_server.c - listening, refusing past the limit, draining, closing. */
-#include "peer.h"
+#include "tests/unit/peer.h"
 
 #include "proxy/server.h"
 

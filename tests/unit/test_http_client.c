@@ -1,6 +1,7 @@
 /* test_http_client.c - one request to an upstream that may be slow, broken,
  * hostile or not there at all. */
 #include "tests/unit/peer.h"
+#include "tests/unit/tls_peer.h"
 
 #include "proxy/http_client.h"
 
@@ -398,6 +399,71 @@ static void test_pause(void **state) {
     close_app(&a);
 }
 
+/* https. The upstream answers with `text`, then says goodbye as TLS wants it
+ * (or not), and hangs up. */
+static void check_https(const char *names, const char *text, bool goodbye,
+                        enum err_code code, const char *body) {
+    struct tls_identity id = tls_identity_new(names, 30);
+    struct tls_peer tls = tls_peer_new(&id);
+    struct http_call_options o = defaults;
+    struct bytes heard = {0};
+    struct tls_context *trust;
+    bool answered = false;
+    struct pollfd p;
+    struct err err;
+    struct app a;
+
+    open_app(&a);
+    o.tls = true;
+    trust = tls_context_open(id.ca_file, &err);
+    assert_non_null(trust);
+    o.tls_context = trust;
+    start(&a, o);
+    p = (struct pollfd){.fd = a.listener, .events = POLLIN};
+    while (poll(&p, 1, 1) == 0) (void)uv_run(&a.loop, UV_RUN_NOWAIT);
+    a.peer = (struct peer){.fd = accept(a.listener, NULL, NULL)};
+    for (uint64_t until = clock_ms() + PEER_PATIENCE_MS;
+         !a.ends && clock_ms() < until; peer_nap()) {
+        struct bytes out;
+
+        peer_step(&a.loop, &a.peer);
+        tls_peer_feed(&tls, span_bytes(&a.peer.got), &heard);
+        a.peer.got.size = 0;
+        if (!answered &&
+            span_find(span_bytes(&heard), span_of("\r\n\r\n{}")) != SIZE_MAX) {
+            answered = true;
+            (void)SSL_write(tls.ssl, text, (int)strlen(text));
+            if (goodbye) (void)SSL_shutdown(tls.ssl);
+        }
+        out = tls_peer_output(&tls);
+        peer_send(&a.loop, &a.peer, span_bytes(&out));
+        bytes_free(&out);
+        if (answered) hang_up(&a);
+    }
+    end_with(&a, code);
+    assert_true(span_is(span_bytes(&a.body), body));
+    assert_int_equal(answered, code != ERR_UNAVAILABLE);
+    close_app(&a);
+    tls_context_close(trust);
+    tls_peer_free(&tls);
+    tls_identity_free(&id);
+    bytes_free(&heard);
+}
+
+static void test_https(void **state) {
+    static const char text[] = "HTTP/1.1 200 OK\r\n\r\nhello";
+
+    (void)state;
+    check_https("IP:127.0.0.1",
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi", false,
+                ERR_NONE, "hi");
+    check_https("IP:127.0.0.1", text, true, ERR_NONE, "hello");
+    /* Somebody on the way may have cut it here. */
+    check_https("IP:127.0.0.1", text, false, ERR_IO, "hello");
+    check_https("IP:127.0.0.2", text, true, ERR_UNAVAILABLE, "");
+    check_https("DNS:127.0.0.1", text, true, ERR_UNAVAILABLE, "");
+}
+
 static void refused(struct http_call_options o, enum err_code code) {
     const struct http_call_events events = {on_head, on_body, on_end, NULL};
     uv_loop_t loop;
@@ -422,6 +488,9 @@ static void test_refused(void **state) {
     o = defaults;
     o.host = "";
     refused(o, ERR_INPUT);
+    o = defaults;
+    o.tls = true; /* and nobody to trust */
+    refused(o, ERR_UNSUPPORTED);
 }
 
 static void url(const char *text, const char *host, int port, const char *path,
@@ -482,6 +551,7 @@ int main(void) {
         cmocka_unit_test(test_connect_timeout),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_https),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_url),
     };

@@ -1,0 +1,380 @@
+/* test_classify_model.c - the whole road of a score with the real engine and
+ * the shipped adapters: the trainer's own probabilities, prefix reuse of a
+ * text that grows, and a policy's verdicts. Skipped where the model is not
+ * installed. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "guard/stream.h"
+#include "tests/unit/model_path.h"
+
+static struct engine *engine;
+static struct guard *guard;
+
+static const char *guard_folder(void) {
+    const char *folder = getenv("CORRAL_GUARD_MODELS");
+
+    return folder ? folder : "guard/models";
+}
+
+static const char *golden_path(void) {
+    static char path[1024];
+    const char *folder = getenv("CORRAL_GUARD_MODELS");
+
+    if (!folder) return "tests/unit/data/guard_golden.json";
+    (void)snprintf(path, sizeof path, "%s/golden.json", folder);
+    return path;
+}
+
+/* ---- scores ---- */
+
+struct answer {
+    bool told;
+    bool ok;
+    float scores[LABEL_COUNT];
+    struct err err;
+};
+
+static void on_scores(void *user, const float *scores, const struct err *err) {
+    struct answer *a = user;
+
+    a->told = true;
+    a->ok = scores != NULL;
+    if (scores)
+        memcpy(a->scores, scores, sizeof a->scores);
+    else
+        a->err = *err;
+}
+
+static void wait_for(const bool *told) {
+    uint64_t end = clock_ms() + 60000;
+
+    while (!*told && clock_ms() < end) {
+        (void)engine_wait(engine, 1000);
+        (void)engine_poll(engine);
+    }
+    assert_true(*told);
+}
+
+static void score(const struct classify_request *r, float out[LABEL_COUNT]) {
+    struct answer a = {.told = false};
+    struct err err = {0};
+
+    if (!classify_start(guard_classifier(guard), r, on_scores, &a, &err))
+        fail_msg("%s", err.text);
+    wait_for(&a.told);
+    if (!a.ok) fail_msg("%s", a.err.text);
+    memcpy(out, a.scores, sizeof a.scores);
+}
+
+static struct span text_of(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_GetObjectItem(object, key);
+
+    return span_of(cJSON_IsString(item) ? item->valuestring : NULL);
+}
+
+/* `worst` keeps the largest difference seen. */
+static void check_case(const cJSON *one, enum guard_model model, float *worst) {
+    const cJSON *p = cJSON_GetObjectItem(one, "p");
+    const cJSON *ids = cJSON_GetObjectItem(one, "ids");
+    struct guard_turn turns[2] = {{GUARD_USER, text_of(one, "prompt")},
+                                  {GUARD_ASSISTANT, text_of(one, "response")}};
+    struct classify_request r = {.model = model, .turns = turns};
+    int active_from = cJSON_GetObjectItem(one, "active_from")->valueint;
+    int *tokens = xalloc_array((size_t)active_from + 1, sizeof *tokens);
+    float scores[LABEL_COUNT];
+
+    r.turn_count = turns[1].text.at ? 2 : 1;
+    /* The activated kind rides on the conversation as it was: the trainer's
+     * system turns differ. */
+    if (model == GUARD_MODEL_ACTIVATED) {
+        r.tokens = tokens;
+        r.token_count = active_from;
+    }
+    for (int i = 0; i < active_from; i++)
+        tokens[i] = cJSON_GetArrayItem(ids, i)->valueint;
+    score(&r, scores);
+    for (int l = 0; l < LABEL_COUNT; l++) {
+        float want = (float)cJSON_GetArrayItem(p, l)->valuedouble;
+        float off = fabsf(scores[l] - want);
+
+        if (off > *worst) *worst = off;
+        /* Weights of 4 bits and activations of 8: not the trainer's floats. */
+        if (!(off < 0.02f))
+            fail_msg("model %d, \"%.40s\", label %d: %.4f, not %.4f",
+                     (int)model, turns[0].text.at, l, (double)scores[l],
+                     (double)want);
+    }
+    free(tokens);
+}
+
+static void test_golden(void **state) {
+    struct bytes text = {0};
+    struct err err = {0};
+    const cJSON *kind, *one;
+    cJSON *root;
+    float worst = 0;
+
+    (void)state;
+    if (!guard || !bytes_read_file(&text, golden_path(), &err)) skip();
+    root = json_parse(span_bytes(&text), &err);
+    assert_non_null(root);
+    assert_int_equal(cJSON_GetArraySize(root), 2);
+    cJSON_ArrayForEach(kind, root) {
+        bool full = span_is(text_of(kind, "kind"), "full");
+        const cJSON *cases = cJSON_GetObjectItem(kind, "cases");
+
+        assert_true(cJSON_GetArraySize(cases) >= 10);
+        cJSON_ArrayForEach(one, cases) check_case(
+            one, full ? GUARD_MODEL_FULL : GUARD_MODEL_ACTIVATED, &worst);
+    }
+    print_message("largest difference of a probability: %.4f\n", (double)worst);
+    cJSON_Delete(root);
+    bytes_free(&text);
+}
+
+/* A text that grows is judged as the same text at once, and costs little more
+ * than its new pieces. */
+static void check_growing(enum guard_model model) {
+    static const struct guard_turn asked = {GUARD_USER,
+                                            {"Tell me how bread is made.", 26}};
+    static const char *const pieces[] = {
+        "Bread is made from flour, water, salt",
+        " and yeast. The dough is "
+        "kneaded until it is smooth and then",
+        " left to rise in a warm place for an hour or two. After that it is "
+        "shaped, left to rise again"};
+    struct classify_text_options o = {.model = model,
+                                      .role = GUARD_ASSISTANT,
+                                      .turns = &asked,
+                                      .turn_count = 1};
+    struct err err = {0};
+    struct classify_text *t =
+        classify_text_new(guard_classifier(guard), &o, &err);
+    struct bytes whole = {0};
+    struct engine_stats before, after;
+
+    if (!t) fail_msg("%s", err.text);
+    engine_stats(engine, &before);
+    for (int i = 0; i < 3; i++) {
+        struct answer a = {.told = false};
+        struct guard_turn turns[2] = {asked, {GUARD_ASSISTANT, {NULL, 0}}};
+        struct classify_request r = {
+            .model = model, .turns = turns, .turn_count = 2};
+        float scores[LABEL_COUNT];
+
+        bytes_puts(&whole, pieces[i]);
+        assert_true(classify_text_add(t, span_of(pieces[i]), &err));
+        assert_non_null(classify_text_judge(t, 0, 0, on_scores, &a, &err));
+        wait_for(&a.told);
+        assert_true(a.ok);
+        turns[1].text = span_bytes(&whole);
+        score(&r, scores);
+        for (int l = 0; l < LABEL_COUNT; l++)
+            assert_true(fabsf(scores[l] - a.scores[l]) < 0.02f);
+    }
+    engine_stats(engine, &after);
+    /* Six questions were asked, of which five had most of it cached. */
+    assert_true(after.cached_tokens - before.cached_tokens >
+                (after.prompt_tokens - before.prompt_tokens) / 3);
+    classify_text_free(t);
+    bytes_free(&whole);
+}
+
+static void test_growing(void **state) {
+    (void)state;
+    if (!guard) skip();
+    check_growing(GUARD_MODEL_FULL);
+    if (classifier_has(guard_classifier(guard), GUARD_MODEL_ACTIVATED))
+        check_growing(GUARD_MODEL_ACTIVATED);
+}
+
+/* Many windows: the unsafe one in the middle is found. */
+static void test_windows(void **state) {
+    struct bytes text = {0};
+    struct guard_turn turn = {GUARD_USER, {NULL, 0}};
+    struct classify_request r = {
+        .model = GUARD_MODEL_FULL, .turns = &turn, .turn_count = 1};
+    struct answer a = {.told = false};
+    struct err err = {0};
+    float scores[LABEL_COUNT];
+
+    (void)state;
+    if (!guard) skip();
+    for (int i = 0; i < 120; i++)
+        bytes_puts(&text, "The baker opens the shop at seven every day. ");
+    turn.text = span_bytes(&text);
+    score(&r, scores);
+    for (int l = 0; l < LABEL_COUNT; l++)
+        assert_true(scores[l] >= 0 && scores[l] <= 1);
+    r.tokens_max = 600;
+    assert_null(
+        classify_start(guard_classifier(guard), &r, on_scores, &a, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_false(a.told);
+    bytes_free(&text);
+}
+
+static void test_deadline_and_cancel(void **state) {
+    struct guard_turn turn = {GUARD_USER, {"Hello there", 11}};
+    struct classify_request r = {.model = GUARD_MODEL_FULL,
+                                 .turns = &turn,
+                                 .turn_count = 1,
+                                 .deadline_ms = 1};
+    struct answer a = {.told = false}, b = {.told = false};
+    struct err err = {0};
+    float scores[LABEL_COUNT];
+    struct classify_job *job;
+
+    (void)state;
+    if (!guard) skip();
+    assert_non_null(
+        classify_start(guard_classifier(guard), &r, on_scores, &a, &err));
+    wait_for(&a.told);
+    assert_false(a.ok);
+    assert_int_equal(a.err.code, ERR_TIMEOUT);
+    r.deadline_ms = 0;
+    job = classify_start(guard_classifier(guard), &r, on_scores, &b, &err);
+    assert_non_null(job);
+    classify_cancel(job);
+    score(&r, scores);
+    assert_false(b.told);
+}
+
+/* ---- verdicts of the default policy ---- */
+
+struct result {
+    bool told;
+    struct verdict v;
+    struct bytes out;
+};
+
+static void on_verdict(void *user, const struct verdict *v) {
+    struct result *r = user;
+
+    assert_false(r->told);
+    r->told = true;
+    r->v = *v;
+}
+
+static void on_release(void *user, struct span text) {
+    bytes_put(&((struct result *)user)->out, text);
+}
+
+static void test_policy(void **state) {
+    struct err err = {0};
+    struct policy *p;
+
+    (void)state;
+    if (!guard) skip();
+    p = policy_open("policies/default.yaml", &err);
+    if (!p) fail_msg("%s", err.text);
+    {
+        struct guard_turn turn = {GUARD_USER,
+                                  {"What is the capital of France?", 30}};
+        struct guard_item item = {CHANNEL_INPUT, turn.text};
+        struct guard_request request = {.policy = p,
+                                        .items = &item,
+                                        .item_count = 1,
+                                        .turns = &turn,
+                                        .turn_count = 1,
+                                        .channel = CHANNEL_INPUT,
+                                        .deadline_ms = clock_ms() + 60000};
+        struct result r = {.told = false};
+
+        (void)guard_check_start(guard, &request, on_verdict, &r);
+        wait_for(&r.told);
+        assert_int_equal(r.v.cause, VERDICT_CAUSE_POLICY);
+        assert_true(r.v.classified);
+        assert_true(r.v.stage_us[STAGE_CLASSIFY] > 0);
+    }
+    policy_free(p);
+}
+
+/* An address inside an answer that the model judges, at every cut. */
+static void test_stream(void **state) {
+    static const char text[] =
+        "You can write to jane.doe@example.org or look at the "
+        "noticeboard in the hall on the first floor, by the stairs.";
+    static const char want[] =
+        "You can write to [EMAIL] or look at the "
+        "noticeboard in the hall on the first floor, by the stairs.";
+    struct guard_turn turn = {GUARD_USER, {"Whom do I ask?", 14}};
+    struct err err = {0};
+    struct policy *p;
+
+    (void)state;
+    if (!guard) skip();
+    p = policy_open("policies/default.yaml", &err);
+    if (!p) fail_msg("%s", err.text);
+    for (size_t cut = 1; cut < sizeof text - 1; cut += 7) {
+        struct result r = {.told = false};
+        struct guard_stream_options o = {.policy = p,
+                                         .channel = CHANNEL_OUTPUT,
+                                         .turns = &turn,
+                                         .turn_count = 1,
+                                         .on_release = on_release,
+                                         .on_verdict = on_verdict,
+                                         .user = &r};
+        struct guard_stream *s = guard_stream_new(guard, &o);
+
+        guard_stream_push(s, (struct span){text, cut}, NULL, 0);
+        (void)engine_poll(engine);
+        guard_stream_push(s, span_of(text + cut), NULL, 0);
+        guard_stream_finish(s);
+        wait_for(&r.told);
+        assert_int_equal(r.v.cause, VERDICT_CAUSE_POLICY);
+        if (r.v.action != VERDICT_BLOCK)
+            assert_true(span_is(span_bytes(&r.out), want));
+        guard_stream_free(s);
+        bytes_free(&r.out);
+    }
+    policy_free(p);
+}
+
+static int setup(void **state) {
+    struct engine_options options = {.model_path = model_path(), .threads = 2};
+    struct guard_options guarding = {.model_folder = guard_folder()};
+    char path[1024];
+    struct err err = {0};
+
+    (void)state;
+    if (!hash_init(NULL)) return -1;
+    (void)snprintf(path, sizeof path, "%s/guard.gguf", guard_folder());
+    if (access(model_path(), R_OK) != 0 || access(path, R_OK) != 0) return 0;
+    engine = engine_open(&options, &err);
+    guarding.engine = engine;
+    if (engine) guard = guard_open(&guarding, &err);
+    if (!guard) print_error("%s\n", err.text);
+    return guard ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    guard_close(guard);
+    if (engine) engine_close(engine);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_windows),
+        cmocka_unit_test(test_deadline_and_cancel),
+        cmocka_unit_test(test_policy),
+        cmocka_unit_test(test_stream),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -132,7 +132,10 @@ int cmd_generate(int argc, char **argv) {
     engine_options.threads = threads;
     engine_options.exact = exact;
     engine = engine_open(&engine_options, &err);
-    if (!engine) goto out;
+    if (!engine) {
+        places_blame(&err, path);
+        goto out;
+    }
     if (!encode(engine, prompt, &tokens, &err)) goto out;
 
     job.tokens = tokens.at;

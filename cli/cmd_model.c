@@ -200,7 +200,10 @@ int cmd_model(int argc, char **argv) {
         else
             code = json ? info_json(gguf, &err) : info(gguf);
     }
-    if (code < 0) code = options_fail(&err);
+    if (code < 0) {
+        places_blame(&err, path);
+        code = options_fail(&err);
+    }
     gguf_close(gguf);
     free(path);
     return code;

@@ -176,13 +176,19 @@ int cmd_perplexity(int argc, char **argv) {
     gguf = gguf_open(path, &err);
     if (!gguf) goto out;
     tokenizer = tokenizer_new(gguf, &err);
-    if (!tokenizer) goto out;
+    if (!tokenizer) {
+        places_blame(&err, path);
+        goto out;
+    }
     (void)gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &begin);
     if (begin) bos = tokenizer_bos(tokenizer);
     if (bos >= 0 && !tokens_push(&tokens, bos, &err)) goto out;
     if (!tokenizer_encode(tokenizer, span_bytes(&text), &tokens, &err))
         goto out;
-    if (!scorer_open(&scorer, gguf, context, threads, exact, &err)) goto out;
+    if (!scorer_open(&scorer, gguf, context, threads, exact, &err)) {
+        places_blame(&err, path);
+        goto out;
+    }
     if (context > model_shape(scorer.model)->context_max) {
         (void)err_set(&err, ERR_INPUT, "--context: the model has at most %d",
                       model_shape(scorer.model)->context_max);

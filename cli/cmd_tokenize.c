@@ -62,7 +62,10 @@ int cmd_tokenize(int argc, char **argv) {
     gguf = gguf_open(path, &err);
     if (!gguf) goto out;
     tokenizer = tokenizer_new(gguf, &err);
-    if (!tokenizer) goto out;
+    if (!tokenizer) {
+        places_blame(&err, path);
+        goto out;
+    }
     if (count)
         bytes_puts(&text, args[0]);
     else if (!bytes_read_fd(&text, STDIN_FILENO, "standard input", &err))

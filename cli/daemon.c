@@ -222,7 +222,10 @@ static bool open_guard(struct daemon *d, struct err *err) {
         d->model_path = places_model(c->model);
         engine.model_path = d->model_path;
         d->engine = engine_open(&engine, err);
-        if (!d->engine) return false;
+        if (!d->engine) {
+            places_blame(err, d->model_path);
+            return false;
+        }
     }
     /* A policy of rules alone needs no guard model; one that is read later and
      * asks for it then blocks, since there is none. */

@@ -55,7 +55,10 @@ struct judge *judge_open(const struct judge_options *o, struct err *err) {
         /* Room for every text in flight at once. */
         engine.kv_tokens = JUDGE_IN_FLIGHT * 1024;
         j->engine = engine_open(&engine, err);
-        if (!j->engine) goto out;
+        if (!j->engine) {
+            places_blame(err, model);
+            goto out;
+        }
     }
     guard.engine = j->engine;
     guard.model_folder = folder;

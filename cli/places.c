@@ -71,3 +71,10 @@ char *places_policy(const char *given, struct err *err) {
 char *places_guard(const char *given, struct err *err) {
     return look_up(given, "guard/models", err);
 }
+
+void places_blame(struct err *err, const char *path) {
+    struct err old = *err;
+
+    if (strstr(old.text, path)) return;
+    (void)err_set_field(err, old.code, old.field, "%s: %s", path, old.text);
+}

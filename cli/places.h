@@ -18,4 +18,8 @@ MUST_USE char *places_policy(const char *given, struct err *err);
 /* `given`, else guard/models at the same places: a folder. */
 MUST_USE char *places_guard(const char *given, struct err *err);
 
+/* Put the file's name before an error that does not have it: the parts that
+ * read a model's content know its keys and not its path. */
+void places_blame(struct err *err, const char *path);
+
 #endif

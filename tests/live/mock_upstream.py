@@ -1,0 +1,85 @@
+"""A small OpenAI-compatible server whose every byte a test decides."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+def chunk(delta, finish=None):
+    return {
+        "id": "up-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "mock",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
+
+
+class MockUpstream:
+    """`pieces` are the texts of the answer, one event each; `status` and
+    `body` make it fail; `break_after` closes after so many pieces; `pause` is
+    waited between pieces."""
+
+    def __init__(self):
+        self.pieces = ["Hello", " there", "."]
+        self.status = 200
+        self.body = b"{}"
+        self.break_after = None
+        self.pause = 0.0
+        self.requests = []
+        self.headers = []
+        self.gone = threading.Event()  # a client left before the end
+        mock = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_POST(self):
+                size = int(self.headers["content-length"])
+                mock.requests.append(json.loads(self.rfile.read(size)))
+                mock.headers.append(dict(self.headers))
+                if mock.status != 200:
+                    self.send_response(mock.status)
+                    self.send_header("content-type", "application/json")
+                    self.send_header("content-length", str(len(mock.body)))
+                    self.end_headers()
+                    self.wfile.write(mock.body)
+                    return
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                self.close_connection = True
+                try:
+                    self.write_answer()
+                except (BrokenPipeError, ConnectionResetError):
+                    mock.gone.set()
+
+            def event(self, data):
+                self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
+                self.wfile.flush()
+
+            def write_answer(self):
+                self.event(chunk({"role": "assistant", "content": ""}))
+                for i, piece in enumerate(mock.pieces):
+                    if i == mock.break_after:
+                        return
+                    self.event(chunk({"content": piece}))
+                    time.sleep(mock.pause)
+                self.event(chunk({}, "stop"))
+                usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
+                self.event({**chunk({}), "choices": [], "usage": usage})
+                self.wfile.write(b"data: [DONE]\n\n")
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()

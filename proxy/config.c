@@ -421,8 +421,9 @@ bool config_parse(struct config *out, struct span text, const char *name,
 
 bool config_check(const struct config *c, struct err *err) {
     const struct limits *l = &c->limits;
+    bool remote = !config_is_loopback(c->host);
 
-    if (!c->allow_remote && !config_is_loopback(c->host))
+    if (remote && !c->allow_remote)
         return err_set(err, ERR_INPUT,
                        "listening on %.100s lets other machines in without a "
                        "key; set allow_remote: true if that is meant",
@@ -436,5 +437,8 @@ bool config_check(const struct config *c, struct err *err) {
         return err_set(err, ERR_INPUT,
                        "limits: target_bytes_max must be below "
                        "header_bytes_max");
+    if (remote)
+        log_event(LOG_WARN, "open_to_all",
+                  "reason=\"other machines may ask without a key\"");
     return true;
 }

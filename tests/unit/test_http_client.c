@@ -59,6 +59,7 @@ static void open_app(struct app *a) {
                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
 
+    (void)signal(SIGPIPE, SIG_IGN); /* as main() does */
     memset(a, 0, sizeof *a);
     a->peer.fd = -1;
     assert_int_equal(uv_loop_init(&a->loop), 0);

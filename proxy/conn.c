@@ -52,7 +52,8 @@ struct conn {
     enum reader_state timed; /* the phase that the timer was set for */
 
     void *user;
-    bool keep_alive; /* after the response in hand */
+    bool keep_alive;   /* after the response in hand */
+    size_t body_bytes; /* our part of what all connections hold */
     bool head_only;
     bool chunked;
     bool wants_drain;
@@ -95,6 +96,21 @@ size_t conn_pending_bytes(const struct conn *c) {
     return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
 }
 
+/* Keep the count of all bodies held; false past its limit. */
+static bool count_body(struct conn *c) {
+    size_t held = http_reader_held(c->reader);
+    size_t *all = c->options->bodies_bytes;
+
+    *all = *all - c->body_bytes + held;
+    c->body_bytes = held;
+    return *all <= limits_of(c)->bodies_bytes_max;
+}
+
+static void next_message(struct conn *c) {
+    http_reader_next(c->reader);
+    (void)count_body(c);
+}
+
 /* Closing */
 
 static void on_handle_closed(uv_handle_t *handle) {
@@ -117,6 +133,7 @@ void conn_close(struct conn *c) {
     if (!c->reset || uv_tcp_close_reset(&c->tcp, on_handle_closed) != 0)
         uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
+    next_message(c);
 }
 
 /* Timers */
@@ -241,7 +258,7 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf);
 static void linger(struct conn *c) {
     c->state = LINGERING;
     bytes_free(&c->ahead);
-    http_reader_next(c->reader);
+    next_message(c);
     if (c->broken) {
         kick(c);
         return;
@@ -268,7 +285,7 @@ static void end_response(struct conn *c) {
         return;
     }
     c->state = READING;
-    http_reader_next(c->reader);
+    next_message(c);
     c->continued = false;
     c->timed = READER_FAILED; /* no phase yet */
     arm_reading(c);
@@ -494,6 +511,8 @@ static void take_bytes(struct conn *c, struct span in) {
         if (state == READER_FAILED) {
             refuse(c, http_reader_fail_status(c->reader),
                    http_reader_fail_text(c->reader));
+        } else if (!count_body(c)) {
+            refuse(c, 503, "too many requests are in hand");
         } else if (state == READER_DONE) {
             dispatch(c);
         } else {

@@ -78,6 +78,7 @@ struct conn_options {
     /* Origins that a browser page may come from ("*": any). */
     const char *const *origins; /* borrowed */
     int origin_count;
+    size_t *bodies_bytes; /* held by all connections; borrowed */
     /* What all connections of a loop read into, one after the other. */
     char *scratch; /* borrowed */
     size_t scratch_size;

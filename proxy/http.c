@@ -461,6 +461,10 @@ const struct http_request *http_reader_request(const struct http_reader *r) {
     return &r->request;
 }
 
+size_t http_reader_held(const struct http_reader *r) {
+    return r->body.size;
+}
+
 bool http_reader_wants_continue(const struct http_reader *r) {
     return r->state == READER_BODY && r->expects_continue && !r->body.size;
 }

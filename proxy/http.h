@@ -67,6 +67,8 @@ void http_reader_next(struct http_reader *r);
 
 /* READER_DONE of a request: borrowed until http_reader_next(). */
 const struct http_request *http_reader_request(const struct http_reader *r);
+/* Bytes of a body held at the moment. */
+size_t http_reader_held(const struct http_reader *r);
 /* The head is whole, `Expect: 100-continue` was asked and no byte of the body
  * has come. */
 bool http_reader_wants_continue(const struct http_reader *r);

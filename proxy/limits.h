@@ -10,6 +10,7 @@ struct limits {
     size_t header_bytes_max; /* request line and headers: past it 431 */
     int header_count_max;    /* past it 431 */
     size_t body_bytes_max;   /* past it 413 */
+    size_t bodies_bytes_max; /* of all requests in hand together: past it 503 */
     int connections_max;     /* past it 503 and close */
     int header_ms; /* from a request's first byte to its last header */
     int body_ms;   /* from there to its last byte */

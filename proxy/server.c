@@ -29,6 +29,7 @@ struct server {
     char **origins;
     struct conn *first;
     int count;
+    size_t bodies_bytes;
     uint64_t last_id;
     void (*on_drained)(void *user);
     void *drain_user;
@@ -120,6 +121,7 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
                                        .handler = &s->handler,
                                        .scratch = xalloc(SCRATCH_SIZE),
                                        .scratch_size = SCRATCH_SIZE,
+                                       .bodies_bytes = &s->bodies_bytes,
                                        .on_closed = on_conn_closed,
                                        .server = s};
     copy_origins(s, o);

@@ -123,6 +123,46 @@ static void test_connection_limit(void **state) {
     close_app(&a);
 }
 
+/* Many bodies at once are bounded together, and room comes back. */
+static void test_bodies_limit(void **state) {
+    static const char post[] =
+        "POST /hold HTTP/1.1\r\nHost: h\r\nContent-Length: 60\r\n\r\n"
+        "012345678901234567890123456789012345678901234567890123456789";
+    struct server_options o = {.host = "127.0.0.1"};
+    struct peer p[2];
+    struct app a;
+    struct err err;
+
+    (void)state;
+    open_app(&a, 10);
+    server_close(a.server);
+    limits_init(&o.limits);
+    o.limits.bodies_bytes_max = 100;
+    o.handler = (struct conn_handler){on_request, on_gone, on_drain, NULL, &a};
+    a.server = server_open(&a.loop, &o, &err);
+    assert_non_null(a.server);
+    for (int i = 0; i < 2; i++) p[i] = peer_open(server_port(a.server));
+    peer_say(&a.loop, &p[0], post);
+    peer_until(&a.loop, &p[0], &a.requests, 1);
+    peer_say(&a.loop, &p[1], post);
+    peer_expect(&a.loop, &p[1], "HTTP/1.1 503 ");
+    peer_expect_end(&a.loop, &p[1]);
+    peer_close(&p[1]);
+    for (int i = 2; i <= 4; i++) { /* given back each time */
+        conn_respond(a.held, 200, NULL, NULL, 0, span_of("fine"));
+        peer_skip(&a.loop, &p[0], "fine");
+        peer_say(&a.loop, &p[0], post);
+        peer_until(&a.loop, &p[0], &a.requests, i);
+    }
+    peer_close(&p[0]); /* and when the client leaves */
+    peer_until(&a.loop, NULL, &a.gone, 1);
+    p[1] = peer_open(server_port(a.server));
+    peer_say(&a.loop, &p[1], post);
+    peer_until(&a.loop, &p[1], &a.requests, 5);
+    peer_close(&p[1]);
+    close_app(&a);
+}
+
 static void test_drain(void **state) {
     struct peer idle, busy, late = {.fd = socket(AF_INET, SOCK_STREAM, 0)};
     struct app a;
@@ -201,6 +241,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_open),
         cmocka_unit_test(test_connection_limit),
+        cmocka_unit_test(test_bodies_limit),
         cmocka_unit_test(test_drain),
         cmocka_unit_test(test_drain_idle_server),
         cmocka_unit_test(test_drain_timeout),

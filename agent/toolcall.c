@@ -78,8 +78,9 @@ static struct grammar *tool_grammar(const struct form *form,
     if (!arguments) {
         char field[ERR_FIELD_MAX];
 
-        (void)snprintf(field, sizeof field, "tools[%d].function.parameters%s%s",
-                       index, inner.field[0] ? "." : "", inner.field);
+        (void)snprintf(field, sizeof field,
+                       "tools[%d].function.parameters%s%.50s", index,
+                       inner.field[0] ? "." : "", inner.field);
         (void)err_set_field(err, inner.code, field, "%s: %s", field,
                             inner.text);
         return NULL;

@@ -274,6 +274,11 @@ static void index_literals(struct rules *r) {
 struct rules *rules_build(struct rules_builder *b, struct err *err) {
     struct rules *r = xalloc(sizeof *r);
 
+    if (hs_valid_platform() != HS_SUCCESS) {
+        err_set(err, ERR_UNSUPPORTED, "this processor cannot match rules");
+        free(r);
+        return NULL;
+    }
     r->literals = b->literals;
     r->literal_count = b->literal_count;
     r->patterns = b->patterns;

@@ -1,0 +1,384 @@
+/* test_kernel.c - every table against the scalar one, on random and on edge
+ * inputs, for every format of codes, batch size and cut of the last panel. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "engine/kernel.h"
+#include "engine/quant.h"
+
+static uint32_t seed = 1;
+
+static uint32_t next(void) {
+    seed = seed * 1664525u + 1013904223u;
+    return seed >> 8;
+}
+
+/* -1 to 1 */
+static float number(void) {
+    return (float)next() / (float)(1 << 23) - 1.0f;
+}
+
+static void fill(float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) x[i] = number();
+}
+
+static void check_near(const char *what, const float *a, const float *b,
+                       size_t n, float tolerance) {
+    for (size_t i = 0; i < n; i++) {
+        float allowed = tolerance * (1.0f + fabsf(b[i]));
+
+        if (!(fabsf(a[i] - b[i]) <= allowed) && a[i] != b[i])
+            fail_msg("%s: [%zu] is %g, not %g", what, i, (double)a[i],
+                     (double)b[i]);
+    }
+}
+
+static void check_quantise(const struct kernels *k) {
+    enum { N = 256 };
+    float x[N];
+    int8_t q[2][N];
+    float scale[2][N / 32];
+    int32_t sum[2][N / 16];
+
+    for (int round = 0; round < 50; round++) {
+        fill(x, N);
+        if (round == 1) memset(x, 0, sizeof x);
+        if (round == 2) x[5] = 1e30f;
+        if (round == 3) x[40] = 1e-38f;
+        if (round == 4)
+            for (size_t i = 0; i < N; i++) x[i] = i % 2 ? 1e-39f : -1e-36f;
+        if (round == 5)
+            for (size_t i = 0; i < N; i++) x[i] = (float)(i % 255) - 127.5f;
+        kernels_scalar.quantise(x, N, q[0], scale[0], sum[0]);
+        k->quantise(x, N, q[1], scale[1], sum[1]);
+        assert_memory_equal(q[0], q[1], sizeof q[0]);
+        assert_memory_equal(scale[0], scale[1], sizeof scale[0]);
+        assert_memory_equal(sum[0], sum[1], sizeof sum[0]);
+        for (size_t i = 0; i < N / 32; i++) {
+            int32_t all = 0;
+            int32_t second = 0;
+
+            for (size_t j = 0; j < 32; j++) {
+                int32_t v = q[1][32 * i + j];
+
+                assert_in_range(v + 127, 0, 254);
+                all += v;
+                if (j >= 16) second += v;
+            }
+            assert_int_equal(all, sum[1][2 * i]);
+            assert_int_equal(second, sum[1][2 * i + 1]);
+        }
+    }
+    /* Nothing sensible comes of these, but the codes stay in range. */
+    x[0] = NAN;
+    x[40] = INFINITY;
+    x[80] = -INFINITY;
+    k->quantise(x, N, q[0], scale[0], sum[0]);
+    for (size_t i = 0; i < N; i++) assert_int_not_equal(q[0][i], -128);
+}
+
+/* Codes as large as the format can have, with the sign bits of a trained
+ * model's scales. */
+static uint8_t *make_panels(int format, int codes_max, size_t groups,
+                            size_t panels) {
+    size_t bytes = kernel_group_bytes(format);
+    size_t scales = bytes - (format & KERNEL_WIDE ? 512 : 256);
+    uint8_t *w = xalloc(panels * groups * bytes);
+
+    for (size_t g = 0; g < panels * groups; g++) {
+        uint8_t *at = w + g * bytes;
+
+        for (size_t i = 0; i < scales; i += 2) {
+            uint16_t half = quant_to_f16(number() * 0.1f);
+
+            memcpy(at + i, &half, sizeof half);
+        }
+        for (size_t i = scales; i < bytes; i++) {
+            if (format & KERNEL_WIDE)
+                at[i] = next() % 8 ? (uint8_t)(next() % (unsigned)codes_max)
+                                   : (uint8_t)(codes_max - 1);
+            else
+                at[i] = (uint8_t)next();
+        }
+    }
+    return w;
+}
+
+static void check_gemm_q(const struct kernels *k, int format, int offset,
+                         int codes_max, size_t rows, size_t columns) {
+    enum { GROUPS = 5, K = GROUPS * 32, STRIDE = 80, ROWS = 17 };
+    uint8_t *w = make_panels(format, codes_max, GROUPS, (columns + 15) / 16);
+    float x[ROWS * K];
+    int8_t q[ROWS * K];
+    float scale[ROWS * GROUPS];
+    int32_t sum[ROWS * GROUPS * 2];
+    float out[2][ROWS * STRIDE];
+    char what[80];
+
+    (void)snprintf(what, sizeof what, "%s format %d, offset %d, %zu rows",
+                   k->name, format, offset, rows);
+    fill(x, rows * K);
+    /* All activations at their limit: the largest sums there can be. */
+    for (size_t i = 0; i < K; i++) x[i] = 1.0f;
+    for (size_t r = 0; r < rows; r++)
+        kernels_scalar.quantise(x + r * K, K, q + r * K, scale + r * GROUPS,
+                                sum + 2 * r * GROUPS);
+    for (int add = 0; add < 2; add++) {
+        for (size_t i = 0; i < rows * STRIDE; i++)
+            out[0][i] = out[1][i] = (float)i;
+        kernels_scalar.gemm_q(format, offset, w, GROUPS, columns, q, scale, sum,
+                              rows, out[0], STRIDE, add);
+        k->gemm_q(format, offset, w, GROUPS, columns, q, scale, sum, rows,
+                  out[1], STRIDE, add);
+        /* The columns beyond are untouched in both. */
+        check_near(what, out[1], out[0], rows * STRIDE, 1e-4f);
+    }
+    free(w);
+}
+
+static void check_each_gemm_q(const struct kernels *k) {
+    static const size_t rows[] = {1, 2, 3, 4, 7, 8, 9, 17};
+    static const size_t columns[] = {1, 7, 8, 9, 15, 16, 17, 31, 64, 71};
+
+    for (int format = 0; format < KERNEL_FORMATS; format++) {
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            for (size_t j = 0; j < sizeof columns / sizeof columns[0]; j++) {
+                if (format & KERNEL_WIDE) {
+                    check_gemm_q(k, format, 128, 256, rows[i], columns[j]);
+                    check_gemm_q(k, format, 32, 64, rows[i], columns[j]);
+                    check_gemm_q(k, format, 0, 32, rows[i], columns[j]);
+                } else {
+                    check_gemm_q(k, format, 0, 16, rows[i], columns[j]);
+                    check_gemm_q(k, format, 8, 16, rows[i], columns[j]);
+                }
+            }
+        }
+    }
+}
+
+static void check_gemm_bf16(const struct kernels *k) {
+    enum { K = 70, X_STRIDE = 96, COLUMNS = 39, STRIDE = 50, ROWS = 13 };
+    uint16_t w[48 * K];
+    uint16_t x[ROWS * X_STRIDE];
+    float out[2][ROWS * STRIDE];
+
+    for (size_t i = 0; i < 48 * K; i++) w[i] = quant_to_bf16(number());
+    for (size_t i = 0; i < ROWS * X_STRIDE; i++) x[i] = quant_to_bf16(number());
+    for (size_t rows = 1; rows <= ROWS; rows++) {
+        for (size_t inputs = 2; inputs <= K; inputs += 34) {
+            memset(out, 0, sizeof out);
+            for (int add = 0; add < 2; add++) {
+                kernels_scalar.gemm_bf16(w, inputs, COLUMNS, x, X_STRIDE, rows,
+                                         out[0], STRIDE, add);
+                k->gemm_bf16(w, inputs, COLUMNS, x, X_STRIDE, rows, out[1],
+                             STRIDE, add);
+                check_near("bf16", out[1], out[0], ROWS * STRIDE, 1e-4f);
+            }
+        }
+    }
+}
+
+static void check_halves(const struct kernels *k) {
+    static const float edge[] = {0.0f,     -0.0f,  1.0f,       65504.0f,
+                                 65520.0f, 1e9f,   6e-8f,      -6e-8f,
+                                 3.05e-5f, 1e-10f, 1.0009765f, -1.0004883f};
+    enum { N = 1000 };
+    float x[N];
+    uint16_t out[2][N];
+
+    for (size_t i = 0; i < N; i++)
+        x[i] = i < sizeof edge / sizeof edge[0]
+                   ? edge[i]
+                   : number() * powf(10, (float)(next() % 12) - 6);
+    for (size_t n = 1; n <= N; n += 111) {
+        memset(out, 0, sizeof out);
+        kernels_scalar.to_f16(x, n, out[0]);
+        k->to_f16(x, n, out[1]);
+        assert_memory_equal(out[0], out[1], sizeof out[0]);
+        kernels_scalar.to_bf16(x, n, out[0]);
+        k->to_bf16(x, n, out[1]);
+        assert_memory_equal(out[0], out[1], sizeof out[0]);
+    }
+}
+
+static void check_vectors(const struct kernels *k) {
+    enum { N = 600 };
+    float a[N];
+    float b[N];
+    float out[2][N];
+
+    for (size_t n = 2; n <= N; n += 2 + n / 8 * 2) {
+        float d[2];
+
+        fill(a, n);
+        fill(b, n);
+        d[0] = kernels_scalar.dot(a, b, n);
+        d[1] = k->dot(a, b, n);
+        check_near("dot", &d[1], &d[0], 1, 1e-5f);
+        kernels_scalar.rmsnorm(a, b, n, 1e-5f, out[0]);
+        k->rmsnorm(a, b, n, 1e-5f, out[1]);
+        check_near("rmsnorm", out[1], out[0], n, 1e-5f);
+        memcpy(out[0], a, sizeof a);
+        memcpy(out[1], a, sizeof a);
+        kernels_scalar.rope(out[0], b, n);
+        k->rope(out[1], b, n);
+        check_near("rope", out[1], out[0], n, 1e-6f);
+        for (size_t i = 0; i < n; i++) a[i] *= 100;
+        if (n > 20) a[7] = -1e30f, a[8] = 1e4f, a[9] = -INFINITY;
+        memcpy(out[0], a, sizeof a);
+        memcpy(out[1], a, sizeof a);
+        kernels_scalar.softmax(out[0], n);
+        k->softmax(out[1], n);
+        check_near("softmax", out[1], out[0], n, 1e-6f);
+        if (n > 20) a[9] = -1e3f;
+        memcpy(out[0], a, sizeof a);
+        memcpy(out[1], a, sizeof a);
+        kernels_scalar.silu_mul(out[0], b, n);
+        k->silu_mul(out[1], b, n);
+        check_near("silu", out[1], out[0], n, 1e-5f);
+    }
+}
+
+static void check_attention(const struct kernels *k) {
+    enum { HEAD = 112, Q = KERNEL_QUERIES_MAX, P = KERNEL_POSITIONS };
+    float q[Q * HEAD];
+    float p[Q * P];
+    float v[HEAD * P];
+    uint16_t half[HEAD * P];
+    float out[2][Q * HEAD];
+
+    for (size_t head = 16; head <= HEAD; head += 16) {
+        for (size_t queries = 1; queries <= Q; queries++) {
+            fill(q, Q * HEAD);
+            fill(p, Q * P);
+            fill(v, HEAD * P);
+            kernels_scalar.to_f16(v, HEAD * P, half);
+            memset(out, 0, sizeof out);
+            kernels_scalar.scores_f32(q, queries, head, v, out[0], 40);
+            k->scores_f32(q, queries, head, v, out[1], 40);
+            check_near("scores", out[1], out[0], Q * HEAD, 1e-5f);
+            kernels_scalar.scores_f16(q, queries, head, half, out[0], 40);
+            k->scores_f16(q, queries, head, half, out[1], 40);
+            check_near("scores f16", out[1], out[0], Q * HEAD, 1e-5f);
+            for (size_t count = 1; count <= P; count += 10) {
+                kernels_scalar.mix_f32(p, P, queries, v, count, head, out[0]);
+                k->mix_f32(p, P, queries, v, count, head, out[1]);
+                check_near("mix", out[1], out[0], Q * HEAD, 1e-5f);
+                kernels_scalar.mix_f16(p, P, queries, half, count, head,
+                                       out[0]);
+                k->mix_f16(p, P, queries, half, count, head, out[1]);
+                check_near("mix f16", out[1], out[0], Q * HEAD, 1e-5f);
+            }
+        }
+    }
+}
+
+static void check_all(const char *name) {
+    const struct kernels *k = kernels_named(name);
+
+    if (!k) {
+        print_message("%s does not run here\n", name);
+        return;
+    }
+    check_quantise(k);
+    check_each_gemm_q(k);
+    check_gemm_bf16(k);
+    check_halves(k);
+    check_vectors(k);
+    check_attention(k);
+}
+
+static void test_avx2(void **state) {
+    (void)state;
+    check_all("avx2");
+}
+
+static void test_avx512(void **state) {
+    (void)state;
+    check_all("avx512");
+}
+
+/* The scalar loop against a sum over the weights that the codes stand for. */
+static void test_scalar_gemm(void **state) {
+    enum { GROUPS = 2, K = GROUPS * 32 };
+    static const int formats[][2] = {{0, 8}, {4, 0}, {1, 128}, {3, 32}, {6, 0}};
+
+    (void)state;
+    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
+        int format = formats[f][0];
+        size_t bytes = kernel_group_bytes(format);
+        size_t halves = format & KERNEL_HALVES ? 2 : 1;
+        size_t scales = bytes - (format & KERNEL_WIDE ? 512 : 256);
+        uint8_t *w = make_panels(format, 256, GROUPS, 1);
+        float x[K];
+        float scale[GROUPS];
+        int8_t q[K];
+        int32_t sum[GROUPS * 2];
+        float out[16];
+
+        fill(x, K);
+        kernels_scalar.quantise(x, K, q, scale, sum);
+        kernels_scalar.gemm_q(format, formats[f][1], w, GROUPS, 16, q, scale,
+                              sum, 1, out, 16, false);
+        for (size_t r = 0; r < 16; r++) {
+            double want = 0;
+
+            for (size_t i = 0; i < K; i++) {
+                const uint8_t *at = w + i / 32 * bytes;
+                size_t j = i % 32;
+                size_t h = halves == 2 ? j / 16 : 0;
+                uint16_t s[2] = {0, 0};
+                int code;
+
+                memcpy(&s[0], at + 2 * (16 * h + r), 2);
+                if (format & KERNEL_MIN)
+                    memcpy(&s[1], at + 2 * (16 * (halves + h) + r), 2);
+                if (format & KERNEL_WIDE)
+                    code = at[scales + 64 * (j / 4) + 4 * r + j % 4];
+                else
+                    code = at[scales + 64 * (j % 16 / 4) + 4 * r + j % 4] >>
+                               (j / 16 * 4) &
+                           15;
+                want += ((double)quant_from_f16(s[0]) * (code - formats[f][1]) +
+                         (double)quant_from_f16(s[1])) *
+                        (double)q[i] * (double)scale[i / 32];
+            }
+            assert_float_equal(out[r], (float)want, 1e-3);
+        }
+        free(w);
+    }
+}
+
+static void test_choose(void **state) {
+    struct err err = {0};
+
+    (void)state;
+    setenv("CORRAL_CPU", "scalar", 1);
+    assert_ptr_equal(kernels_choose(&err), &kernels_scalar);
+    setenv("CORRAL_CPU", "pentium", 1);
+    assert_null(kernels_choose(&err));
+    assert_int_equal(err.code, ERR_UNSUPPORTED);
+    unsetenv("CORRAL_CPU");
+    assert_non_null(kernels_choose(&err));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choose),
+        cmocka_unit_test(test_scalar_gemm),
+        cmocka_unit_test(test_avx2),
+        cmocka_unit_test(test_avx512),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -77,6 +77,9 @@ static void emit(void *user, struct scheduler_event *event) {
         free(event);
         return;
     }
+    /* Its place is free when its end is known, so that a callback of the end
+     * may use it; run() counts anew after the step. */
+    if (event->event.kind == JOB_DONE) sh->inside--;
     first = sh->outbox_count++ == 0;
     *sh->outbox_end = event;
     sh->outbox_end = &event->next;

@@ -17,8 +17,10 @@ enum {
     ITEMS_MAX = 1024, /* when the schema sets no maxItems */
     ITEMS_LIMIT = 1 << 16,
     PROPERTIES_MAX = 256,
+    ALTERNATIVES_MAX = 256,
+    COMPARES_MAX = 1 << 16, /* of values, to show that oneOf is exclusive */
     ENUM_MAX = 1024,
-    RULES_MAX = 4096,
+    RULES_MAX = 1024,
     SCHEMA_DEPTH_MAX = 256,
     DIGITS_MAX = 15 /* what a double holds exactly */
 };
@@ -42,6 +44,7 @@ struct compiler {
     int any;          /* a body for any value; -1: not made yet */
     int string_chars; /* bodies of one character */
     int key_chars;
+    int compares;
     char place[ERR_FIELD_MAX];
     struct err *err;
 };
@@ -331,6 +334,11 @@ static bool check_required(struct compiler *c, const cJSON *required,
         fail(c, ERR_INPUT, "required", "not a list");
         return false;
     }
+    if (cJSON_GetArraySize(properties) > PROPERTIES_MAX ||
+        cJSON_GetArraySize(required) > PROPERTIES_MAX) {
+        fail(c, ERR_LIMIT, "properties", "too many");
+        return false;
+    }
     cJSON_ArrayForEach(item, required) {
         if (!cJSON_IsString(item)) {
             fail(c, ERR_INPUT, "required", "not a list of strings");
@@ -368,11 +376,7 @@ static int members_of(struct compiler *c, const cJSON *properties,
     const cJSON *list[PROPERTIES_MAX], *item;
     int count = 0, first = end, later = end;
 
-    cJSON_ArrayForEach(item, properties) {
-        if (count == PROPERTIES_MAX)
-            return fail(c, ERR_LIMIT, "properties", "too many");
-        list[count++] = item;
-    }
+    cJSON_ArrayForEach(item, properties) list[count++] = item;
     while (count-- > 0) {
         int member = member_of(c, list[count], later);
         int comma;
@@ -521,7 +525,7 @@ static const cJSON *named_values(const cJSON *schema, bool *list) {
     return one ? one : get(schema, "enum");
 }
 
-static bool share_value(const cJSON *a, const cJSON *b) {
+static bool share_value(struct compiler *c, const cJSON *a, const cJSON *b) {
     bool a_list, b_list;
     const cJSON *as = named_values(a, &a_list), *bs = named_values(b, &b_list);
 
@@ -530,7 +534,8 @@ static bool share_value(const cJSON *a, const cJSON *b) {
          x = a_list ? x->next : NULL)
         for (const cJSON *y = b_list ? bs->child : bs; y;
              y = b_list ? y->next : NULL)
-            if (cJSON_Compare(x, y, true)) return true;
+            if (c->compares++ > COMPARES_MAX || cJSON_Compare(x, y, true))
+                return true;
     return false;
 }
 
@@ -544,7 +549,7 @@ static bool requires(const cJSON *schema, const char *name) {
 
 /* Surely no value is valid for both: by type, by the values that they name,
  * or by a property that both require and name the values of. */
-static bool disjoint(const cJSON *a, const cJSON *b) {
+static bool disjoint(struct compiler *c, const cJSON *a, const cJSON *b) {
     static const char *const types[] = {"string", "boolean", "null",
                                         "array",  "object",  NULL};
     const cJSON *property;
@@ -554,7 +559,7 @@ static bool disjoint(const cJSON *a, const cJSON *b) {
     if (get(a, "$ref") || get(b, "$ref")) return false;
     for (const char *const *type = types; *type; type++)
         common |= may_be(a, *type) && may_be(b, *type);
-    if (!common || !share_value(a, b)) return true;
+    if (!common || !share_value(c, a, b)) return true;
     if (!is_string_of(get(a, "type"), "object") ||
         !is_string_of(get(b, "type"), "object"))
         return false;
@@ -563,16 +568,16 @@ static bool disjoint(const cJSON *a, const cJSON *b) {
         const cJSON *other = get(get(b, "properties"), name);
 
         if (other && requires(a, name) && requires(b, name) &&
-            !share_value(property, other))
+            !share_value(c, property, other))
             return true;
     }
     return false;
 }
 
-static bool all_disjoint(const cJSON *list) {
+static bool all_disjoint(struct compiler *c, const cJSON *list) {
     for (const cJSON *a = list->child; a; a = a->next)
         for (const cJSON *b = a->next; b; b = b->next)
-            if (!disjoint(a, b)) return false;
+            if (!disjoint(c, a, b)) return false;
     return true;
 }
 
@@ -585,9 +590,9 @@ static int alternatives_of(struct compiler *c, const cJSON *schema,
     if (!only(c, schema, keys)) return -1;
     if (!cJSON_IsArray(list) || !list->child)
         return fail(c, ERR_INPUT, key, "not a list of schemas");
-    if (cJSON_GetArraySize(list) > ENUM_MAX)
+    if (cJSON_GetArraySize(list) > ALTERNATIVES_MAX)
         return fail(c, ERR_LIMIT, key, "too many");
-    if (!strcmp(key, "oneOf") && !all_disjoint(list))
+    if (!strcmp(key, "oneOf") && !all_disjoint(c, list))
         return fail(c, ERR_UNSUPPORTED, key,
                     "a value could be valid for two of these");
     cJSON_ArrayForEach(item, list) {

@@ -8,7 +8,14 @@
 #include "base/hash.h"
 #include "engine/grammar_graph.h"
 
-enum { CONFIGS_MAX = 2048 };
+/* A schema may come from a client, and be made so that the ways through it
+ * double at every level. Past these limits ways are left out, so that less is
+ * allowed, never more. Common schemas stay below a hundredth of them. */
+enum {
+    CONFIGS_MAX = 1024,
+    STEP_WORK_MAX = 1 << 15, /* nodes visited for one byte */
+    MASK_WORK_MAX = 1 << 24  /* and for one mask: some 200 ms */
+};
 
 /* A call or a repeat that is under way. */
 struct cell {
@@ -47,6 +54,8 @@ struct grammar_state {
     int cell_capacity;
     int key_capacity;
     struct mark now;
+    long step_work;
+    long work;
 };
 
 static void grow(void **array, int *capacity, int count, size_t size) {
@@ -62,6 +71,7 @@ static int levels_at(const struct grammar_state *s, int top) {
 static void config_add(struct grammar_state *s, int node, int top) {
     void *array = s->configs;
 
+    s->step_work += (s->now.configs - s->now.first) / 16;
     for (int i = s->now.first; i < s->now.configs; i++)
         if (s->configs[i].node == node && s->configs[i].top == top) return;
     if (s->now.configs - s->now.first >= CONFIGS_MAX) return; /* stays shut */
@@ -80,6 +90,7 @@ static bool cell_equal(const struct cell *a, const struct cell *b) {
 static int cell_push(struct grammar_state *s, struct cell cell, int fresh) {
     void *array = s->cells;
 
+    s->step_work += (s->now.cells - fresh) / 16;
     for (int i = fresh; i < s->now.cells; i++)
         if (cell_equal(&s->cells[i], &cell)) return i;
     grow(&array, &s->cell_capacity, s->now.cells, sizeof *s->cells);
@@ -99,6 +110,7 @@ static void follow(struct grammar_state *s, int node, int top, int fresh) {
         const struct node *n = &nodes[node];
         struct cell cell = {.parent = top, .node = node, .keys = -1};
 
+        if (s->step_work++ > STEP_WORK_MAX) return;
         if (levels_at(s, top) + n->height > GRAMMAR_DEPTH_MAX) return;
         cell.levels = levels_at(s, top) + n->level;
         if (n->kind == NODE_FORK) {
@@ -180,7 +192,9 @@ static bool step(struct grammar_state *s, unsigned char byte) {
     char c = (char)byte;
 
     s->now.first = end;
+    s->step_work = 0;
     for (int i = from; i < end; i++) step_config(s, s->configs[i], byte, fresh);
+    s->work += s->step_work + end - from;
     s->now.hash = byte == '"' ? HASH_FNV1A_START
                               : hash_fnv1a(s->now.hash, (struct span){&c, 1});
     return s->now.configs > s->now.first;
@@ -274,6 +288,7 @@ static void *copy_array(const void *array, int count, size_t size) {
 static void walker_init(struct grammar_state *w,
                         const struct grammar_state *s) {
     *w = *s;
+    w->work = 0;
     w->configs = copy_array(s->configs, s->now.configs, sizeof *s->configs);
     w->cells = copy_array(s->cells, s->now.cells, sizeof *s->cells);
     w->keys = copy_array(s->keys, s->now.keys, sizeof *s->keys);
@@ -297,7 +312,7 @@ static void walk(struct grammar_state *w, const struct tokenizer *t,
     size_t depth = 0; /* bytes of the last token that could come */
 
     marks[0] = w->now;
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->count && w->work < MASK_WORK_MAX; i++) {
         struct span piece = tokenizer_piece(t, list->tokens[i]);
         size_t shared = i > 0 ? list->shared[i] : 0;
 

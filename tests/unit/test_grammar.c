@@ -522,13 +522,40 @@ static void test_refused(void **state) {
                   ERR_UNSUPPORTED, "");
 }
 
-/* ---- what is built of grammars ---- */
-
 static void check_one(const struct grammar *g, const char *text,
                       bool expected) {
     if (accepts_span(g, span_of(text)) != expected)
         fail_msg("%s is %staken", text, expected ? "not " : "");
 }
+
+/* Forty levels of "either of two that are the same": 2^40 ways, of which few
+ * are followed. What matters is that this ends, and lets nothing else in. */
+static void test_doubling_ways(void **state) {
+    struct bytes schema = {0};
+    struct grammar *g;
+    cJSON *json;
+
+    (void)state;
+    bytes_puts(&schema, "{\"$ref\":\"#/$defs/a0\",\"$defs\":{");
+    for (int i = 0; i < 40; i++)
+        assert_true(
+            bytes_printf(&schema, NULL,
+                         "\"a%d\":{\"anyOf\":[{\"$ref\":\"#/$defs/a%d\"},"
+                         "{\"$ref\":\"#/$defs/a%d\"}]},",
+                         i, i + 1, i + 1));
+    bytes_puts(&schema, "\"a40\":{\"type\":\"string\",\"maxLength\":9}}}");
+    bytes_put(&schema, (struct span){"", 1});
+    g = compile(schema.at, &json);
+    check_one(g, "\"ab\"", true);
+    check_one(g, "\"ab", false);
+    check_one(g, "\"0123456789\"", false);
+    check_one(g, "1", false);
+    grammar_free(g);
+    cJSON_Delete(json);
+    bytes_free(&schema);
+}
+
+/* ---- what is built of grammars ---- */
 
 static void test_composition(void **state) {
     struct span words[] = {span_of("safe"), span_of("unsafe"), span_of("un"),
@@ -631,6 +658,7 @@ int main(void) {
         cmocka_unit_test(test_texts),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_doubling_ways),
         cmocka_unit_test(test_composition),
         cmocka_unit_test(test_mask_is_exact),
         cmocka_unit_test(test_named_schemas),

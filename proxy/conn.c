@@ -289,6 +289,7 @@ static void end_response(struct conn *c) {
     c->continued = false;
     c->timed = READER_FAILED; /* no phase yet */
     arm_reading(c);
+    /* on_written() would do, if every response ended with a write. */
     if (!c->taking && (c->ahead.size || c->stopped)) kick(c);
 }
 

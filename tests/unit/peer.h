@@ -32,6 +32,7 @@ struct peer {
     struct bytes got;
     bool ended; /* end of file, or a reset */
     bool was_reset;
+    bool refused; /* the other side took no more of what we sent */
 };
 
 static inline struct peer peer_open(int port) {
@@ -82,7 +83,10 @@ static inline void peer_send(uv_loop_t *loop, struct peer *p, struct span s) {
             s = span_slice(s, (size_t)n, s.size);
             continue;
         }
-        if (errno != EAGAIN) return; /* the other side has hung up */
+        if (errno != EAGAIN) {
+            p->refused = true;
+            return;
+        }
         assert_true(clock_ms() < until);
         peer_step(loop, p);
     }

@@ -242,6 +242,27 @@ static void test_head(void **state) {
     close_app(&a);
 }
 
+/* A stream that ends without writing anything must still let the next request
+ * have its turn. */
+static void test_head_then_next(void **state) {
+    struct app a;
+
+    (void)state;
+    open_app(&a, NULL, NULL);
+    say(&a, "HEAD /stream HTTP/1.1\r\nHost: h\r\n\r\n");
+    say(&a, get);
+    expect(&a, "chunked\r\n\r\n");
+    for (int i = 0; i < 20; i++) peer_step(&a.loop, &a.peer);
+    assert_int_equal(a.requests, 1);
+    a.inside++;
+    assert_true(conn_write(a.held, span_of("unseen")));
+    conn_end(a.held);
+    a.inside--;
+    peer_expect(&a.loop, &a.peer, "fine");
+    assert_true(span_starts(span_bytes(&a.peer.got), span_of("HTTP/1.1 200")));
+    close_app(&a);
+}
+
 static void test_continue(void **state) {
     struct app a;
 
@@ -583,6 +604,11 @@ static void test_early_answer(void **state) {
         peer_send(&a.loop, &a.peer, (struct span){block, sizeof block});
     expect(&a, "HTTP/1.1 413 Content Too Large\r\n");
     expect(&a, "\"request_too_large\"}}");
+    peer_expect_end(&a.loop, &a.peer);
+    for (int i = 0; i < 8; i++)
+        peer_send(&a.loop, &a.peer, (struct span){block, sizeof block});
+    assert_false(a.peer.refused); /* heard out, for a while */
+    assert_false(a.peer.was_reset);
     close_app(&a);
 }
 
@@ -621,6 +647,7 @@ int main(void) {
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_http_1_0),
         cmocka_unit_test(test_head),
+        cmocka_unit_test(test_head_then_next),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_fail),

@@ -465,6 +465,24 @@ static void test_https(void **state) {
     check_https("DNS:127.0.0.1", text, true, ERR_UNAVAILABLE, "");
 }
 
+/* After a pause the clock runs again, even when nothing more comes. */
+static void test_pause_then_silence(void **state) {
+    struct http_call_options o = defaults;
+    struct app a;
+
+    (void)state;
+    open_app(&a);
+    a.pause_in_body = true;
+    o.idle_ms = 20;
+    start(&a, o);
+    take_call(&a);
+    reply(&a, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe");
+    peer_until(&a.loop, NULL, &a.parts, 1);
+    http_call_resume(a.call);
+    end_with(&a, ERR_TIMEOUT);
+    close_app(&a);
+}
+
 static void refused(struct http_call_options o, enum err_code code) {
     const struct http_call_events events = {on_head, on_body, on_end, NULL};
     uv_loop_t loop;
@@ -552,6 +570,7 @@ int main(void) {
         cmocka_unit_test(test_connect_timeout),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_pause),
+        cmocka_unit_test(test_pause_then_silence),
         cmocka_unit_test(test_https),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_url),

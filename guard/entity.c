@@ -190,7 +190,7 @@ struct walk {
     uint32_t kinds;
     struct entity_hit *hits;
     int count, max;
-    size_t hold;
+    size_t decided, hold;
 };
 
 /* Keep the hits in order and apart: those that overlap become one, of the kind
@@ -221,18 +221,17 @@ static void keep(struct walk *w, struct entity_hit hit) {
 
 static void ask(struct walk *w, enum entity_kind kind,
                 size_t (*form)(struct form *, size_t), size_t at) {
-    size_t end;
+    size_t end, from;
 
     if (!(w->kinds & 1u << kind)) return;
     w->form.touched = false;
     w->form.from = at;
     end = form(&w->form, at);
-    if (w->form.touched) {
-        size_t from = w->form.from < at ? w->form.from : at;
-
-        if (from < w->hold) w->hold = from;
-    }
-    if (end) keep(w, (struct entity_hit){kind, w->form.from, end});
+    from = w->form.from < at ? w->form.from : at;
+    if (w->form.touched && from >= w->decided && from < w->hold) w->hold = from;
+    /* A key's field name may lie before, when only the key was held. */
+    if (end && w->form.from >= w->decided)
+        keep(w, (struct entity_hit){kind, w->form.from, end});
 }
 
 static void walk(struct walk *w) {
@@ -260,23 +259,34 @@ static void walk(struct walk *w) {
     if (w->kinds & 1u << ENTITY_EMAIL) {
         size_t from = form_email_start(text, text.size);
 
-        if (from < w->hold) w->hold = from;
+        if (from >= w->decided && from < w->hold) w->hold = from;
     }
 }
 
-int entity_scan(struct span text, uint32_t kinds, struct entity_hit *hits,
-                int max) {
+int entity_scan_tail(struct span text, size_t decided, uint32_t kinds,
+                     struct entity_hit *hits, int max) {
     struct walk w = {.form = {.text = text}, .kinds = kinds};
 
+    w.decided = decided;
     w.hits = hits;
     w.max = max;
     walk(&w);
     return w.count;
 }
 
-size_t entity_hold(struct span text, uint32_t kinds) {
+int entity_scan(struct span text, uint32_t kinds, struct entity_hit *hits,
+                int max) {
+    return entity_scan_tail(text, 0, kinds, hits, max);
+}
+
+size_t entity_hold_tail(struct span text, size_t decided, uint32_t kinds) {
     struct walk w = {.form = {.text = text}, .kinds = kinds};
 
+    w.decided = decided;
     walk(&w);
     return w.hold;
+}
+
+size_t entity_hold(struct span text, uint32_t kinds) {
+    return entity_hold_tail(text, 0, kinds);
 }

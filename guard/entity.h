@@ -30,5 +30,10 @@ int entity_scan(struct span text, uint32_t kinds, struct entity_hit *hits,
                 int max);
 /* See policy_hold(). */
 size_t entity_hold(struct span text, uint32_t kinds);
+/* The same where text[0..decided) is only what stands before: nothing that
+ * begins there counts. */
+int entity_scan_tail(struct span text, size_t decided, uint32_t kinds,
+                     struct entity_hit *hits, int max);
+size_t entity_hold_tail(struct span text, size_t decided, uint32_t kinds);
 
 #endif

@@ -85,5 +85,15 @@ MUST_USE bool policy_scan(const struct policy *p, enum channel channel,
  * text.size when nothing is pending. */
 size_t policy_hold(const struct policy *p, enum channel channel,
                    struct span text);
+/* The same for a stream that keeps some text before what is still undecided:
+ * text[0..decided) was decided by policy_hold() before, and is here only for
+ * what stands beside a match (64 bytes are enough). No match of an acting check
+ * begins there any more; what seems to is the cut's doing, and must not hide a
+ * match behind it. `decided` at most text.size. */
+MUST_USE bool policy_scan_tail(const struct policy *p, enum channel channel,
+                               int item, struct span text, size_t decided,
+                               struct verdict *v, struct err *err);
+size_t policy_hold_tail(const struct policy *p, enum channel channel,
+                        struct span text, size_t decided);
 
 #endif

@@ -40,8 +40,8 @@ static void put(struct matches *m, struct match match) {
 }
 
 static bool scan_rules(const struct policy *p, enum channel channel,
-                       bool shadow, struct span text, struct matches *m,
-                       struct err *err) {
+                       bool shadow, struct span text, size_t decided,
+                       struct matches *m, struct err *err) {
     const struct policy_ruleset *set = &p->rulesets[channel][shadow];
     struct rule_hit *hits;
     int count = 0, max = room_for(text);
@@ -49,7 +49,9 @@ static bool scan_rules(const struct policy *p, enum channel channel,
 
     if (!set->rules) return true;
     hits = xalloc_array((size_t)max, sizeof *hits);
-    ok = rules_scan(set->rules, text, hits, max, &count, err);
+    /* A shadow holds nothing back, so its match may begin before. */
+    ok = rules_scan_tail(set->rules, text, shadow ? 0 : decided, hits, max,
+                         &count, err);
     if (ok && count == max)
         ok = err_set(err, ERR_LIMIT, "%d matches of rules or more", max);
     for (int i = 0; ok && i < count; i++)
@@ -74,12 +76,28 @@ static uint32_t wanted(const struct policy *p, enum channel channel,
     return kinds;
 }
 
+/* The first byte of the view that stands for raw bytes from `at` on. */
+static size_t view_at(const struct text_view *v, size_t at) {
+    size_t low = 0, high = v->text.size;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (v->map_from[middle] < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 static bool scan_check(const struct policy_check *c, struct span text,
-                       const struct text_view *view, struct matches *m,
-                       struct err *err) {
+                       size_t decided, const struct text_view *view,
+                       struct matches *m, struct err *err) {
     int max = room_for(text);
     struct entity_hit *hits = xalloc_array((size_t)max, sizeof *hits);
-    int count = entity_scan(text, c->check.entities, hits, max);
+    int count = entity_scan_tail(text, view ? view_at(view, decided) : decided,
+                                 c->check.entities, hits, max);
 
     for (int i = 0; i < count && count < max; i++) {
         struct match match = {c, entity_name(hits[i].kind), hits[i].from,
@@ -99,8 +117,8 @@ static bool scan_check(const struct policy_check *c, struct span text,
 /* Each check looks for its own kinds: what one check finds must not swallow a
  * match of another, which may act otherwise. */
 static bool scan_entities(const struct policy *p, enum channel channel,
-                          bool acting_only, struct span text, struct matches *m,
-                          struct err *err) {
+                          bool acting_only, struct span text, size_t decided,
+                          struct matches *m, struct err *err) {
     bool ok = true, simple = text_is_simple(text);
     struct text_view view;
 
@@ -108,12 +126,15 @@ static bool scan_entities(const struct policy *p, enum channel channel,
     if (!simple && !text_fold(text, &view, err)) return false;
     for (int i = 0; ok && i < p->check_count; i++) {
         const struct policy_check *c = &p->checks[i];
+        size_t from;
 
         if (c->check.kind != CHECK_ENTITIES || !c->check.on[channel] ||
             (acting_only && policy_is_shadow(p, &c->check)))
             continue;
-        ok = scan_check(c, text, NULL, m, err) &&
-             (simple || scan_check(c, span_bytes(&view.text), &view, m, err));
+        from = policy_is_shadow(p, &c->check) ? 0 : decided;
+        ok = scan_check(c, text, from, NULL, m, err) &&
+             (simple ||
+              scan_check(c, span_bytes(&view.text), from, &view, m, err));
     }
     if (!simple) text_view_clear(&view);
     return ok;
@@ -164,20 +185,26 @@ static uint32_t since(uint64_t *start) {
     return took > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)took;
 }
 
-bool policy_scan(const struct policy *p, enum channel channel, int item,
-                 struct span text, struct verdict *v, struct err *err) {
+bool policy_scan_tail(const struct policy *p, enum channel channel, int item,
+                      struct span text, size_t decided, struct verdict *v,
+                      struct err *err) {
     struct matches m = {.at = NULL};
     uint64_t start = clock_ns();
     bool ok;
 
-    ok = scan_rules(p, channel, false, text, &m, err) &&
-         scan_rules(p, channel, true, text, &m, err);
+    ok = scan_rules(p, channel, false, text, decided, &m, err) &&
+         scan_rules(p, channel, true, text, 0, &m, err);
     v->stage_us[STAGE_RULES] += since(&start);
-    if (ok) ok = scan_entities(p, channel, false, text, &m, err);
+    if (ok) ok = scan_entities(p, channel, false, text, decided, &m, err);
     if (ok) report(p, &m, item, v);
     v->stage_us[STAGE_ENTITIES] += since(&start);
     free(m.at);
     return ok;
+}
+
+bool policy_scan(const struct policy *p, enum channel channel, int item,
+                 struct span text, struct verdict *v, struct err *err) {
+    return policy_scan_tail(p, channel, item, text, 0, v, err);
 }
 
 static void lower(size_t *hold, size_t at) {
@@ -185,23 +212,24 @@ static void lower(size_t *hold, size_t at) {
 }
 
 static void hold_entities(const struct policy *p, enum channel channel,
-                          struct span raw, size_t *hold) {
+                          struct span raw, size_t decided, size_t *hold) {
     uint32_t kinds = wanted(p, channel, true);
     struct text_view v;
     struct span settled;
-    size_t at;
+    size_t at, from;
 
     if (!kinds) return;
-    lower(hold, entity_hold(raw, kinds));
+    lower(hold, entity_hold_tail(raw, decided, kinds));
     if (text_is_simple(raw)) return;
     if (!text_fold(raw, &v, NULL)) {
         *hold = 0;
         return;
     }
-    at = entity_hold(span_bytes(&v.text), kinds);
+    from = view_at(&v, decided);
+    at = entity_hold_tail(span_bytes(&v.text), from, kinds);
     lower(hold, text_view_raw(&v, at, raw.size));
     settled = span_slice(span_bytes(&v.text), 0, v.settled);
-    at = entity_hold(settled, kinds);
+    at = entity_hold_tail(settled, from, kinds);
     /* What is not settled begins nothing, unless it may turn into ASCII. */
     if (at < v.settled || v.looks) lower(hold, text_view_raw(&v, at, raw.size));
     text_view_clear(&v);
@@ -209,12 +237,12 @@ static void hold_entities(const struct policy *p, enum channel channel,
 
 /* A match that reaches over the mark must not be cut in two. */
 static bool pull_back(const struct policy *p, enum channel channel,
-                      struct span raw, size_t *hold) {
+                      struct span raw, size_t decided, size_t *hold) {
     struct matches m = {.at = NULL};
     bool ok, moved = true;
 
-    ok = scan_rules(p, channel, false, raw, &m, NULL) &&
-         scan_entities(p, channel, true, raw, &m, NULL);
+    ok = scan_rules(p, channel, false, raw, decided, &m, NULL) &&
+         scan_entities(p, channel, true, raw, decided, &m, NULL);
     while (ok && moved) {
         moved = false;
         for (int i = 0; i < m.count; i++) {
@@ -227,15 +255,22 @@ static bool pull_back(const struct policy *p, enum channel channel,
     return ok;
 }
 
-size_t policy_hold(const struct policy *p, enum channel channel,
-                   struct span text) {
+size_t policy_hold_tail(const struct policy *p, enum channel channel,
+                        struct span text, size_t decided) {
     struct span raw = span_slice(text, 0, utf8_complete(text));
     size_t hold = raw.size;
 
     if (p->rulesets[channel][0].rules)
-        lower(&hold, rules_hold(p->rulesets[channel][0].rules, raw));
-    hold_entities(p, channel, raw, &hold);
+        lower(&hold,
+              rules_hold_tail(p->rulesets[channel][0].rules, raw, decided));
+    hold_entities(p, channel, raw, decided, &hold);
     /* Nothing is pending: then no match reaches over the end either. */
-    if (hold == raw.size) return hold;
-    return pull_back(p, channel, raw, &hold) ? hold : 0;
+    if (hold < raw.size && !pull_back(p, channel, raw, decided, &hold))
+        hold = 0;
+    return hold < decided ? decided : hold;
+}
+
+size_t policy_hold(const struct policy *p, enum channel channel,
+                   struct span text) {
+    return policy_hold_tail(p, channel, text, 0);
 }

@@ -47,5 +47,11 @@ MUST_USE bool rules_scan(const struct rules *r, struct span text,
                          struct err *err);
 /* See policy_hold(). */
 size_t rules_hold(const struct rules *r, struct span text);
+/* The same where text[0..decided) is only what stands before: nothing that
+ * begins there counts. */
+MUST_USE bool rules_scan_tail(const struct rules *r, struct span text,
+                              size_t decided, struct rule_hit *hits, int max,
+                              int *count, struct err *err);
+size_t rules_hold_tail(const struct rules *r, struct span text, size_t decided);
 
 #endif

@@ -19,6 +19,7 @@ struct found {
     struct rule_hit *hits;
     int count, capacity;
     bool too_many;
+    size_t decided; /* raw bytes that are only context */
     /* The text being scanned, and what it stands for: NULL for raw text. */
     struct span text;
     const struct text_view *view;
@@ -62,6 +63,7 @@ bool rules_word_edge(const struct text_view *v, size_t at) {
 }
 
 static bool put(struct found *f, int rule, size_t from, size_t end) {
+    if (from < f->decided) return true;
     if (f->count == FOUND_MAX) {
         f->too_many = true;
         return false;
@@ -274,9 +276,10 @@ static bool scan_views(struct found *f, struct span raw, struct err *err) {
     return ok;
 }
 
-bool rules_scan(const struct rules *r, struct span text, struct rule_hit *hits,
-                int max, int *count, struct err *err) {
-    struct found f = {.rules = r};
+bool rules_scan_tail(const struct rules *r, struct span text, size_t decided,
+                     struct rule_hit *hits, int max, int *count,
+                     struct err *err) {
+    struct found f = {.rules = r, .decided = decided};
     char *clean = cleaned(text);
     bool ok;
 
@@ -291,6 +294,11 @@ bool rules_scan(const struct rules *r, struct span text, struct rule_hit *hits,
     free(f.hits);
     free(clean);
     return ok;
+}
+
+bool rules_scan(const struct rules *r, struct span text, struct rule_hit *hits,
+                int max, int *count, struct err *err) {
+    return rules_scan_tail(r, text, 0, hits, max, count, err);
 }
 
 /* Does any of the sorted literals begin with `s`. */
@@ -317,12 +325,13 @@ static bool begins(const struct rules *r, const int *order, int count,
 /* The first start of a literal, whole or begun, that reaches `end`; `end` when
  * there is none. */
 static size_t begun(const struct rules *r, const struct text_view *v,
-                    const char *flat, size_t end) {
+                    size_t decided, const char *flat, size_t end) {
     size_t at = end > r->longest ? end - r->longest : 0;
 
     for (; at < end; at++) {
         struct span tail = {flat + at, end - at};
 
+        if (v->map_from[at] < decided) continue;
         if (((unsigned char)flat[at] & 0xC0) == 0x80) continue;
         if (begins(r, r->anywhere, r->anywhere_count, tail)) return at;
         if (begins(r, r->whole, r->whole_count, tail) && rules_word_edge(v, at))
@@ -331,15 +340,16 @@ static size_t begun(const struct rules *r, const struct text_view *v,
     return end;
 }
 
-static size_t hold_literals(const struct rules *r, const struct text_view *v) {
+static size_t hold_literals(const struct rules *r, const struct text_view *v,
+                            size_t decided) {
     size_t size = v->text.size, hold, early;
     char *flat = xalloc_array(size + 1, 1);
 
     rules_flatten(span_bytes(&v->text), flat);
-    hold = begun(r, v, flat, size);
+    hold = begun(r, v, decided, flat, size);
     /* What is not settled may become a letter that a literal has. */
     if (v->looks || r->any_foreign) {
-        early = begun(r, v, flat, v->settled);
+        early = begun(r, v, decided, flat, v->settled);
         if (early < hold) hold = early;
     }
     free(flat);
@@ -352,10 +362,10 @@ static size_t back(size_t at, size_t width) {
 
 /* In one view, as raw bytes. */
 static size_t hold_view(const struct rules *r, const struct text_view *v,
-                        size_t raw_size) {
+                        size_t raw_size, size_t decided) {
     size_t hold = v->text.size;
 
-    if (r->literal_count) hold = hold_literals(r, v);
+    if (r->literal_count) hold = hold_literals(r, v, decided);
     if (r->pattern_count) {
         size_t at = back(v->settled, r->widest + BESIDE - 1);
 
@@ -364,8 +374,8 @@ static size_t hold_view(const struct rules *r, const struct text_view *v,
     return text_view_raw(v, hold, raw_size);
 }
 
-size_t rules_hold(const struct rules *r, struct span text) {
-    struct span raw = span_slice(text, 0, utf8_complete(text));
+/* As if the whole text were pending, but for what is only context. */
+static size_t hold_raw(const struct rules *r, struct span raw, size_t decided) {
     size_t hold = raw.size, at;
     struct text_view v;
 
@@ -374,13 +384,25 @@ size_t rules_hold(const struct rules *r, struct span text) {
         while (hold && is_inside_point(raw, hold)) hold--;
     }
     if (!text_fold(raw, &v, NULL)) return 0;
-    at = hold_view(r, &v, raw.size);
+    at = hold_view(r, &v, raw.size, decided);
     if (at < hold) hold = at;
     text_view_clear(&v);
     if (!r->literal_count || text_is_simple(raw)) return hold;
     if (!text_fold_plain(raw, &v, NULL)) return 0;
-    at = hold_view(r, &v, raw.size);
+    at = hold_view(r, &v, raw.size, decided);
     if (at < hold) hold = at;
     text_view_clear(&v);
     return hold;
+}
+
+size_t rules_hold_tail(const struct rules *r, struct span text,
+                       size_t decided) {
+    struct span raw = span_slice(text, 0, utf8_complete(text));
+    size_t hold = hold_raw(r, raw, decided);
+
+    return hold < decided ? decided : hold;
+}
+
+size_t rules_hold(const struct rules *r, struct span text) {
+    return rules_hold_tail(r, text, 0);
 }

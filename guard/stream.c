@@ -181,9 +181,11 @@ static bool rule(const struct guard_stream *s, size_t end, size_t ahead,
     r->end = end;
     r->last = last;
     verdict_begin(&r->found, policy_revision(s->policy));
-    if (!policy_scan(s->policy, s->channel, 0, window, &r->found, err))
+    if (!policy_scan_tail(s->policy, s->channel, 0, window, base, &r->found,
+                          err))
         return false;
-    hold = last ? window.size : policy_hold(s->policy, s->channel, window);
+    hold = last ? window.size
+                : policy_hold_tail(s->policy, s->channel, window, base);
     if (hold > end - from) hold = end - from;
     if (!last) hold = border(&r->found, hold);
     if (hold < base) hold = base;

@@ -320,13 +320,15 @@ static void release(const struct policy *p, struct bytes *pending,
                     size_t *context, bool last, struct bytes *out) {
     static struct verdict v, cut;
     struct span text = span_bytes(pending);
-    size_t hold = last ? text.size : policy_hold(p, CHANNEL_OUTPUT, text);
+    size_t hold =
+        last ? text.size : policy_hold_tail(p, CHANNEL_OUTPUT, text, *context);
     struct err err;
 
     if (hold <= *context) return;
     verdict_begin(&v, "r");
     verdict_begin(&cut, "r");
-    assert_true(policy_scan(p, CHANNEL_OUTPUT, 0, text, &v, &err));
+    assert_true(
+        policy_scan_tail(p, CHANNEL_OUTPUT, 0, text, *context, &v, &err));
     for (int i = 0; i < v.finding_count; i++) {
         struct finding f = v.findings[i];
 

@@ -1,0 +1,290 @@
+/* test_scheduler.c - whose rows go first, step by step, on a tiny model. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/scheduler.h"
+
+enum { EVENTS_MAX = 4096, TASKS_MAX = 16 };
+
+/* A scheduler without threads, and the events it emitted. */
+struct bench {
+    struct gguf *gguf;
+    struct tokenizer *tokenizer;
+    struct model *model;
+    struct kv *kv;
+    struct scheduler *scheduler;
+    uint64_t next_id;
+    struct {
+        uint64_t id;
+        enum job_event_kind kind;
+        enum job_end end;
+        enum err_code code;
+    } events[EVENTS_MAX];
+    int event_count;
+};
+
+static void on_emit(void *user, struct scheduler_event *event) {
+    struct bench *b = user;
+
+    assert_in_range(b->event_count, 0, EVENTS_MAX - 1);
+    b->events[b->event_count].id = event->id;
+    b->events[b->event_count].kind = event->event.kind;
+    b->events[b->event_count].end = event->event.end;
+    b->events[b->event_count++].code = event->event.err.code;
+    free(event);
+}
+
+static void bench_init(struct bench *b, int rows, int kv_positions) {
+    struct err err = {0};
+    struct model_options options = {.threads = 1, .rows_max = rows};
+    struct kv_shape shape = {.positions = kv_positions, .type = KV_F32};
+    struct scheduler_parts parts = {
+        .kv_positions = kv_positions, .rows_max = rows, .tasks_max = TASKS_MAX};
+
+    memset(b, 0, sizeof *b);
+    b->gguf = gguf_open("tests/unit/data/tiny.gguf", &err);
+    if (!b->gguf) fail_msg("%s", err.text);
+    b->tokenizer = tokenizer_new(b->gguf, &err);
+    if (!b->tokenizer) fail_msg("%s", err.text);
+    b->model = model_open(b->gguf, &options, &err);
+    if (!b->model) fail_msg("%s", err.text);
+    shape.blocks = model_shape(b->model)->blocks;
+    shape.kv_heads = model_shape(b->model)->kv_heads;
+    shape.head_size = model_shape(b->model)->head_size;
+    b->kv = kv_new(&shape, &err);
+    if (!b->kv) fail_msg("%s", err.text);
+    parts.model = b->model;
+    parts.tokenizer = b->tokenizer;
+    parts.kv = b->kv;
+    parts.emit = on_emit;
+    parts.user = b;
+    b->scheduler = scheduler_new(&parts);
+}
+
+static void bench_clear(struct bench *b) {
+    scheduler_free(b->scheduler);
+    kv_free(b->kv);
+    model_close(b->model);
+    tokenizer_free(b->tokenizer);
+    gguf_close(b->gguf);
+}
+
+/* Every prompt is different from its first token on. */
+static struct task *add(struct bench *b, enum job_kind kind, int prompt,
+                        int output, uint64_t client) {
+    static const int labels[] = {1, 2};
+    int tokens[512];
+    struct job job = {.kind = kind,
+                      .tokens = tokens,
+                      .token_count = prompt,
+                      .client = client,
+                      .labels = labels,
+                      .label_count = 2,
+                      .sampling = SAMPLING_GREEDY};
+    struct task *t;
+
+    b->next_id++;
+    for (int i = 0; i < prompt; i++)
+        tokens[i] = (int)((b->next_id * 31 + (uint64_t)i * 7) % 250);
+    t = task_new(b->next_id, &job, output);
+    scheduler_add(b->scheduler, t);
+    return t;
+}
+
+static int count(const struct bench *b, uint64_t id, enum job_event_kind kind) {
+    int found = 0;
+
+    for (int i = 0; i < b->event_count; i++)
+        found += b->events[i].id == id && b->events[i].kind == kind;
+    return found;
+}
+
+/* The task's place among those that have ended, from 1; 0: not yet. */
+static int place(const struct bench *b, uint64_t id) {
+    int place_now = 0;
+
+    for (int i = 0; i < b->event_count; i++) {
+        if (b->events[i].kind != JOB_DONE) continue;
+        place_now++;
+        if (b->events[i].id == id) return place_now;
+    }
+    return 0;
+}
+
+static void run_all(struct bench *b) {
+    int steps = 0;
+
+    while (scheduler_step(b->scheduler) > 0) assert_in_range(++steps, 0, 5000);
+}
+
+static uint64_t steps_of(const struct bench *b) {
+    struct engine_stats stats;
+
+    scheduler_stats(b->scheduler, &stats);
+    return stats.steps;
+}
+
+/* A long prompt is read in chunks, and nobody's decode waits for it. */
+static void test_decode_goes_on(void **state) {
+    struct bench b;
+    struct task *a, *long_one;
+    uint64_t before;
+    int known;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    a = add(&b, JOB_GENERATE, 10, 200, 1);
+    (void)scheduler_step(b.scheduler);
+    (void)scheduler_step(b.scheduler);
+    long_one = add(&b, JOB_GENERATE, 400, 5, 2);
+    before = steps_of(&b);
+    known = a->known;
+    while (task_output_count(long_one) == 0) {
+        assert_in_range(steps_of(&b) - before, 0, 60);
+        (void)scheduler_step(b.scheduler);
+        assert_int_equal(a->known - known, steps_of(&b) - before);
+    }
+    assert_in_range(steps_of(&b) - before, 400 / 32, 60);
+    run_all(&b);
+    bench_clear(&b);
+}
+
+static void test_score_goes_first(void **state) {
+    struct bench b;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    (void)add(&b, JOB_GENERATE, 60, 1, 1);
+    (void)add(&b, JOB_SCORE, 60, 0, 1);
+    run_all(&b);
+    assert_int_equal(place(&b, 2), 1);
+    assert_int_equal(place(&b, 1), 2);
+    assert_int_equal(count(&b, 2, JOB_SCORES), 1);
+    bench_clear(&b);
+}
+
+static void test_clients_take_turns(void **state) {
+    struct bench b;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    for (int i = 0; i < 4; i++) (void)add(&b, JOB_SCORE, 32, 0, 1);
+    (void)add(&b, JOB_SCORE, 32, 0, 2);
+    run_all(&b);
+    assert_in_range(place(&b, 5), 1, 2); /* not after all four */
+    assert_true(place(&b, 1) < place(&b, 4));
+    bench_clear(&b);
+}
+
+static void test_cancel_within_a_step(void **state) {
+    struct bench b;
+    struct task *t;
+    struct engine_stats stats;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    t = add(&b, JOB_GENERATE, 20, 100, 1);
+    (void)scheduler_step(b.scheduler);
+    assert_true(kv_positions_used(b.kv) > 0);
+    atomic_store(&t->cancelled, true);
+    assert_int_equal(scheduler_step(b.scheduler), 0);
+    assert_int_equal(kv_positions_used(b.kv), 0);
+    assert_int_equal(count(&b, 1, JOB_DONE), 0);
+    scheduler_stats(b.scheduler, &stats);
+    assert_int_equal(stats.jobs_done, 1);
+    bench_clear(&b);
+}
+
+static void test_deadline(void **state) {
+    struct bench b;
+    struct task *t;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    t = add(&b, JOB_GENERATE, 20, 400, 1);
+    t->deadline_ms = clock_ms() + 1000000;
+    (void)scheduler_step(b.scheduler);
+    assert_int_equal(place(&b, 1), 0);
+    t->deadline_ms = 1;
+    assert_int_equal(scheduler_step(b.scheduler), 0);
+    assert_int_equal(place(&b, 1), 1);
+    assert_int_equal(b.events[b.event_count - 1].end, JOB_END_ERROR);
+    assert_int_equal(b.events[b.event_count - 1].code, ERR_TIMEOUT);
+    bench_clear(&b);
+}
+
+/* Generations fill the KV; a score job does not wait until one is done, and
+ * whoever was sent away for it is finished later. */
+static void test_score_makes_room(void **state) {
+    struct bench b;
+    uint64_t before;
+
+    (void)state;
+    bench_init(&b, 64, 256);
+    (void)add(&b, JOB_GENERATE, 120, 100, 1);
+    for (int i = 0; i < 60; i++) (void)scheduler_step(b.scheduler);
+    (void)add(&b, JOB_SCORE, 120, 0, 1);
+    before = steps_of(&b);
+    while (!place(&b, 2)) {
+        (void)scheduler_step(b.scheduler);
+        assert_in_range(steps_of(&b) - before, 0, 5);
+    }
+    assert_int_equal(place(&b, 1), 0);
+    run_all(&b);
+    assert_int_equal(b.events[b.event_count - 1].end, JOB_END_LENGTH);
+    bench_clear(&b);
+}
+
+/* What can never fit fails; it does not wait for ever. */
+static void test_too_large(void **state) {
+    struct bench b;
+
+    (void)state;
+    bench_init(&b, 64, 64);
+    (void)add(&b, JOB_SCORE, 100, 0, 1);
+    (void)add(&b, JOB_GENERATE, 50, 50, 1);
+    run_all(&b);
+    assert_int_equal(b.events[0].code, ERR_LIMIT);
+    assert_int_equal(place(&b, 1), 1);
+    assert_int_equal(b.events[b.event_count - 1].id, 2);
+    assert_int_equal(b.events[b.event_count - 1].code, ERR_LIMIT);
+    bench_clear(&b);
+}
+
+/* Two jobs with one long prefix at once: it is computed once. */
+static void test_same_prefix_at_once(void **state) {
+    struct bench b;
+    struct engine_stats stats;
+
+    (void)state;
+    bench_init(&b, 64, 4096);
+    (void)add(&b, JOB_SCORE, 200, 0, 1);
+    b.next_id--;
+    (void)add(&b, JOB_SCORE, 200, 0, 2);
+    run_all(&b);
+    scheduler_stats(b.scheduler, &stats);
+    assert_int_equal(stats.prompt_tokens, 400);
+    assert_in_range(stats.cached_tokens, 160, 199);
+    bench_clear(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_decode_goes_on),
+        cmocka_unit_test(test_score_goes_first),
+        cmocka_unit_test(test_clients_take_turns),
+        cmocka_unit_test(test_cancel_within_a_step),
+        cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_score_makes_room),
+        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_same_prefix_at_once),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine/grammar_graph.h"
+#include "engine/grammar_number.h"
 
 enum {
     STRING_CHARS_MAX = 4096, /* when the schema sets no maxLength */
@@ -21,11 +22,8 @@ enum {
     COMPARES_MAX = 1 << 16, /* of values, to show that oneOf is exclusive */
     ENUM_MAX = 1024,
     RULES_MAX = 1024,
-    SCHEMA_DEPTH_MAX = 256,
-    DIGITS_MAX = 15 /* what a double holds exactly */
+    SCHEMA_DEPTH_MAX = 256
 };
-
-#define INTEGER_MAX 999999999999999.0 /* DIGITS_MAX nines */
 
 /* A schema and the body that was made of it. */
 struct rule {
@@ -138,88 +136,6 @@ static int string_of(struct compiler *c, const cJSON *schema, int next) {
     return quoted(c, (int)least, (int)most, next);
 }
 
-/* `least` to `most` digits. */
-static int digits(struct compiler *c, int least, int most, int next) {
-    int body = graph_range(c->graph, '0', '9', graph_return());
-
-    return graph_repeat(c->graph, body, least, most, next);
-}
-
-static int number_of(struct compiler *c, int next) {
-    struct grammar *g = c->graph;
-    int exponent, fraction, natural;
-
-    exponent = digits(c, 1, 2, next);
-    exponent =
-        graph_fork(g, graph_range(g, '+', '+', exponent),
-                   graph_fork(g, graph_range(g, '-', '-', exponent), exponent));
-    exponent = graph_fork(g, graph_range(g, 'e', 'e', exponent),
-                          graph_range(g, 'E', 'E', exponent));
-    next = graph_fork(g, next, exponent);
-    fraction = graph_range(g, '.', '.', digits(c, 1, DIGITS_MAX, next));
-    next = graph_fork(g, next, fraction);
-    natural = graph_fork(
-        g, graph_range(g, '0', '0', next),
-        graph_range(g, '1', '9', digits(c, 0, DIGITS_MAX - 1, next)));
-    return graph_fork(g, natural, graph_range(g, '-', '-', natural));
-}
-
-/* The digits from `at` on of a number of as many digits as `low` and `high`;
- * tight_low: so far it equals low, and so on. */
-static int between(struct compiler *c, const char *low, const char *high,
-                   bool tight_low, bool tight_high, int next) {
-    struct grammar *g = c->graph;
-    char from = tight_low ? *low : '0', end = tight_high ? *high : '9';
-    int node = -1, way;
-
-    if (!*low) return next;
-    if (!tight_low && !tight_high) {
-        int count = (int)strlen(low);
-
-        return digits(c, count, count, next);
-    }
-    if (from == end) {
-        way = between(c, low + 1, high + 1, tight_low, tight_high, next);
-        return graph_range(g, from, end, way);
-    }
-    if (tight_low) {
-        way = between(c, low + 1, high + 1, true, false, next);
-        node = graph_range(g, from, from, way);
-        from++;
-    }
-    if (tight_high) {
-        way = between(c, low + 1, high + 1, false, true, next);
-        way = graph_range(g, end, end, way);
-        node = node < 0 ? way : graph_fork(g, way, node);
-        end--;
-    }
-    if (from <= end) {
-        way = between(c, low + 1, high + 1, false, false, next);
-        way = graph_range(g, from, end, way);
-        node = node < 0 ? way : graph_fork(g, way, node);
-    }
-    return node;
-}
-
-/* Whole numbers from low to high, 0 <= low <= high. */
-static int naturals(struct compiler *c, double low, double high, int next) {
-    int node = -1;
-
-    for (int size = 1; size <= DIGITS_MAX; size++) {
-        double least = size == 1 ? 0 : pow(10, size - 1);
-        double most = pow(10, size) - 1;
-        char from[32], end[32];
-        int way;
-
-        if (low > most || high < least) continue;
-        (void)snprintf(from, sizeof from, "%.0f", low > least ? low : least);
-        (void)snprintf(end, sizeof end, "%.0f", high < most ? high : most);
-        way = between(c, from, end, true, true, next);
-        node = node < 0 ? way : graph_fork(c->graph, way, node);
-    }
-    return node;
-}
-
 static bool limit_of(struct compiler *c, const cJSON *schema, const char *key,
                      double sign, double *bound) {
     const cJSON *item = get(schema, key);
@@ -239,7 +155,7 @@ static bool limit_of(struct compiler *c, const cJSON *schema, const char *key,
 }
 
 static int integer_of(struct compiler *c, const cJSON *schema, int next) {
-    double low = -INTEGER_MAX, high = INTEGER_MAX;
+    double low = -GRAPH_INTEGER_MAX, high = GRAPH_INTEGER_MAX;
     int positive = -1, negative = -1;
 
     if (!limit_of(c, schema, "minimum", 1, &low) ||
@@ -249,10 +165,12 @@ static int integer_of(struct compiler *c, const cJSON *schema, int next) {
         return -1;
     if (low > high)
         return fail(c, ERR_INPUT, "minimum", "no integer fits the limits");
-    if (high >= 0) positive = naturals(c, low > 0 ? low : 0, high, next);
+    if (high >= 0)
+        positive = graph_naturals(c->graph, low > 0 ? low : 0, high, next);
     if (low < 0)
-        negative = graph_range(c->graph, '-', '-',
-                               naturals(c, high < 0 ? -high : 1, -low, next));
+        negative = graph_range(
+            c->graph, '-', '-',
+            graph_naturals(c->graph, high < 0 ? -high : 1, -low, next));
     if (positive < 0) return negative;
     return negative < 0 ? positive : graph_fork(c->graph, positive, negative);
 }
@@ -428,7 +346,7 @@ static int any_body(struct compiler *c) {
     node = graph_fork(g, free_object(c, NULL, graph_return()), node);
     node = graph_fork(g, text(c, "false", graph_return()), node);
     node = graph_fork(g, text(c, "true", graph_return()), node);
-    node = graph_fork(g, number_of(c, graph_return()), node);
+    node = graph_fork(g, graph_number(c->graph, graph_return()), node);
     node = graph_fork(g, quoted(c, 0, STRING_CHARS_MAX, graph_return()), node);
     graph_set(g, c->any, node);
     return c->any;
@@ -655,7 +573,7 @@ static int typed(struct compiler *c, const cJSON *schema, const char *type,
         get(schema, "exclusiveMinimum") || get(schema, "exclusiveMaximum"))
         return fail(c, ERR_UNSUPPORTED, "type",
                     "limits on a number that is not an integer");
-    return number_of(c, next);
+    return graph_number(c->graph, next);
 }
 
 /* The type that the keywords are about when `type` is absent. */

@@ -341,7 +341,7 @@ static struct policy_check *check_slot(struct reader *r, const cJSON *node,
 static bool read_check(struct reader *r, const cJSON *node) {
     const cJSON *id, *on, *action, *shadow;
     struct policy_check *c;
-    enum check_kind kind;
+    enum check_kind kind = CHECK_CLASSIFIER;
     const char *name;
 
     if (!cJSON_IsObject(node))

@@ -13,7 +13,7 @@ enum {
 };
 
 /* From 24 questions written for the purpose; docs/agent.md has the figures. */
-static const float threshold = 1.75f;
+static const float threshold = 1.03f;
 
 static const char preamble[] =
     "Tools:\n"
@@ -35,11 +35,16 @@ static const struct {
                 {"Text my boss that I am sick.", "send_message"},
                 {"Thank you!", "none"},
                 {"Convert 100 pounds to kilograms.", "convert_units"},
-                {"What is the best way to learn to swim?", "none"}};
+                {"What is the best way to learn to swim?", "none"},
+                {"What will the weather be like on Sunday?", "get_weather"},
+                {"What is the capital of Spain?", "none"},
+                {"How heavy is 3 stone in kilos?", "convert_units"},
+                {"Hello, who are you?", "none"},
+                {"Ask my sister to call me.", "send_message"},
+                {"Explain gravity.", "none"}};
 
 /* Messages that need nothing: how much a name is liked by itself. */
-static const char *const neutral[] = {
-    "Hello!", "Who are you?", "Tell me a story.", "What is a dog?", "N/A"};
+static const char *const neutral[] = {"Hello!", "Tell me a story."};
 
 enum { NEUTRALS = sizeof neutral / sizeof *neutral };
 

@@ -15,7 +15,7 @@ enum { LANES = 16, PAIR_BLOCKS = 4 };
 enum { TILE = 8 };
 
 INLINE __mmask16 lanes_below(size_t n) {
-    return n >= LANES ? 0xffff : (__mmask16)((1u << n) - 1);
+    return (__mmask16)(n >= LANES ? 0xffffu : (1u << n) - 1);
 }
 
 INLINE __m512i spread(const void *four_bytes) {

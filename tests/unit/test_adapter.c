@@ -13,6 +13,9 @@
 
 enum { RANK = 5, WIDTH = 64, LABELS = 3, LENGTH = 40, MATRICES = 7 };
 
+/* Small enough that attention does not end up on one position alone. */
+#define ALPHA 2.0f
+
 static const struct {
     const char *name;
     uint64_t k, n;
@@ -56,7 +59,7 @@ static void make_adapter(char *path, int which, const struct spoil *spoil) {
     make_string(&m, "general.type", spoil->type ? spoil->type : "adapter");
     make_string(&m, "general.architecture", "llama");
     make_string(&m, "adapter.type", "lora");
-    make_f32(&m, "adapter.lora.alpha", 10.0f);
+    make_f32(&m, "adapter.lora.alpha", ALPHA);
     for (size_t i = 0; i < MATRICES; i++) {
         uint64_t rank = RANK + spoil->extra_rank;
 
@@ -106,7 +109,7 @@ static void merge(char *path, const char *base, int which) {
 
                 memcpy(&w, cell, sizeof w);
                 for (size_t r = 0; r < RANK; r++)
-                    w += 10.0f / RANK * part(which, i, true, n * RANK + r) *
+                    w += ALPHA / RANK * part(which, i, true, n * RANK + r) *
                          part(which, i, false, r * matrices[i].k + k);
                 memcpy(cell, &w, sizeof w);
             }

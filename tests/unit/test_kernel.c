@@ -105,8 +105,8 @@ static uint8_t *make_panels(int format, int codes_max, size_t groups,
         }
         for (size_t i = scales; i < bytes; i++) {
             if (format & KERNEL_WIDE)
-                at[i] = next() % 8 ? (uint8_t)(next() % (unsigned)codes_max)
-                                   : (uint8_t)(codes_max - 1);
+                at[i] = (uint8_t)(next() % 8 ? next() % (unsigned)codes_max
+                                             : (unsigned)codes_max - 1);
             else
                 at[i] = (uint8_t)next();
         }

@@ -150,7 +150,8 @@ static bool limit_of(struct compiler *c, const cJSON *schema, const char *key,
     /* As a lower bound: an upper one is the lower one of the negatives. */
     limit = ceil(sign * item->valuedouble);
     if (exclusive && limit == sign * item->valuedouble) limit += 1;
-    if (limit > sign * *bound) *bound = sign * limit;
+    /* + 0.0: a negative zero would be printed with its sign. */
+    if (limit > sign * *bound) *bound = sign * limit + 0.0;
     return true;
 }
 

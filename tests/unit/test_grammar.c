@@ -409,6 +409,8 @@ static void test_texts(void **state) {
                               "\"string\"}},\"required\":[\"b\"]}";
     static const char range[] =
         "{\"type\":\"integer\",\"minimum\":-12,\"maximum\":105}";
+    static const char zero[] =
+        "{\"type\":\"integer\",\"minimum\":-2,\"maximum\":-0}";
     static const char text[] = "{\"type\":\"string\",\"maxLength\":3}";
 
     (void)state;
@@ -431,6 +433,10 @@ static void test_texts(void **state) {
     check_text(range, "1000", false);
     check_text(range, "01", false);
     check_text(range, "-0", false);
+    check_text(zero, "0", true);
+    check_text(zero, "-2", true);
+    check_text(zero, "-", false);
+    check_text(zero, "-0", false);
     check_text(text, "\"\xC3\xA9\\u00e9\\n\"", true);
     check_text(text, "\"abcd\"", false);
     check_text(text, "\"a\nb\"", false);

@@ -9,7 +9,7 @@ enum {
     /* How far to the left a form may look: callers that trim a stream must
      * keep more than this before the first byte not yet decided. */
     ENTITY_CONTEXT_MAX = 48,
-    ENTITY_KEY_MAX = 1024, /* bytes of an API key */
+    ENTITY_KEY_MAX = 256,  /* bytes of an API key */
     ENTITY_JWT_MAX = 4096, /* of a JSON web token */
     ENTITY_PEM_MAX = 8192  /* of a private key with its marks */
 };

@@ -189,6 +189,13 @@ static void on_gone(void *user, struct conn *c) {
     if (route && route->gone && conn_user(c)) route->gone(conn_user(c));
 }
 
+/* What a connection answered by itself: it never became a request of ours. */
+static void on_refused(void *user, int status) {
+    struct service *s = user;
+
+    metrics_request(s->metrics, ROUTE_OTHER, status);
+}
+
 /* ---- the service ---- */
 
 static void on_tick(uv_timer_t *timer) {
@@ -232,8 +239,10 @@ void service_close(struct service *s) {
 }
 
 struct conn_handler service_handler(struct service *s) {
-    return (struct conn_handler){
-        .on_request = on_request, .on_gone = on_gone, .user = s};
+    return (struct conn_handler){.on_request = on_request,
+                                 .on_gone = on_gone,
+                                 .on_refused = on_refused,
+                                 .user = s};
 }
 
 void service_set_policy(struct service *s, struct policy *policy) {

@@ -122,8 +122,7 @@ static bool take_choice(struct upstream_reader *r, const cJSON *choice,
 
     if (!delta) delta = cJSON_GetObjectItemCaseSensitive(choice, "message");
     content = cJSON_GetObjectItemCaseSensitive(delta, "content");
-    if (cJSON_IsString(content) && *content->valuestring &&
-        r->events.on_text)
+    if (cJSON_IsString(content) && *content->valuestring && r->events.on_text)
         r->events.on_text(r->events.user, span_of(content->valuestring), NULL,
                           0);
     calls = cJSON_GetObjectItemCaseSensitive(delta, "tool_calls");

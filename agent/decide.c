@@ -116,13 +116,17 @@ static bool label_of(struct decision *d, struct span name, int *out,
     return ok;
 }
 
+bool decide_can(const struct chat_request *r) {
+    return r->tool_count > 0 && r->tool_count <= DECISION_TOOLS_MAX &&
+           r->message_count > 0 &&
+           r->messages[r->message_count - 1].role == CHAT_USER;
+}
+
 struct decision *decision_new(const struct tokenizer *t,
                               const struct chat_request *r) {
     struct decision *d;
 
-    if (r->tool_count == 0 || r->message_count == 0 ||
-        r->messages[r->message_count - 1].role != CHAT_USER)
-        return NULL;
+    if (!decide_can(r)) return NULL;
     d = xalloc(sizeof *d);
     d->tokenizer = t;
     d->request = r;
@@ -189,13 +193,62 @@ bool decision_done(const struct decision *d) {
     return d->scored > NEUTRALS;
 }
 
-int decision_tool(const struct decision *d) {
+int decision_best(const struct decision *d) {
     int best = 0;
 
     for (int i = 1; i < d->tool_count; i++)
         if (d->score[i] > d->score[best]) best = i;
-    return decision_done(d) && isfinite(d->score[best]) &&
-                   d->score[best] > threshold
-               ? best
-               : -1;
+    return best;
+}
+
+int decision_tool(const struct decision *d) {
+    int best = decision_best(d);
+    float score = d->score[best];
+
+    return decision_done(d) && isfinite(score) && score > threshold ? best : -1;
+}
+
+/* ---- the arguments ---- */
+
+static const char worked_calls[] =
+    "Tool: get_weather: the weather forecast of a place\n"
+    "Message: What is the forecast for Rome?\n"
+    "Arguments: {\"place\": \"Rome\"}\n\n"
+    "Tool: convert_units: lengths and weights in other units\n"
+    "Message: How many kilometres are 26 miles?\n"
+    "Arguments: {\"value\": 26, \"from\": \"miles\", \"to\": "
+    "\"kilometres\"}\n\n"
+    "Tool: solve: evaluate a formula\n"
+    "Message: What is 8 times 9?\n"
+    "Arguments: {\"formula\": \"8 * 9\"}\n\n"
+    "Tool: send_message: write to a person\n"
+    "Message: Text my boss that I am sick.\n"
+    "Arguments: {\"to\": \"my boss\", \"text\": \"I am sick.\"}\n\n"
+    "Tool: solve: evaluate a formula\n"
+    "Message: I have 3 bags with 12 coins each and lose 5. How many are left?\n"
+    "Arguments: {\"formula\": \"3 * 12 - 5\"}\n\n"
+    "Tool: get_opening_hours: when a shop is open\n"
+    "Message: When does the bakery in Lyon open?\n"
+    "Arguments: {\"shop\": \"bakery\", \"city\": \"Lyon\"}\n\n"
+    "Tool: solve: evaluate a formula\n"
+    "Message: What is 20% of 350?\n"
+    "Arguments: {\"formula\": \"350 * 20 / 100\"}\n\n";
+
+bool decide_arguments_prompt(const struct tokenizer *t,
+                             const struct chat_request *r, int tool,
+                             struct tokens *out, struct err *err) {
+    struct bytes text = {0};
+    bool ok;
+
+    bytes_puts(&text, worked_calls);
+    bytes_puts(&text, "Tool: ");
+    bytes_put(&text, r->tools[tool].name);
+    bytes_puts(&text, ": ");
+    put_line(&text, r->tools[tool].description, DESCRIPTION_BYTES_MAX);
+    bytes_puts(&text, "\nMessage: ");
+    put_line(&text, r->messages[r->message_count - 1].text, MESSAGE_BYTES_MAX);
+    bytes_puts(&text, "\nArguments:");
+    ok = tokenizer_encode(t, span_bytes(&text), out, err);
+    bytes_free(&text);
+    return ok;
 }

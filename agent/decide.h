@@ -35,5 +35,16 @@ void decision_scored(struct decision *d, const float *scores, int count);
 bool decision_done(const struct decision *d);
 /* The index of the tool, or -1 for none. */
 int decision_tool(const struct decision *d);
+/* The same when a call is demanded: always one. */
+int decision_best(const struct decision *d);
+
+/* More worked examples, up to where the arguments of a call to this tool are
+ * to be written: " {...}" comes next. Appended to `out`. */
+MUST_USE bool decide_arguments_prompt(const struct tokenizer *t,
+                                      const struct chat_request *r, int tool,
+                                      struct tokens *out, struct err *err);
+/* Can a request be handled so: it ends with a user's message, and has no more
+ * tools than can be told apart. */
+bool decide_can(const struct chat_request *r);
 
 #endif

@@ -43,8 +43,7 @@ struct llm {
     /* Begin. The request is borrowed until `on_end` or cancel. No callback
      * runs inside. NULL with `err` when it cannot begin. */
     struct llm_call *(*start)(struct llm *llm, const struct chat_request *r,
-                              uint64_t client,
-                              const struct llm_events *events,
+                              uint64_t client, const struct llm_events *events,
                               struct err *err);
     /* No callback after this. */
     void (*cancel)(struct llm *llm, struct llm_call *call);

@@ -5,11 +5,13 @@
  *   TEXT                             no tools
  *   CALLING                          tool_choice demands one
  *
- * DECIDING asks a model that was not trained for tools whether it needs one
- * (decide.h); a model that was goes straight to TEXT. In TEXT the first byte of
- * a call's start marker is held back until it is or is not a marker; then the
- * job is stopped, and another goes on from the same place under the grammar. In
- * CALLING nothing is said until the whole call is there. */
+ * DECIDING asks a model that was not trained for tools whether it needs one,
+ * and which; its arguments are then written from worked examples (decide.h). A
+ * model that was trained goes straight to TEXT, or to CALLING if it must call.
+ * In TEXT the first byte of a call's start marker is held back until it is or
+ * is not a marker; then the job is stopped, and another goes on from the same
+ * place under the grammar. In CALLING nothing is said until the whole call is
+ * there. */
 #include "agent/llm.h"
 
 #include <stdio.h>
@@ -47,6 +49,8 @@ struct llm_call {
     struct grammar *calls;  /* NULL: no call may be made */
     struct grammar *either; /* of both: what comes tells which it is */
     struct decision *decision;
+    int worked; /* the tool whose arguments are written from worked examples */
+    struct tokens worked_prompt;
     bool watch; /* for the marker */
 
     struct bytes text; /* TEXT: all of it. CALLING: the calls */
@@ -70,6 +74,7 @@ static bool submit(struct llm_call *c, struct err *err);
 static void call_destroy(struct llm_call *c) {
     tokens_free(&c->prompt);
     tokens_free(&c->held);
+    tokens_free(&c->worked_prompt);
     bytes_free(&c->text);
     grammar_free(c->format);
     grammar_free(c->calls);
@@ -230,10 +235,29 @@ static bool tell_calls(struct llm_call *c) {
     return ok;
 }
 
+/* From arguments alone to the call that they are of. */
+static bool complete_call(struct llm_call *c, struct err *err) {
+    struct bytes whole = {0};
+    cJSON *arguments;
+
+    if (c->worked < 0) return true;
+    arguments = json_parse(span_bytes(&c->text), err);
+    if (!arguments) return false; /* cut off */
+    cJSON_Delete(arguments);
+    if (!toolcall_print(c->llm->kind, c->request->tools[c->worked].name,
+                        span_bytes(&c->text), &whole, err)) {
+        bytes_free(&whole);
+        return false;
+    }
+    bytes_free(&c->text);
+    c->text = whole;
+    return true;
+}
+
 static void calling_done(struct llm_call *c, enum job_end how) {
     struct err err = {0};
 
-    if (tell_calls(c)) return;
+    if (complete_call(c, &err) && tell_calls(c)) return;
     if (how == JOB_END_LENGTH) {
         call_finish(c, LLM_LENGTH); /* cut off inside a call */
         return;
@@ -249,23 +273,27 @@ static void text_done(struct llm_call *c, enum job_end how) {
     call_finish(c, how == JOB_END_LENGTH ? LLM_LENGTH : LLM_STOP);
 }
 
+/* The arguments of this tool are what comes next. */
+static bool work_out(struct llm_call *c, int tool, struct err *err) {
+    c->stage = CALLING;
+    c->worked = tool;
+    grammar_free(c->calls);
+    c->calls = toolcall_arguments(c->request, tool, span_of(" "), err);
+    return c->calls &&
+           decide_arguments_prompt(engine_tokenizer(c->llm->engine), c->request,
+                                   tool, &c->worked_prompt, err);
+}
+
 static void on_decided(struct llm_call *c) {
     struct err err = {0};
 
-    if (!decision_done(c->decision)) {
-        if (!submit(c, &err)) call_fail(c, &err);
-        return;
-    }
-    c->stage = decision_tool(c->decision) >= 0 ? CALLING : TEXT;
-    if (c->stage == CALLING) {
-        /* The tool that was decided on, and only that one. */
-        struct chat_request one = *c->request;
+    if (decision_done(c->decision)) {
+        int tool = c->request->choice == CHOICE_REQUIRED
+                       ? decision_best(c->decision)
+                       : decision_tool(c->decision);
 
-        one.choice = CHOICE_NAMED;
-        one.choice_name = one.tools[decision_tool(c->decision)].name;
-        grammar_free(c->calls);
-        c->calls = toolcall_grammar(c->llm->kind, &one, &err);
-        if (!c->calls) {
+        c->stage = TEXT;
+        if (tool >= 0 && !work_out(c, tool, &err)) {
             call_fail(c, &err);
             return;
         }
@@ -344,10 +372,11 @@ static bool submit_decision(struct llm_call *c, struct err *err) {
 static bool submit(struct llm_call *c, struct err *err) {
     const struct chat_request *r = c->request;
     bool calling = c->stage == CALLING;
+    bool worked = calling && c->worked >= 0;
     struct job job = {
         .kind = JOB_GENERATE,
-        .tokens = c->prompt.at,
-        .token_count = (int)c->prompt.count,
+        .tokens = worked ? c->worked_prompt.at : c->prompt.at,
+        .token_count = (int)(worked ? c->worked_prompt.count : c->prompt.count),
         .client = c->client,
         .sampling = {.temperature = r->temperature,
                      .top_p = r->top_p,
@@ -394,6 +423,14 @@ static bool prepare_format(struct llm_call *c, struct err *err) {
     return err_set_field(err, inner.code, field, "%s: %s", field, inner.text);
 }
 
+/* toolcall_grammar() has checked that it is there. */
+static int tool_named(const struct chat_request *r, struct span name) {
+    int i = 0;
+
+    while (i < r->tool_count - 1 && !span_equal(r->tools[i].name, name)) i++;
+    return i;
+}
+
 static bool prepare_calls(struct llm_call *c, struct err *err) {
     const struct chat_request *r = c->request;
     bool demanded = r->choice == CHOICE_REQUIRED || r->choice == CHOICE_NAMED;
@@ -406,11 +443,12 @@ static bool prepare_calls(struct llm_call *c, struct err *err) {
     if (!template_shows_tools(r)) return true;
     c->calls = toolcall_grammar(c->llm->kind, r, err);
     if (!c->calls) return false;
-    if (demanded) {
-        c->stage = CALLING;
-    } else if (!c->llm->trained) {
+    if (demanded) c->stage = CALLING;
+    if (!c->llm->trained && decide_can(r)) {
+        if (r->choice == CHOICE_NAMED)
+            return work_out(c, tool_named(r, r->choice_name), err);
         c->decision = decision_new(engine_tokenizer(c->llm->engine), r);
-        if (c->decision) c->stage = DECIDING;
+        c->stage = DECIDING;
     }
     if (!demanded && !c->decision && c->format) {
         const struct grammar *both[] = {c->calls, c->format};
@@ -457,6 +495,7 @@ static struct llm_call *start(struct llm *face, const struct chat_request *r,
     c->request = r;
     c->events = *events;
     c->client = client;
+    c->worked = -1;
     c->seed = r->seeded ? r->seed : hash_random_u64();
     if (prepare_format(c, err) && prepare_calls(c, err) &&
         prepare_prompt(c, err) && submit(c, err))

@@ -67,34 +67,57 @@ static struct grammar *arguments_grammar(const cJSON *schema, struct err *err) {
     return g;
 }
 
-static struct grammar *tool_grammar(const struct form *form,
-                                    const struct chat_tool *tool, int index,
+/* The same, with an error that names the tool's place in the request. */
+static struct grammar *arguments_of(const struct chat_request *r, int index,
                                     struct err *err) {
-    struct bytes before = {0}, after = {0};
     struct err inner = {0};
-    struct grammar *arguments = arguments_grammar(tool->schema, &inner);
+    struct grammar *g = arguments_grammar(r->tools[index].schema, &inner);
+    char field[ERR_FIELD_MAX];
+
+    if (g) return g;
+    (void)snprintf(field, sizeof field, "tools[%d].function.parameters%s%.50s",
+                   index, inner.field[0] ? "." : "", inner.field);
+    (void)err_set_field(err, inner.code, field, "%s: %s", field, inner.text);
+    return NULL;
+}
+
+struct grammar *toolcall_arguments(const struct chat_request *r, int tool,
+                                   struct span before, struct err *err) {
+    struct grammar *arguments = arguments_of(r, tool, err);
     struct grammar *g = NULL;
 
-    if (!arguments) {
-        char field[ERR_FIELD_MAX];
+    if (arguments) g = grammar_wrap(before, arguments, span_of(""), err);
+    grammar_free(arguments);
+    return g;
+}
 
-        (void)snprintf(field, sizeof field,
-                       "tools[%d].function.parameters%s%.50s", index,
-                       inner.field[0] ? "." : "", inner.field);
-        (void)err_set_field(err, inner.code, field, "%s: %s", field,
-                            inner.text);
-        return NULL;
-    }
-    bytes_puts(&before, form->open);
-    bytes_puts(&before, "{\"name\": ");
-    if (!json_put_string(&before, tool->name, err) ||
-        !bytes_printf(&before, err, ", \"%s\": ", form->key))
-        goto out;
-    bytes_puts(&after, "}");
-    bytes_puts(&after, form->close);
-    g = grammar_wrap(span_bytes(&before), arguments, span_bytes(&after), err);
+static bool put_before(const struct form *form, struct span name,
+                       struct bytes *out, struct err *err) {
+    return bytes_printf(out, err, "%s{\"name\": ", form->open) &&
+           json_put_string(out, name, err) &&
+           bytes_printf(out, err, ", \"%s\": ", form->key);
+}
 
-out:
+bool toolcall_print(enum template_kind kind, struct span name,
+                    struct span arguments, struct bytes *out, struct err *err) {
+    const struct form *form = form_of(kind);
+
+    return put_before(form, name, out, err) &&
+           bytes_append(out, arguments.at, arguments.size, err) &&
+           bytes_printf(out, err, "}%s", form->close);
+}
+
+static struct grammar *tool_grammar(const struct form *form,
+                                    const struct chat_request *r, int index,
+                                    struct err *err) {
+    struct bytes before = {0}, after = {0};
+    struct grammar *arguments = arguments_of(r, index, err);
+    struct grammar *g = NULL;
+
+    if (arguments && put_before(form, r->tools[index].name, &before, err) &&
+        bytes_printf(&after, err, "}%s", form->close))
+        g = grammar_wrap(span_bytes(&before), arguments, span_bytes(&after),
+                         err);
     grammar_free(arguments);
     bytes_free(&before);
     bytes_free(&after);
@@ -132,7 +155,7 @@ struct grammar *toolcall_grammar(enum template_kind kind,
     }
     for (int i = 0; i < r->tool_count; i++) {
         if (!is_choice(r, i)) continue;
-        list[count] = tool_grammar(form, &r->tools[i], i, err);
+        list[count] = tool_grammar(form, r, i, err);
         if (!list[count]) goto out;
         count++;
     }

@@ -12,6 +12,14 @@
 MUST_USE struct grammar *toolcall_grammar(enum template_kind kind,
                                           const struct chat_request *r,
                                           struct err *err);
+/* Only the arguments of one tool, an object, after `before`. */
+MUST_USE struct grammar *toolcall_arguments(const struct chat_request *r,
+                                            int tool, struct span before,
+                                            struct err *err);
+/* `arguments` as a whole call in the template's form. */
+MUST_USE bool toolcall_print(enum template_kind kind, struct span name,
+                             struct span arguments, struct bytes *out,
+                             struct err *err);
 /* The bytes by which a call begins in this template ("<tool_call>"). */
 struct span toolcall_start(enum template_kind kind);
 

@@ -67,12 +67,10 @@ struct turn_hooks {
 /* `request` is borrowed until turn_free(); its arena takes the messages that
  * the loop adds. `tools` runs those marked `server` (may be NULL). No hook runs
  * inside. NULL with `err`. */
-MUST_USE struct turn *turn_start(struct llm *llm, const struct registry *tools,
-                                 const struct chat_request *request,
-                                 const struct turn_limits *limits,
-                                 uint64_t client,
-                                 const struct turn_hooks *hooks,
-                                 struct err *err);
+MUST_USE struct turn *
+turn_start(struct llm *llm, const struct registry *tools,
+           const struct chat_request *request, const struct turn_limits *limits,
+           uint64_t client, const struct turn_hooks *hooks, struct err *err);
 void turn_answer(struct turn *t, bool allow);
 void turn_answer_text(struct turn *t, struct span replacement);
 /* Stop generating and running; no hook after this. NULL is fine. */

@@ -465,12 +465,18 @@ static bool prepare_prompt(struct llm_call *c, struct err *err) {
     struct engine *engine = c->llm->engine;
     int context = engine_context(engine);
     time_t now = (time_t)clock_wall_s();
+    struct chat_request shown = *r;
     char date[32];
     struct tm tm;
 
+    /* Shown tools and a result, a model that was not trained for them repeats
+     * the result's tags; shown the result alone, it says what it is. */
+    if (!c->llm->trained && r->message_count > 0 &&
+        r->messages[r->message_count - 1].role == CHAT_TOOL)
+        shown.choice = CHOICE_NONE;
     if (!gmtime_r(&now, &tm) || !strftime(date, sizeof date, "%d %b %Y", &tm))
         return err_set(err, ERR_INTERNAL, "no date");
-    if (!template_render(c->llm->kind, engine_tokenizer(engine), r, date,
+    if (!template_render(c->llm->kind, engine_tokenizer(engine), &shown, date,
                          &c->prompt, err))
         return false;
     if (c->prompt.count >= (size_t)context)

@@ -25,7 +25,7 @@ START_SECONDS = 60
 RULES = """\
 policy: live
 checks:
-  - {id: no-zebras, use: rules, on: [input, output, tool_call, tool_result],
+  - {id: no-stripes, use: rules, on: [input, output, tool_call, tool_result],
      any: ["zebra crossing"], action: block}
   - {id: keys, use: entities, on: [input, output], kinds: [api_key],
      action: redact}

@@ -1,11 +1,12 @@
 """What the official client gets from the local model."""
 
 import json
+import re
 
-from conftest import run
+from conftest import RULES, run
 
 
-def ask(server, content="What is the capital of France?", **kwargs):
+def ask(server, content="Write one sentence about the sea.", **kwargs):
     kwargs.setdefault("max_tokens", 24)
     kwargs.setdefault("temperature", 0)
     return server.client.chat.completions.create(
@@ -28,7 +29,7 @@ def test_answer(corral):
     answer = ask(corral)
     assert answer.object == "chat.completion"
     assert answer.choices[0].message.role == "assistant"
-    assert "Paris" in answer.choices[0].message.content
+    assert "sea" in answer.choices[0].message.content
     assert answer.choices[0].finish_reason in ("stop", "length")
     usage = answer.usage
     assert usage.prompt_tokens > 0 and usage.completion_tokens > 0
@@ -61,12 +62,13 @@ def test_max_tokens(corral):
 
 def test_stop(corral):
     whole = ask(corral, max_tokens=24).choices[0].message.content
-    cut = whole.split("France")[0]
-    assert cut != whole
-    answer = ask(corral, stop=["France"])
+    word = whole.split()[3]
+    cut = whole.split(word)[0]
+    assert len(cut) > 3
+    answer = ask(corral, stop=[word])
     assert answer.choices[0].message.content == cut
     assert answer.choices[0].finish_reason == "stop"
-    text, _ = join(ask(corral, stop="France", stream=True))
+    text, _ = join(ask(corral, stop=word, stream=True))
     assert text == cut
 
 
@@ -185,15 +187,19 @@ def test_tool_result_is_read(corral):
 
 def test_server_tool(start, policies):
     """A tool of Corral's own runs inside; the client sees the answer only."""
-    from conftest import RULES
-
     server = start("--policy", policies("tools", RULES), "--tools", "calculator")
     answer = ask(
         server,
         "What is 1234 * 5678? Use the calculator.",
-        tool_choice="required",
         max_tokens=120,
     )
+    # Call and result were judged, so the tool ran.
+    metrics = server.http.get("/metrics").text
+    for channel in ("tool_call", "tool_result"):
+        assert re.search(
+            rf'corral_verdicts_total{{channel="{channel}",result="allowed"}} [1-9]',
+            metrics,
+        )
     assert answer.choices[0].finish_reason in ("stop", "length")
     assert not answer.choices[0].message.tool_calls
     assert answer.usage.prompt_tokens > 0
@@ -209,7 +215,7 @@ def test_several_at_once(corral):
     """What one client gets does not depend on who else asks."""
     from concurrent.futures import ThreadPoolExecutor
 
-    questions = [f"What is the capital of {c}?" for c in ("France", "Italy", "Spain")]
+    questions = [f"Write one sentence about {c}." for c in ("cats", "rain", "bread")]
     alone = [ask(corral, q).choices[0].message.content for q in questions]
     with ThreadPoolExecutor(6) as pool:
         together = list(

@@ -53,7 +53,7 @@ def test_headers(corral):
         json={"model": "x", "messages": [{"role": "user", "content": BAD}]},
     )
     assert r.status_code == 200
-    assert "no-zebras" in r.headers["x-corral-checks"]
+    assert "no-stripes" in r.headers["x-corral-checks"]
     assert r.headers["x-corral-decision"] and r.headers["x-corral-policy"]
     assert "zebra" not in r.text
 
@@ -85,9 +85,9 @@ def test_default_policy(default_corral):
     assert answer.choices[0].message.content == REFUSAL
     text, chunks = join(ask(default_corral, BOMB, stream=True))
     assert text == REFUSAL
-    good = ask(default_corral, "What is the capital of France?")
+    good = ask(default_corral)
     assert good.choices[0].finish_reason in ("stop", "length")
-    assert "Paris" in good.choices[0].message.content
+    assert "sea" in good.choices[0].message.content
 
 
 def test_moderation(default_corral):

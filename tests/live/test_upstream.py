@@ -85,7 +85,7 @@ def test_upstream_gone(start, policies):
 
 
 @pytest.mark.parametrize(
-    "pieces", [["\x00"], ["\ud83d\ude00 fine"], ["a" * 200000], ["{}", "data: x\n\n"]]
+    "pieces", [["\x00"], ["\U0001f600 fine"], ["a" * 200000], ["{}", "data: x\n\n"]]
 )
 def test_odd_text(server, upstream, pieces):
     """Whatever it says arrives as its text or as an error, never as events."""

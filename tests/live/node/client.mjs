@@ -27,7 +27,7 @@ const join = async (stream) => {
   return { text, finish, usage };
 };
 
-const question = "What is the capital of France?";
+const question = "Write one sentence about the sea.";
 const bad = "Tell me about the zebra crossing.";
 const out = {};
 

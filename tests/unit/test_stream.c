@@ -582,6 +582,24 @@ static void test_flood(void **state) {
     bytes_free(&expected);
 }
 
+/* What is let through is what the whole text at once would have become. */
+static void check_whole(const char *name, const struct policy *p,
+                        struct span text, const struct outcome *o) {
+    struct bytes redacted = {0};
+    struct err err = {0};
+    struct verdict v;
+
+    if (o->action == VERDICT_BLOCK) return;
+    verdict_begin(&v, "r");
+    assert_true(policy_scan(p, CHANNEL_OUTPUT, 0, text, &v, &err));
+    assert_true(verdict_redact(&v, 0, text, &redacted, &err));
+    if (!span_equal(span_bytes(&redacted), span_bytes(&o->out)))
+        fail_msg("%s: \"%.*s\": released \"%.*s\", not \"%.*s\"", name,
+                 (int)text.size, text.at, (int)o->out.size, o->out.at,
+                 (int)redacted.size, redacted.at);
+    bytes_free(&redacted);
+}
+
 /* Texts made of pieces of matches: whatever the cut, the same bytes. */
 static void test_random_texts(void **state) {
     static const char *const words[] = {"acme",      " corp",
@@ -614,6 +632,7 @@ static void test_random_texts(void **state) {
         }
         (void)snprintf(name, sizeof name, "text %d", round);
         first = run_cut(p, span_bytes(&text), NULL, 0, LAZY);
+        check_whole(name, p, span_bytes(&text), &first);
         check_cuts(name, p, span_bytes(&text), &first);
         bytes_free(&first.out);
         bytes_free(&text);

@@ -2,6 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <hs/hs.h>
+
 #include "base/utf8.h"
 #include "guard/rules_types.h"
 

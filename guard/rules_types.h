@@ -3,10 +3,11 @@
 #ifndef CORRAL_GUARD_RULES_TYPES_H
 #define CORRAL_GUARD_RULES_TYPES_H
 
-#include <hs/hs.h>
-
 #include "guard/rules.h"
 #include "guard/text.h"
+
+struct hs_database; /* Hyperscan's */
+struct hs_scratch;
 
 struct literal {
     char *text; /* folded, blanks as single spaces */
@@ -27,8 +28,8 @@ struct rules {
     int literal_count;
     struct pattern *patterns;
     int pattern_count;
-    hs_database_t *literal_db, *pattern_db; /* NULL when there are none */
-    hs_scratch_t *scratch;
+    struct hs_database *literal_db, *pattern_db; /* NULL when there are none */
+    struct hs_scratch *scratch;
     /* Sorted by text, for rules_hold(): indices of the literals. */
     int *whole, *anywhere;
     int whole_count, anywhere_count;

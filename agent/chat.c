@@ -4,8 +4,8 @@ void chat_request_init(struct chat_request *r, struct arena *arena) {
     *r = (struct chat_request){.arena = arena,
                                .choice = CHOICE_AUTO,
                                .parallel_calls = true,
-                               .temperature = 1.0f,
-                               .top_p = 1.0f};
+                               .temperature = -1.0f,
+                               .top_p = -1.0f};
 }
 
 const char *chat_role_name(enum chat_role role) {

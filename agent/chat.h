@@ -55,8 +55,8 @@ struct chat_request {
     bool parallel_calls;
     enum chat_format format;
     const cJSON *format_schema; /* FORMAT_JSON_SCHEMA; borrowed */
-    float temperature;
-    float top_p;
+    float temperature; /* negative: the client did not say */
+    float top_p;       /* the same */
     float presence_penalty;
     float frequency_penalty;
     bool seeded;
@@ -69,7 +69,7 @@ struct chat_request {
     const cJSON *raw; /* the body as it came, for upstreams; borrowed */
 };
 
-/* The zero request with the defaults of the OpenAI API. */
+/* A request that asks for nothing in particular. */
 void chat_request_init(struct chat_request *r, struct arena *arena);
 const char *chat_role_name(enum chat_role role);
 

@@ -369,6 +369,15 @@ static bool submit_decision(struct llm_call *c, struct err *err) {
     return c->job != 0;
 }
 
+/* What the makers of small Llama models advise (SmolLM2's model card). At the
+ * API's own 1 and 1 such a model wanders off. */
+#define SMALL_TEMPERATURE 0.2f
+#define SMALL_TOP_P 0.9f
+
+static float said(float value, float otherwise) {
+    return value < 0 ? otherwise : value;
+}
+
 static bool submit(struct llm_call *c, struct err *err) {
     const struct chat_request *r = c->request;
     bool calling = c->stage == CALLING;
@@ -378,8 +387,8 @@ static bool submit(struct llm_call *c, struct err *err) {
         .tokens = worked ? c->worked_prompt.at : c->prompt.at,
         .token_count = (int)(worked ? c->worked_prompt.count : c->prompt.count),
         .client = c->client,
-        .sampling = {.temperature = r->temperature,
-                     .top_p = r->top_p,
+        .sampling = {.temperature = said(r->temperature, SMALL_TEMPERATURE),
+                     .top_p = said(r->top_p, SMALL_TOP_P),
                      .presence_penalty = r->presence_penalty,
                      .frequency_penalty = r->frequency_penalty,
                      .seed = c->seed},

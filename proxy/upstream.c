@@ -112,8 +112,9 @@ static cJSON *format_json(const struct chat_request *r) {
 }
 
 static void put_sampling(cJSON *json, const struct chat_request *r) {
-    put(json, "temperature", cJSON_CreateNumber((double)r->temperature));
-    put(json, "top_p", cJSON_CreateNumber((double)r->top_p));
+    if (r->temperature >= 0)
+        put(json, "temperature", cJSON_CreateNumber((double)r->temperature));
+    if (r->top_p >= 0) put(json, "top_p", cJSON_CreateNumber((double)r->top_p));
     if (r->presence_penalty != 0)
         put(json, "presence_penalty",
             cJSON_CreateNumber((double)r->presence_penalty));

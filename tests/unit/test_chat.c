@@ -19,8 +19,7 @@ static void test_defaults(void **state) {
     assert_false(r.seeded);
     assert_int_equal(r.choice, CHOICE_AUTO);
     assert_true(r.parallel_calls);
-    assert_true(r.temperature > 0.99f && r.temperature < 1.01f);
-    assert_true(r.top_p > 0.99f && r.top_p < 1.01f);
+    assert_true(r.temperature < 0 && r.top_p < 0); /* nothing said */
     assert_int_equal(r.max_tokens, 0);
     arena_free(arena);
 }

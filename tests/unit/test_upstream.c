@@ -142,13 +142,14 @@ static void test_body(void **state) {
         "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":"
         "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
         "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"r\"}],"
-        "\"stop\":\"END\",\"seed\":7,\"max_tokens\":5,\"smuggled\":\"x\"}";
+        "\"stop\":\"END\",\"top_p\":0.5,\"seed\":7,\"max_tokens\":5,"
+        "\"smuggled\":\"x\"}";
     static const char expected[] =
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
         "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
         "\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
         "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"content\":\"r\","
-        "\"tool_call_id\":\"c\"}],\"temperature\":1,\"top_p\":1,\"seed\":7,"
+        "\"tool_call_id\":\"c\"}],\"top_p\":0.5,\"seed\":7,"
         "\"max_tokens\":5,\"stop\":[\"END\"],\"stream\":true,"
         "\"stream_options\":{\"include_usage\":true}}";
     struct arena *arena = arena_new(1 << 20);

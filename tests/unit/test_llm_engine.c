@@ -139,7 +139,7 @@ static struct world *ask(void **state, const char *question) {
     w->request.messages = &w->message;
     w->request.message_count = 1;
     w->request.temperature = 0;
-    w->request.max_tokens = 48;
+    w->request.max_tokens = 24;
     w->cancel_after = w->prompts = w->texts = w->text_tokens = w->calls = 0;
     w->text.size = 0;
     w->ended = false;
@@ -247,7 +247,7 @@ static void test_seed(void **state) {
         w->request.temperature = 1;
         w->request.seeded = true;
         w->request.seed = 42;
-        w->request.max_tokens = 12;
+        w->request.max_tokens = 6;
         run(w);
         if (i == 0) {
             bytes_put(&first, span_bytes(&w->text));
@@ -263,7 +263,7 @@ static void test_required(void **state) {
 
     with_tools(w, CHOICE_REQUIRED);
     w->request.parallel_calls = false;
-    w->request.max_tokens = 200;
+    w->request.max_tokens = 60;
     run(w);
     assert_int_equal(w->end.finish, LLM_TOOL_CALLS);
     assert_int_equal(w->calls, 1);
@@ -272,7 +272,7 @@ static void test_required(void **state) {
     w = ask(state, "What is 12 times 34?");
     with_tools(w, CHOICE_NAMED);
     w->request.choice_name = span_of("time");
-    w->request.max_tokens = 200;
+    w->request.max_tokens = 60;
     run(w);
     assert_int_equal(w->calls, 1);
     assert_string_equal(w->names[0], "time");
@@ -289,7 +289,7 @@ static void test_required(void **state) {
 
 /* Hot sampling cannot leave the grammar either. */
 static void test_required_hot(void **state) {
-    for (uint64_t seed = 0; seed < 3; seed++) {
+    for (uint64_t seed = 0; seed < 2; seed++) {
         struct world *w = ask(state, "Hello!");
 
         with_tools(w, CHOICE_NAMED);
@@ -320,14 +320,14 @@ static void test_auto(void **state) {
 
     w = ask(state, "Write a short poem about the sea.");
     with_tools(w, CHOICE_AUTO);
-    w->request.max_tokens = 12;
+    w->request.max_tokens = 6;
     run(w);
     assert_int_equal(w->calls, 0);
     assert_true(w->texts > 0);
 
     w = ask(state, "What time is it in Tokyo right now?");
     with_tools(w, CHOICE_NONE);
-    w->request.max_tokens = 12;
+    w->request.max_tokens = 6;
     run(w);
     assert_int_equal(w->calls, 0);
 }

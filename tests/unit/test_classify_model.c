@@ -57,7 +57,7 @@ static void on_scores(void *user, const float *scores, const struct err *err) {
 }
 
 static void wait_for(const bool *told) {
-    uint64_t end = clock_ms() + 60000;
+    uint64_t end = clock_ms() + 600000;
 
     while (!*told && clock_ms() < end) {
         (void)engine_wait(engine, 1000);
@@ -211,13 +211,13 @@ static void test_windows(void **state) {
 
     (void)state;
     if (!guard) skip();
-    for (int i = 0; i < 120; i++)
+    for (int i = 0; i < 60; i++)
         bytes_puts(&text, "The baker opens the shop at seven every day. ");
     turn.text = span_bytes(&text);
     score(&r, scores);
     for (int l = 0; l < LABEL_COUNT; l++)
         assert_true(scores[l] >= 0 && scores[l] <= 1);
-    r.tokens_max = 600;
+    r.tokens_max = 500;
     assert_null(
         classify_start(guard_classifier(guard), &r, on_scores, &a, &err));
     assert_int_equal(err.code, ERR_LIMIT);
@@ -289,7 +289,7 @@ static void test_policy(void **state) {
                                         .turns = &turn,
                                         .turn_count = 1,
                                         .channel = CHANNEL_INPUT,
-                                        .deadline_ms = clock_ms() + 60000};
+                                        .deadline_ms = clock_ms() + 600000};
         struct result r = {.told = false};
 
         (void)guard_check_start(guard, &request, on_verdict, &r);
@@ -301,6 +301,29 @@ static void test_policy(void **state) {
     policy_free(p);
 }
 
+/* It waits for a slow machine, and what the model says does not act. */
+static struct policy *patient_policy(void) {
+    static const char text[] =
+        "policy: patient\n"
+        "limits: {guard_ms: 60000}\n"
+        "checks:\n"
+        "  - {id: hazards, use: classifier, on: [output], "
+        "categories: {all: loose}, action: flag}\n"
+        "  - {id: people, use: entities, on: [output], kinds: [email], "
+        "action: redact}\n";
+    char path[] = "/tmp/test_classify_model_XXXXXX";
+    int fd = mkstemp(path);
+    struct err err = {0};
+    struct policy *p;
+
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    assert_int_equal(close(fd), 0);
+    p = policy_open(path, &err);
+    unlink(path);
+    if (!p) fail_msg("%s", err.text);
+    return p;
+}
+
 /* An address inside an answer that the model judges, at every cut. */
 static void test_stream(void **state) {
     static const char text[] =
@@ -310,14 +333,12 @@ static void test_stream(void **state) {
         "You can write to [EMAIL] or look at the "
         "noticeboard in the hall on the first floor, by the stairs.";
     struct guard_turn turn = {GUARD_USER, {"Whom do I ask?", 14}};
-    struct err err = {0};
     struct policy *p;
 
     (void)state;
     if (!guard) skip();
-    p = policy_open("policies/default.yaml", &err);
-    if (!p) fail_msg("%s", err.text);
-    for (size_t cut = 1; cut < sizeof text - 1; cut += 7) {
+    p = patient_policy();
+    for (size_t cut = 1; cut < sizeof text - 1; cut += 23) {
         struct result r = {.told = false};
         struct guard_stream_options o = {.policy = p,
                                          .channel = CHANNEL_OUTPUT,
@@ -334,8 +355,8 @@ static void test_stream(void **state) {
         guard_stream_finish(s);
         wait_for(&r.told);
         assert_int_equal(r.v.cause, VERDICT_CAUSE_POLICY);
-        if (r.v.action != VERDICT_BLOCK)
-            assert_true(span_is(span_bytes(&r.out), want));
+        assert_true(r.v.classified);
+        assert_true(span_is(span_bytes(&r.out), want));
         guard_stream_free(s);
         bytes_free(&r.out);
     }

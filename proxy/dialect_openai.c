@@ -281,8 +281,7 @@ static bool tool_choice(struct parser *p, const cJSON *body) {
             return bad(p->err, "tool_choice",
                        "expected auto, none, required or a function");
         }
-        return r->choice != CHOICE_REQUIRED || r->tool_count ||
-               bad(p->err, "tool_choice", "required, but there are no tools");
+        return true;
     }
     function = cJSON_GetObjectItemCaseSensitive(json, "function");
     name = cJSON_GetObjectItemCaseSensitive(function, "name");

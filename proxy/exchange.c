@@ -834,6 +834,12 @@ static bool offer_tools(struct exchange *x, struct err *err) {
     return true;
 }
 
+static bool check_choice(const struct chat_request *r, struct err *err) {
+    if (r->choice != CHOICE_REQUIRED || r->tool_count) return true;
+    return err_set_field(err, ERR_INPUT, "tool_choice",
+                         "tool_choice: required, but there are no tools");
+}
+
 static bool read_request(struct exchange *x, struct span body,
                          struct err *err) {
     x->body = json_parse(body, err);
@@ -841,7 +847,8 @@ static bool read_request(struct exchange *x, struct span body,
     chat_request_init(&x->request, x->arena);
     return x->dialect->parse(x->body, &x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
-           plan_judgements(x, err) && offer_tools(x, err);
+           plan_judgements(x, err) && offer_tools(x, err) &&
+           check_choice(&x->request, err);
 }
 
 void exchange_start(struct exchange_context *context,

@@ -530,6 +530,19 @@ static void test_server_tool(void **state) {
                 SIZE_MAX);
     assert_true(answered(&w, "\"finish_reason\":\"stop\""));
     world_close(&w);
+    /* A call may be demanded of tools that only the server has. */
+    world_open(&w, POLICY(""));
+    tool_says = "fine";
+    model.script = (struct script){
+        .text = "", .piece = 3, .tool = "oracle", .arguments = "{}"};
+    post(&w, ASK(",\"tool_choice\":\"required\""));
+    assert_int_equal(tool_runs, 1);
+    world_close(&w);
+    world_open(&w, POLICY("tools: {allow: [other]}\n"));
+    post(&w, ASK(",\"tool_choice\":\"required\""));
+    assert_int_equal(w.status, 400);
+    assert_true(answered(&w, "\"param\":\"tool_choice\""));
+    world_close(&w);
     /* A forbidden result never reaches the model. */
     world_open(&w, POLICY(""));
     tool_says = "swordfish";

@@ -65,9 +65,17 @@ static void fail(struct moderation *m, const struct err *err) {
     moderation_free(m);
 }
 
-static void fail_unavailable(struct moderation *m) {
+static void fail_unavailable(struct moderation *m, const struct err *why) {
     struct bytes out = {0};
     struct err err = {0};
+
+    if (why->code == ERR_LIMIT) {
+        (void)err_set_field(&err, ERR_LIMIT, "input",
+                            "input: longer than the policy's "
+                            "limits.input_tokens allows");
+        fail(m, &err);
+        return;
+    }
 
     if (http_error_put(&out, "The guard could not judge this text.",
                        "server_error", NULL, "guard_unavailable", &err)) {
@@ -149,7 +157,7 @@ static void on_verdict(void *user, const struct verdict *v) {
                         : RESULT_ALLOWED,
                     (double)(clock_ns() - m->check_ns) / 1e9);
     if (v->action == VERDICT_BLOCK && v->cause == VERDICT_CAUSE_UNAVAILABLE) {
-        fail_unavailable(m);
+        fail_unavailable(m, &v->err);
         return;
     }
     (void)cJSON_AddItemToArray(m->results, result_json(v));

@@ -60,6 +60,8 @@ class Corral:
             stderr=self.log,
             cwd=ROOT,
             env={**os.environ, **(env or {})},
+            # A test run in the background passes on an ignored Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         line = []
         reader = threading.Thread(

@@ -67,12 +67,13 @@ def long_rows(rows, count, seed):
     return out
 
 
-def draw_order(rows, tokens, seed):
+def draw_order(rows, tokens, seed, english=1.0):
     """An endless order of row indices, balanced by the square root of the size
     of each (language, source, label) group, every row once before any twice.
 
     `tokens` (per row) makes the long rows a little rarer: a row of 300 tokens
-    costs what six short ones cost and teaches less.
+    costs what six short ones cost and teaches less. `english` is the rate of
+    English rows over that of others.
     """
     groups = {}
     for i, r in enumerate(rows):
@@ -83,10 +84,10 @@ def draw_order(rows, tokens, seed):
         # Exponential clocks: a row's rate is its group's share over its size.
         rate = len(members) ** -0.4
         for i in members:
-            keys[i] = rate * (60.0 / max(60, tokens[i])) ** 0.35
+            keys[i] = rate * (60.0 / max(60, tokens[i])) ** 0.5
     for i, r in enumerate(rows):
         if r["lang"] == "en":
-            keys[i] *= 1.5
+            keys[i] *= english
     return np.argsort(rng.exponential(size=len(rows)) / keys)
 
 

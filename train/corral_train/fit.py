@@ -17,15 +17,15 @@ from .guard import PROMPT_TOKENS_MAX, Guard
 
 MICRO_TOKENS = 1280  # padded; larger falls out of the cache of a small CPU
 MICRO_ROWS = 64
-MICRO_COUNT = 3
+MICRO_COUNT = 2
 STEP_ROWS = 40       # the loss of a step is its sum of rows over this
 
 
 class Batches:
     """Endless micro-batches of rows of like length, in seeded random order."""
 
-    def __init__(self, rows, guard, seed):
-        self.rows, self.guard, self.seed = rows, guard, seed
+    def __init__(self, rows, guard, seed, english):
+        self.rows, self.guard, self.seed, self.english = rows, guard, seed, english
         chat = guard.chat
         self.prompts = chat.encode_batch([r["prompt"] for r in rows])
         self.responses = chat.encode_batch([r["response"] or "" for r in rows])
@@ -34,7 +34,7 @@ class Batches:
 
     def context(self, i, rng):
         row, chat = self.rows[i], self.guard.chat
-        limit = rng.choices((112, 160, 256, 448), (50, 30, 17, 3))[0]
+        limit = rng.choices((96, 144, 224, 448), (50, 30, 17, 3))[0]
         unsafe = row["label"] == "unsafe" or row["injection"]
         if row["role"] == "user":
             return chat.context(data.cut(self.prompts[i], unsafe, limit, rng))
@@ -45,7 +45,8 @@ class Batches:
         out = []
         while len(out) < count:
             if self.order is None or self.at >= len(self.order):
-                self.order = data.draw_order(self.rows, self.sizes, self.seed + self.epoch)
+                self.order = data.draw_order(self.rows, self.sizes, self.seed + self.epoch,
+                                             self.english)
                 # The tail of an order is what the balance wants least.
                 self.order = self.order[:int(len(self.order) * 0.8)]
                 self.epoch, self.at = self.epoch + 1, 0
@@ -114,6 +115,8 @@ def main():
     p.add_argument("--tokens", type=int, default=2_400_000)
     p.add_argument("--minutes", type=float, default=1e9, help="end by then, cooled down")
     p.add_argument("--long-rows", type=int, default=1800)
+    p.add_argument("--probe-minutes", type=float, default=10, help="0: never look at dev")
+    p.add_argument("--english", type=float, default=1.0, help="weight of English rows in the draw")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
     a = p.parse_args()
@@ -126,7 +129,7 @@ def main():
     guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device)
     rows = data.read_rows(a.data, "train")
     rows += data.long_rows(rows, a.long_rows, a.seed)
-    batches = Batches(rows, guard, a.seed)
+    batches = Batches(rows, guard, a.seed, a.english)
     dev = data.read_rows(a.data, "dev")
     dev = sorted(random.Random(7).sample(dev, 400), key=lambda r: len(r["prompt"]))
     dev_contexts = []
@@ -203,12 +206,14 @@ def main():
         if now - last_save > 150:
             save()
             last_save = now
-        if now - last_probe > 600:
+        if a.probe_minutes and now - last_probe > 60 * a.probe_minutes:
             print(f"\n{a.kind}: step {step}: {probe(guard, dev, dev_contexts)}", flush=True)
             last_probe = time.time()
     bar.close()
     save()
-    print(f"{a.kind}: done, step {step}, {seen} tokens: {probe(guard, dev, dev_contexts)}", flush=True)
+    print(f"{a.kind}: done, step {step}, {seen} tokens", flush=True)
+    if a.probe_minutes:
+        print(f"{a.kind}: {probe(guard, dev, dev_contexts)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@
 #include "engine/gemm.h"
 #include "engine/pool.h"
 #include "engine/quant.h"
+#include "engine/spill.h"
 
 enum { PANELS_PER_TASK = 8 };
 
@@ -267,11 +268,12 @@ void pack_apply(const struct packed *p, const struct kernels *kernels,
     if (first >= columns || !rows) return;
     columns -= first;
     out += first;
-    if (p->kind == PACK_QUANT)
+    if (p->kind == PACK_QUANT) {
         kernels->gemm_q(p->format, p->offset, w, p->k / KERNEL_GROUP, columns,
                         a->q + at, a->scale + at / KERNEL_GROUP,
                         a->sum + at / 16, rows, out, out_stride, add);
-    else if (p->kind == PACK_BF16)
+        spill_apply(p, kernels, a, row, rows, w, columns, out, out_stride);
+    } else if (p->kind == PACK_BF16)
         kernels->gemm_bf16((const uint16_t *)(const void *)w, p->k, columns,
                            a->bf16 + at, a->k, rows, out, out_stride, add);
     else

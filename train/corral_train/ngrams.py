@@ -189,7 +189,7 @@ def train(rows, mode, strength, seed, log=print):
     inj = np.array([bool(r["injection"]) for r in rows])
     ratio = np.maximum(log_ratio(x[known & unsafe], x[known & ~unsafe]),
                        0.5 * log_ratio(x[inj], x[~inj]))
-    idf *= ratio + 0.3
+    idf *= ratio + 0.15
     idf_scale = idf.max() / 127
     idf_i8 = np.clip(np.round(idf / idf_scale), 1, 127).astype(np.int8)
     x.data = (idf_i8.astype(np.float32) * np.float32(idf_scale))[x.indices]
@@ -202,7 +202,8 @@ def train(rows, mode, strength, seed, log=print):
         "english": [r["lang"] == "en" for r in rows],
     }
     weights = {
-        "unsafe": [weight_unsafe(r) for r in rows],
+        # Twice for other languages: there this tier has to do most of the work.
+        "unsafe": [weight_unsafe(r) * (1 if r["lang"] == "en" else 2) for r in rows],
         "inj": [1.0] * len(rows), "english": [1.0] * len(rows),
     }
     table = np.zeros((1 << BITS, 4), np.int8)

@@ -5,7 +5,7 @@ import numpy as np
 
 from . import data, ngrams
 
-STRENGTH = {"unsafe": 8.0, "inj": 8.0, "english": 8.0}
+STRENGTH = {"unsafe": 30.0, "inj": 15.0, "english": 8.0}
 
 
 def scores(model, rows):

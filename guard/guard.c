@@ -38,6 +38,7 @@ struct guard_check {
     struct guard *g;
     struct policy *policy;
     enum channel channel;
+    bool operator_text;
     uint64_t client;
     uint64_t deadline_ms;
     uint64_t started_ns;
@@ -261,6 +262,7 @@ static void on_scores(void *user, const float *scores, const struct err *err) {
         return;
     }
     memcpy(probe->scores, scores, sizeof probe->scores);
+    if (check->operator_text) probe->scores[LABEL_INJ] = 0;
     probe->scored = true;
     if (check->waiting == 0) check_advance(check);
 }
@@ -428,6 +430,7 @@ struct guard_check *guard_check_start(struct guard *g,
     check->g = g;
     check->policy = policy_ref(p);
     check->channel = request->channel;
+    check->operator_text = request->operator_text;
     check->client = request->client;
     check->deadline_ms = request->deadline_ms;
     if (!check->deadline_ms)

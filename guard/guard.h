@@ -43,6 +43,9 @@ struct guard_request {
     const struct guard_turn *turns;
     int turn_count;
     enum channel channel;
+    /* The words of whoever runs the application, such as a system turn. They
+     * may give orders, so INJ does not count; hazards do. */
+    bool operator_text;
     uint64_t client;
     uint64_t deadline_ms; /* 0: the policy's guard_ms from now */
 };

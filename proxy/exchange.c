@@ -30,6 +30,7 @@ enum {
 /* One question to the classifier about the request: the last of `turns`. */
 struct judgement {
     enum channel channel;
+    bool system; /* a system turn */
     const struct guard_turn *turns;
     int turn_count;
 };
@@ -749,6 +750,7 @@ static void judge_next(struct exchange *x) {
         const struct judgement *j = &x->judgements[x->judging];
 
         request.channel = j->channel;
+        request.operator_text = j->system;
         request.turns = j->turns;
         request.turn_count = j->turn_count;
     }
@@ -789,7 +791,7 @@ static bool plan_judgements(struct exchange *x, struct err *err) {
     }
     if (turn_count)
         list[x->judgement_count++] =
-            (struct judgement){CHANNEL_INPUT, turns, turn_count};
+            (struct judgement){CHANNEL_INPUT, false, turns, turn_count};
     for (int i = 0; i < r->message_count; i++) {
         const struct chat_message *m = &r->messages[i];
         bool system = m->role == CHAT_SYSTEM;
@@ -804,7 +806,7 @@ static bool plan_judgements(struct exchange *x, struct err *err) {
         if (!turn) return false;
         *turn = (struct guard_turn){GUARD_USER, m->text};
         list[x->judgement_count++] = (struct judgement){
-            system ? CHANNEL_INPUT : CHANNEL_TOOL_RESULT, turn, 1};
+            system ? CHANNEL_INPUT : CHANNEL_TOOL_RESULT, system, turn, 1};
     }
     return true;
 }

@@ -214,6 +214,28 @@ static void test_texts(void **state) {
     assert_int_equal(v.action, VERDICT_BLOCK);
 }
 
+/* Whoever runs the application may give orders, but no harmful ones. */
+static void check_operator(const char *text, enum verdict_action expected) {
+    struct guard_turn turn = {GUARD_USER, span_of(text)};
+    struct guard_request request = {.policy = policy,
+                                    .turns = &turn,
+                                    .turn_count = 1,
+                                    .channel = CHANNEL_INPUT,
+                                    .operator_text = true};
+    struct result r = {.told = 0};
+
+    r.check = guard_check_start(guard, &request, on_verdict, &r);
+    while (fake_poll()) continue;
+    assert_int_equal(r.told, 1);
+    assert_int_equal(r.v.action, expected);
+}
+
+static void test_operator(void **state) {
+    (void)state;
+    check_operator("INJ", VERDICT_ALLOW);
+    check_operator("BAD INJ", VERDICT_BLOCK);
+}
+
 /* What rules block, and what no check classifies, costs no question. */
 static void test_cheap_first(void **state) {
     struct verdict v;
@@ -526,6 +548,7 @@ int main(void) {
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_several_categories),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_operator),
         cmocka_unit_test(test_cheap_first),
         cmocka_unit_test(test_items_without_turns),
         cmocka_unit_test(test_output),

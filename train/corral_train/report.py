@@ -40,7 +40,7 @@ def show(kind, rows, y, w, ng, lm):
     print(f"\nCalibration error of P(unsafe), ten bins: {ece:.3f}")
 
     print(f"\n### {kind}: operating points (cross-validated)\n")
-    print("| level | unsafe: FPR, recall | default policy, any category: FPR, recall "
+    print("| level | unsafe: FPR, recall | unsafe or any hazard: FPR, recall "
           "| INJ: FPR, recall |\n|---|---|---|---|")
     for i, level in enumerate(("strict", "balanced", "loose")):
         whole = combine.blocks(passed, p, level)

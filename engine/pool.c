@@ -4,9 +4,11 @@
  *
  * A thread claims a task by adding one to a state of the phase it knows, so a
  * claim cannot succeed on a phase that is over. The owner starts a phase only
- * when all tasks of the one before are done. */
+ * when all tasks of the one before are done, and closes that one (next task
+ * INT_MAX) before it changes what a claim reads. */
 #include "engine/pool.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -109,7 +111,10 @@ void pool_run(struct pool *p, int tasks, pool_task *task, void *user) {
         for (int i = 0; i < tasks; i++) task(user, i, 0);
         return;
     }
-    /* Late threads of the phase before read these too; their claims fail. */
+    /* A late thread of the phase before may read these together with the old
+     * state; since the state changes first, its claim fails. */
+    atomic_store(&p->state,
+                 ((phase - 1) & UINT32_MAX) << PHASE_SHIFT | INT_MAX);
     atomic_store(&p->task, task);
     atomic_store(&p->user, user);
     atomic_store(&p->tasks, tasks);

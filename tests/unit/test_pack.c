@@ -187,6 +187,16 @@ static void test_pool(void **state) {
             for (int i = 0; i < 500; i++)
                 assert_int_equal(t->seen[i], i < tasks);
         }
+        /* A thread that is late for two tasks must not take one of the forty
+         * that follow. */
+        for (int phase = 0; phase < 20000; phase++) {
+            int tasks = phase % 2 ? 2 : 40;
+
+            memset(t->seen, 0, 50 * sizeof *t->seen);
+            pool_run(pool, tasks, count_task, t);
+            for (int i = 0; i < 50; i++)
+                assert_int_equal(t->seen[i], i < tasks);
+        }
         pool_close(pool);
     }
     free(t);

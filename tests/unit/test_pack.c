@@ -189,7 +189,7 @@ static void test_pool(void **state) {
         }
         /* A thread that is late for two tasks must not take one of the forty
          * that follow. */
-        for (int phase = 0; phase < 20000; phase++) {
+        for (int phase = 0; phase < 60000; phase++) {
             int tasks = phase % 2 ? 2 : 40;
 
             memset(t->seen, 0, 50 * sizeof *t->seen);

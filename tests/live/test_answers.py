@@ -55,7 +55,7 @@ def test_stream_usage(corral):
 
 
 def test_max_tokens(corral):
-    answer = ask(corral, "Count from one to one hundred.", max_tokens=5)
+    answer = ask(corral, max_tokens=5)
     assert answer.choices[0].finish_reason == "length"
     assert answer.usage.completion_tokens == 5
 

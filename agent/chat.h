@@ -61,7 +61,7 @@ struct chat_request {
     float frequency_penalty;
     bool seeded;
     uint64_t seed;
-    int max_tokens; /* 0: as many as the context has room for */
+    int max_tokens; /* 0: the client did not say */
     struct span *stops;
     int stop_count;
     bool stream;

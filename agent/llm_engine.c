@@ -25,7 +25,12 @@
 #include "base/hash.h"
 #include "engine/engine.h"
 
-enum { CALL_TEXT_BYTES_MAX = 4 << 20 };
+enum {
+    CALL_TEXT_BYTES_MAX = 4 << 20,
+    /* When the client names no limit: a small model that has begun to repeat
+     * itself would go on to the end of its context. */
+    OUTPUT_TOKENS_DEFAULT = 1024
+};
 
 struct llm_engine {
     struct llm face; /* first, so that a struct llm can be cast back */
@@ -477,6 +482,7 @@ static bool prepare_prompt(struct llm_call *c, struct err *err) {
     struct chat_request shown = *r;
     char date[32];
     struct tm tm;
+    int most = r->max_tokens > 0 ? r->max_tokens : OUTPUT_TOKENS_DEFAULT;
 
     /* Shown tools and a result, a model that was not trained for them repeats
      * the result's tags; shown the result alone, it says what it is. */
@@ -495,8 +501,7 @@ static bool prepare_prompt(struct llm_call *c, struct err *err) {
                              c->prompt.count, context);
     c->usage.prompt_tokens = (int)c->prompt.count;
     c->tokens_left = context - (int)c->prompt.count;
-    if (r->max_tokens > 0 && r->max_tokens < c->tokens_left)
-        c->tokens_left = r->max_tokens;
+    if (most < c->tokens_left) c->tokens_left = most;
     return true;
 }
 

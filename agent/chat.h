@@ -66,7 +66,6 @@ struct chat_request {
     int stop_count;
     bool stream;
     bool include_usage;
-    const cJSON *raw; /* the body as it came, for upstreams; borrowed */
 };
 
 /* A request that asks for nothing in particular. */

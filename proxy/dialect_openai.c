@@ -416,7 +416,6 @@ static bool parse(const cJSON *body, struct chat_request *out,
 
     if (!cJSON_IsObject(body))
         return err_set(err, ERR_INPUT, "expected a JSON object");
-    out->raw = body;
     if (!json_get_string(body, "", "model", &model, err)) return false;
     if (!model || !*model) return bad(err, "model", "missing");
     if (options && !cJSON_IsNull(options) && !cJSON_IsObject(options))

@@ -1,6 +1,9 @@
 /* exchange.c - one request, from its last header to its last byte.
  *
- *   JUDGING -> RUNNING -> CLOSING -> DONE          (any) -> REFUSING -> DONE
+ *   JUDGING -> RUNNING -> CLOSING -> answered        (any) -> refused or failed
+ *
+ * Where an exchange is shows in what it waits for: `check` while something is
+ * judged, `turn` while the model runs, `after` while a text is settled.
  *
  * JUDGING asks the guard about every field that came in. RUNNING lets the turn
  * generate; what it writes reaches the client only through on_release() of a
@@ -18,8 +21,6 @@
 #include "guard/stream.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
-
-enum state { STATE_JUDGING, STATE_RUNNING, STATE_CLOSING, STATE_DONE };
 
 enum {
     HEADERS_MAX = 4,
@@ -47,7 +48,6 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
-    enum state state;
     uint64_t client;
     uint64_t started_ns;
     uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
@@ -66,8 +66,7 @@ struct exchange {
     struct guard_stream *stream;
     enum after after;
     struct chat_tool_call call; /* the one that asks leave; arena */
-    bool call_server;
-    struct span result;                               /* arena */
+    struct span result;         /* arena */
     struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
     int call_count;
     struct turn_end end;
@@ -139,7 +138,6 @@ static void answer(struct exchange *x, int status, const struct bytes *body) {
     char guard_ms[24];
     int count = put_headers(x, headers, guard_ms);
 
-    x->state = STATE_DONE;
     count_answer(x, status);
     conn_respond(x->conn, status, "application/json", headers, count,
                  span_bytes(body));
@@ -158,7 +156,6 @@ static void begin_stream(struct exchange *x) {
 
 /* The last bytes of a stream, and the exchange's end. */
 static void end_stream(struct exchange *x, const struct bytes *last) {
-    x->state = STATE_DONE;
     begin_stream(x);
     count_answer(x, 200);
     (void)conn_write(x->conn, span_bytes(last));
@@ -172,7 +169,6 @@ static void fail(struct exchange *x, const struct err *why) {
     struct bytes out = {0};
 
     if (!conn_streaming(x->conn)) {
-        x->state = STATE_DONE;
         count_answer(x, http_error_of(why->code)->status);
         conn_fail(x->conn, why);
         exchange_free(x);
@@ -520,7 +516,7 @@ static void ask_call(void *user, const struct chat_tool_call *call,
     struct exchange *x = user;
     struct err err = {0};
 
-    x->call_server = server;
+    (void)server; /* ours or the client's: a call is judged alike */
     if (!arena_copy(x->arena, call->id, &x->call.id, &err) ||
         !arena_copy(x->arena, call->name, &x->call.name, &err) ||
         !arena_copy(x->arena, call->arguments, &x->call.arguments, &err)) {
@@ -638,7 +634,6 @@ static void on_end(void *user, const struct turn_end *end) {
         x->end.finish = TURN_FAILED;
         x->end.err = earlier;
     }
-    x->state = STATE_CLOSING;
     if (x->end.finish == TURN_FAILED) {
         /* Text that was not cleared is dropped, not sent. */
         finish_turn(x);
@@ -666,7 +661,6 @@ static void run_turn(struct exchange *x) {
     };
     struct err err = {0};
 
-    x->state = STATE_RUNNING;
     x->turn = turn_start(x->context->llm, x->context->tools, &x->request,
                          &limits, x->client, &hooks, &err);
     if (!x->turn) fail(x, &err);

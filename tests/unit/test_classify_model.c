@@ -126,7 +126,8 @@ static void test_golden(void **state) {
     float worst = 0;
 
     (void)state;
-    if (!guard || !bytes_read_file(&text, golden_path(), &err)) skip();
+    assert_non_null(guard);
+    if (!bytes_read_file(&text, golden_path(), &err)) fail_msg("%s", err.text);
     root = json_parse(span_bytes(&text), &err);
     assert_non_null(root);
     assert_int_equal(cJSON_GetArraySize(root), 2);
@@ -193,7 +194,7 @@ static void check_growing(enum guard_model model) {
 
 static void test_growing(void **state) {
     (void)state;
-    if (!guard) skip();
+    assert_non_null(guard); /* its files are part of the project */
     check_growing(GUARD_MODEL_FULL);
     if (classifier_has(guard_classifier(guard), GUARD_MODEL_ACTIVATED))
         check_growing(GUARD_MODEL_ACTIVATED);
@@ -210,7 +211,7 @@ static void test_windows(void **state) {
     float scores[LABEL_COUNT];
 
     (void)state;
-    if (!guard) skip();
+    assert_non_null(guard); /* its files are part of the project */
     for (int i = 0; i < 60; i++)
         bytes_puts(&text, "The baker opens the shop at seven every day. ");
     turn.text = span_bytes(&text);
@@ -237,7 +238,7 @@ static void test_deadline_and_cancel(void **state) {
     struct classify_job *job;
 
     (void)state;
-    if (!guard) skip();
+    assert_non_null(guard); /* its files are part of the project */
     assert_non_null(
         classify_start(guard_classifier(guard), &r, on_scores, &a, &err));
     wait_for(&a.told);
@@ -276,7 +277,7 @@ static void test_policy(void **state) {
     struct policy *p;
 
     (void)state;
-    if (!guard) skip();
+    assert_non_null(guard); /* its files are part of the project */
     p = policy_open("policies/default.yaml", &err);
     if (!p) fail_msg("%s", err.text);
     {
@@ -336,7 +337,7 @@ static void test_stream(void **state) {
     struct policy *p;
 
     (void)state;
-    if (!guard) skip();
+    assert_non_null(guard); /* its files are part of the project */
     p = patient_policy();
     for (size_t cut = 1; cut < sizeof text - 1; cut += 23) {
         struct result r = {.told = false};

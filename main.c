@@ -22,6 +22,7 @@ static const struct command commands[] = {
     {"generate", "raw completion of a prompt", cmd_generate},
     {"tokenize", "text to token ids", cmd_tokenize},
     {"perplexity", "how well a model foresees a text", cmd_perplexity},
+    {"bench", "how fast this machine runs a model", cmd_bench},
     {"model", "what a model file holds, and whether it is sound", cmd_model},
 };
 

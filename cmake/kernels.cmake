@@ -1,6 +1,9 @@
 # Every kernel file is compiled for its own instruction set; which one runs is
 # decided by CPUID at start. Never -ffast-math: masks are infinities.
 file(GLOB kernels ${CMAKE_SOURCE_DIR}/engine/kernel_*.c)
+# The sampler runs over the whole vocabulary, in plain C that vectorises.
+set_source_files_properties(${CMAKE_SOURCE_DIR}/engine/sampler.c PROPERTIES
+  COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math")
 foreach(kernel ${kernels})
   set(flags -O3 -fno-math-errno -fno-trapping-math)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")

@@ -342,7 +342,13 @@ static bool check_score(const struct engine *e, const struct job *job,
 
 static bool check_generate(const struct engine *e, const struct job *job,
                            struct err *err) {
-    if (!sampling_check(&job->sampling, err)) return false;
+    int vocab = model_shape(e->model)->vocab;
+
+    if (!sampling_check(&job->sampling, vocab, err)) return false;
+    if (job->logprobs &&
+        (job->rival_count < 0 || job->rival_count > LOGPROBS_TOP_MAX))
+        return err_set_field(err, ERR_INPUT, "top_logprobs",
+                             "must be from 0 to %d", LOGPROBS_TOP_MAX);
     if (job->max_tokens < 1)
         return err_set_field(err, ERR_INPUT, "max_tokens",
                              "must be at least 1");

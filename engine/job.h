@@ -38,6 +38,11 @@ struct job_event {
                         * (a control token has none); end tokens and what
                         * spelled a stop string are not among them */
     int token_count;
+    /* JOB_TEXT, (token_count, 1 + rival_count) when job.logprobs asks for it,
+     * else NULL: each token's own, then its rivals, the likeliest first. A
+     * rival that does not exist is token -1. */
+    const struct token_logprob *logprobs;
+    int rival_count;
     const float *scores; /* JOB_SCORES: raw logits, of labels or the head */
     int score_count;
     enum job_end end;       /* JOB_DONE: always the last event of a job */
@@ -60,7 +65,9 @@ struct job {
     const int *labels; /* JOB_SCORE: head rows wanted at the last position; */
     int label_count;   /* 0: the adapter's label head */
 
-    struct sampling sampling; /* JOB_GENERATE from here on */
+    struct sampling sampling; /* JOB_GENERATE from here on; biases copied */
+    bool logprobs;
+    int rival_count; /* with logprobs: 0 to LOGPROBS_TOP_MAX */
     int max_tokens;
     const struct span *stops; /* copied */
     int stop_count;

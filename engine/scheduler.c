@@ -99,11 +99,20 @@ static void emit_text(struct scheduler *s, struct task *t, bool last) {
     struct scheduler_event *e;
     size_t count, size = hold_ready(&t->hold, &count);
     size_t token_bytes = count * sizeof(int);
+    size_t row = (1 + (size_t)t->rival_count) * sizeof *e->event.logprobs;
+    size_t logprob_bytes = t->logprobs ? count * row : 0;
+    struct token_logprob *logprobs;
     char *room;
 
     if (size == 0 && !(last && count > 0)) return;
-    e = event_new(t, JOB_TEXT, token_bytes + size);
-    room = (char *)(e + 1);
+    e = event_new(t, JOB_TEXT, logprob_bytes + token_bytes + size);
+    if (t->logprobs) {
+        logprobs = (struct token_logprob *)(void *)(e + 1);
+        task_take_logprobs(t, count, logprobs);
+        e->event.logprobs = logprobs;
+        e->event.rival_count = t->rival_count;
+    }
+    room = (char *)(e + 1) + logprob_bytes;
     if (count) memcpy(room, t->hold.tokens, token_bytes);
     if (size) memcpy(room + token_bytes, t->hold.text.at, size);
     e->event.tokens = (const int *)(const void *)room;
@@ -431,14 +440,16 @@ static void score(struct scheduler *s, struct task *t, const float *hidden) {
 
 static void generated(struct scheduler *s, struct task *t, float *logits) {
     const struct tokenizer *tokenizer = s->parts.tokenizer;
+    struct sampler_past past = {t->tokens, t->known, t->prompt_count};
+    struct sampler_report report = {.top_count = t->rival_count};
     struct span piece;
     bool stop;
     int token;
 
     if (t->grammar) grammar_state_mask(t->grammar, tokenizer, s->mask);
     token = sampler_pick(s->sampler, &t->sampling, logits,
-                         t->grammar ? s->mask : NULL, t->output,
-                         task_output_count(t), (uint64_t)task_output_count(t));
+                         t->grammar ? s->mask : NULL, &past,
+                         t->logprobs ? &report : NULL);
     if (token < 0) {
         fail_task(s, t, ERR_INTERNAL, "no token may follow");
         return;
@@ -453,6 +464,7 @@ static void generated(struct scheduler *s, struct task *t, float *logits) {
         fail_task(s, t, ERR_INTERNAL, "the grammar and its mask disagree");
         return;
     }
+    if (t->logprobs) task_hold_report(t, &report);
     stop = hold_push(&t->hold, token, piece);
     if (stop || (t->grammar && grammar_state_final(t->grammar)))
         finish(s, t, JOB_END_STOP);

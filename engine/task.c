@@ -10,7 +10,20 @@ int task_adapter_at(const struct task *t, int position) {
 
 static void put_key(struct task *t, int token) {
     t->keys[t->known] = (struct kv_key){token, task_adapter_at(t, t->known)};
+    t->tokens[t->known] = token;
     t->known++;
+}
+
+static void copy_sampling(struct task *t, const struct job *job) {
+    size_t count = (size_t)job->sampling.bias_count;
+
+    t->sampling = job->sampling;
+    t->biases = xalloc_array(count, sizeof *t->biases);
+    if (count)
+        memcpy(t->biases, job->sampling.biases, count * sizeof *t->biases);
+    t->sampling.biases = t->biases;
+    t->logprobs = job->logprobs;
+    t->rival_count = job->logprobs ? job->rival_count : 0;
 }
 
 struct task *task_new(uint64_t id, const struct job *job, int output_max) {
@@ -28,6 +41,8 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
     t->prompt_count = job->token_count;
     t->keys =
         xalloc_array((size_t)(job->token_count + output_max), sizeof *t->keys);
+    t->tokens = xalloc_array((size_t)(job->token_count + output_max),
+                             sizeof *t->tokens);
     for (int i = 0; i < job->token_count; i++) put_key(t, job->tokens[i]);
     if (job->kind == JOB_SCORE) {
         t->label_count = job->label_count;
@@ -37,9 +52,8 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
                    (size_t)job->label_count * sizeof(int));
         return t;
     }
-    t->sampling = job->sampling;
+    copy_sampling(t, job);
     t->output_max = output_max;
-    t->output = xalloc_array((size_t)output_max, sizeof(int));
     if (job->grammar) t->grammar = grammar_state_new(job->grammar);
     hold_init(&t->hold, job->stops, job->stop_count);
     return t;
@@ -55,7 +69,9 @@ void task_free(struct task *t) {
     assert(!t->sequence); /* the scheduler thread's, and freed there */
     grammar_state_free(t->grammar);
     hold_clear(&t->hold);
-    free(t->output);
+    free(t->held_logprobs);
+    free(t->biases);
+    free(t->tokens);
     free(t->labels);
     free(t->keys);
     free(t);
@@ -66,6 +82,35 @@ int task_output_count(const struct task *t) {
 }
 
 void task_push(struct task *t, int token) {
-    t->output[task_output_count(t)] = token;
     put_key(t, token);
+}
+
+void task_hold_report(struct task *t, const struct sampler_report *report) {
+    size_t width = 1 + (size_t)t->rival_count;
+    struct token_logprob *row;
+
+    if (t->held_count == t->held_capacity) {
+        t->held_capacity = t->held_capacity ? t->held_capacity * 2 : 8;
+        t->held_logprobs =
+            xrealloc_array(t->held_logprobs, t->held_capacity * width,
+                           sizeof *t->held_logprobs);
+    }
+    row = t->held_logprobs + width * t->held_count++;
+    row[0] = report->picked;
+    for (int i = 0; i < t->rival_count; i++)
+        row[1 + i] = i < report->top_count
+                         ? report->top[i]
+                         : (struct token_logprob){-1, LOGPROB_LEAST};
+}
+
+void task_take_logprobs(struct task *t, size_t count,
+                        struct token_logprob *out) {
+    size_t width = 1 + (size_t)t->rival_count;
+
+    if (count == 0) return;
+    assert(count <= t->held_count);
+    memcpy(out, t->held_logprobs, count * width * sizeof *out);
+    t->held_count -= count;
+    memmove(t->held_logprobs, t->held_logprobs + count * width,
+            t->held_count * width * sizeof *out);
 }

@@ -22,13 +22,20 @@ struct task {
     int active_from;
     int *labels;
     int label_count;
-    struct sampling sampling;
+    struct sampling sampling;  /* its biases are ours */
+    struct token_bias *biases; /* the same */
     int output_max;
     struct grammar_state *grammar; /* NULL: free text */
     struct hold hold;
 
     struct kv_key *keys; /* prompt and output; room for both */
-    int *output;         /* (output_max) */
+    int *tokens;         /* the same without adapters, for the sampler */
+    /* (count, 1 + rival_count) of the tokens that `hold` has, as in a
+     * job_event; unused unless asked for */
+    bool logprobs;
+    int rival_count;
+    struct token_logprob *held_logprobs;
+    size_t held_count, held_capacity;
     int prompt_count;
     int known;    /* keys so far */
     int computed; /* of them have their KV */
@@ -48,5 +55,10 @@ int task_output_count(const struct task *t);
 int task_adapter_at(const struct task *t, int position);
 /* Append a token that was generated. */
 void task_push(struct task *t, int token);
+/* Keep a report with the token that goes to `hold` now. */
+void task_hold_report(struct task *t, const struct sampler_report *report);
+/* Copy the first `count` rows out and forget them. */
+void task_take_logprobs(struct task *t, size_t count,
+                        struct token_logprob *out);
 
 #endif

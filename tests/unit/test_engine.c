@@ -22,6 +22,9 @@ struct answer {
     struct tokens tokens;
     float scores[16];
     int score_count;
+    /* (tokens.count, 1 + rivals), where asked for */
+    struct token_logprob logprobs[64][1 + LOGPROBS_TOP_MAX];
+    int logprob_count;
     int events;
     bool done;
     enum job_end end;
@@ -31,6 +34,16 @@ struct answer {
 };
 
 static uint64_t finished;
+
+static void keep_logprobs(struct answer *a, const struct job_event *event) {
+    int width = 1 + event->rival_count;
+
+    for (int i = 0; event->logprobs && i < event->token_count; i++) {
+        assert_in_range(a->logprob_count, 0, 63);
+        memcpy(a->logprobs[a->logprob_count++], event->logprobs + i * width,
+               (size_t)width * sizeof *event->logprobs);
+    }
+}
 
 static void on_event(void *user, const struct job_event *event) {
     struct answer *a = user;
@@ -42,6 +55,7 @@ static void on_event(void *user, const struct job_event *event) {
         bytes_put(&a->text, event->text);
         assert_true(tokens_append(&a->tokens, event->tokens,
                                   (size_t)event->token_count, NULL));
+        keep_logprobs(a, event);
     } else if (event->kind == JOB_SCORES) {
         assert_in_range(event->score_count, 1, 16);
         a->score_count = event->score_count;
@@ -419,6 +433,14 @@ static void test_bad_jobs(void **state) {
     job.sampling.top_p = NAN;
     check_bad(e, job, ERR_INPUT);
     job = generate(tokens, 3, 1);
+    job.sampling.biases = &(struct token_bias){1 << 20, 1};
+    job.sampling.bias_count = 1;
+    check_bad(e, job, ERR_INPUT);
+    job = generate(tokens, 3, 1);
+    job.logprobs = true;
+    job.rival_count = LOGPROBS_TOP_MAX + 1;
+    check_bad(e, job, ERR_INPUT);
+    job = generate(tokens, 3, 1);
     job.stops = &empty;
     job.stop_count = 1;
     check_bad(e, job, ERR_LIMIT);
@@ -433,6 +455,99 @@ static void test_bad_jobs(void **state) {
                                  .batch_tokens = -1},
         &err));
     assert_int_equal(err.code, ERR_INPUT);
+}
+
+/* Each token that is told comes with its own report, whether its text had to
+ * wait for a stop string or not, and in whatever company. */
+static void test_logprobs(void **state) {
+    struct engine *e = open_tiny((struct engine_options){.exact = true});
+    struct answer plain, told, many[4];
+    struct span stop;
+    struct job job;
+    int tokens[20];
+
+    (void)state;
+    fill(tokens, 20, 3);
+    job = generate(tokens, 20, 40);
+    job.sampling.temperature = 1.5f;
+    job.sampling.seed = 3;
+    run_one(e, job, &plain);
+    assert_int_equal(plain.logprob_count, 0);
+    job.logprobs = true;
+    job.rival_count = 5;
+    run_one(e, job, &told);
+    check_same(&plain, &told); /* asking changes nothing */
+    assert_int_equal(told.logprob_count, told.tokens.count);
+    for (int i = 0; i < told.logprob_count; i++) {
+        const struct token_logprob *row = told.logprobs[i];
+
+        assert_int_equal(row[0].token, told.tokens.at[i]);
+        assert_true(row[0].logprob <= row[1].logprob + 1e-6f);
+        for (int r = 2; r <= 5; r++)
+            assert_true(row[r].logprob <= row[r - 1].logprob);
+    }
+    for (int i = 0; i < 4; i++) submit(e, job, &many[i]);
+    wait_for(e, many, 4);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(many[i].logprob_count, told.logprob_count);
+        for (int t = 0; t < told.logprob_count; t++)
+            assert_float_equal(many[i].logprobs[t][0].logprob,
+                               told.logprobs[t][0].logprob, 1e-3f);
+        answer_clear(&many[i]);
+    }
+    /* What spells the stop has no report, as it has no token. */
+    assert_true(told.text.size > 12);
+    stop = (struct span){told.text.at + 8, 3};
+    while (((unsigned char)stop.at[0] & 0xC0) == 0x80) stop.at++;
+    job.stops = &stop;
+    job.stop_count = 1;
+    answer_clear(&plain);
+    run_one(e, job, &plain);
+    assert_true(plain.tokens.count < told.tokens.count);
+    assert_int_equal(plain.logprob_count, plain.tokens.count);
+    for (int i = 0; i < plain.logprob_count; i++)
+        assert_int_equal(plain.logprobs[i][0].token, plain.tokens.at[i]);
+    answer_clear(&plain);
+    answer_clear(&told);
+    engine_close(e);
+}
+
+/* A bias and a penalty reach the sampler with the job that asked for them, and
+ * the list may go when the job is submitted. */
+static void test_bias_and_repeats(void **state) {
+    struct engine *e = open_tiny((struct engine_options){.exact = true});
+    struct token_bias *list = xalloc_array(1, sizeof *list);
+    static const struct token_bias favourites[] = {{'a', 100}, {'b', 100}};
+    struct answer biased, penalised;
+    struct job job;
+    int tokens[20];
+
+    (void)state;
+    fill(tokens, 20, 5);
+    job = generate(tokens, 20, 12);
+    list[0] = (struct token_bias){'a', 100};
+    job.sampling.biases = list;
+    job.sampling.bias_count = 1;
+    submit(e, job, &biased);
+    list[0] = (struct token_bias){-1, 0};
+    free(list);
+    wait_for(e, &biased, 1);
+    assert_int_equal(biased.tokens.count, 12);
+    for (int i = 0; i < 12; i++) assert_int_equal(biased.tokens.at[i], 'a');
+    /* Two favourites take turns when the last one is penalised, beginning with
+     * the one that does not end the prompt. */
+    job.sampling.biases = favourites;
+    job.sampling.bias_count = 2;
+    job.sampling.repeat_penalty = 2;
+    job.sampling.repeat_window = 1;
+    tokens[19] = 'b';
+    run_one(e, job, &penalised);
+    assert_int_equal(penalised.tokens.count, 12);
+    for (int i = 0; i < 12; i++)
+        assert_int_equal(penalised.tokens.at[i], i % 2 ? 'b' : 'a');
+    answer_clear(&biased);
+    answer_clear(&penalised);
+    engine_close(e);
 }
 
 /* Many more events than the outbox holds, and nobody polls for a while. */
@@ -610,6 +725,8 @@ int main(void) {
         cmocka_unit_test(test_close_with_jobs),
         cmocka_unit_test(test_callbacks_may_submit),
         cmocka_unit_test(test_grammar),
+        cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_bias_and_repeats),
         cmocka_unit_test(test_greedy_answers),
     };
 

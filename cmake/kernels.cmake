@@ -1,8 +1,9 @@
 # Every kernel file is compiled for its own instruction set; which one runs is
-# decided by CPUID at start. Never -ffast-math: masks are infinities.
-file(GLOB kernels ${CMAKE_SOURCE_DIR}/engine/kernel_*.c)
+# decided at start, by what the processor says of itself. Never -ffast-math:
+# masks are infinities.
+file(GLOB kernels ${CORRAL_ROOT}/engine/kernel_*.c)
 # The sampler runs over the whole vocabulary, in plain C that vectorises.
-set_source_files_properties(${CMAKE_SOURCE_DIR}/engine/sampler.c PROPERTIES
+set_source_files_properties(${CORRAL_ROOT}/engine/sampler.c PROPERTIES
   COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math")
 foreach(kernel ${kernels})
   set(flags -O3 -fno-math-errno -fno-trapping-math)
@@ -12,6 +13,12 @@ foreach(kernel ${kernels})
         -mavx512dq -mavx512vnni -mavx512bf16)
     elseif(kernel MATCHES "_avx2")
       list(APPEND flags -mavx2 -mfma -mf16c)
+    endif()
+  elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    if(kernel MATCHES "_neon_mm")
+      list(APPEND flags -march=armv8.2-a+dotprod+i8mm+bf16)
+    elseif(kernel MATCHES "_neon_dot")
+      list(APPEND flags -march=armv8.2-a+dotprod)
     endif()
   endif()
   set_source_files_properties(${kernel} PROPERTIES COMPILE_OPTIONS "${flags}")

@@ -3,12 +3,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 size_t kernel_group_bytes(int format) {
     size_t codes = format & KERNEL_WIDE ? 32 : 16;
     size_t halves = format & KERNEL_HALVES ? 2 : 1;
     size_t kinds = format & KERNEL_MIN ? 2 : 1;
 
     return KERNEL_PANEL * (codes + halves * kinds * sizeof(uint16_t));
+}
+
+static bool have_scalar(void) {
+    return true;
 }
 
 #if defined(__x86_64__)
@@ -26,19 +35,58 @@ static bool have_avx512(void) {
            __builtin_cpu_supports("avx512vnni") &&
            __builtin_cpu_supports("avx512bf16");
 }
+#elif defined(__aarch64__)
+static bool have_neon(void) {
+    return getauxval(AT_HWCAP) & HWCAP_ASIMD;
+}
+
+static bool have_neon_dot(void) {
+    return have_neon() && getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+}
+
+static bool have_neon_mm(void) {
+    return have_neon_dot() && getauxval(AT_HWCAP2) & HWCAP2_I8MM &&
+           getauxval(AT_HWCAP2) & HWCAP2_BF16;
+}
 #endif
 
-const struct kernels *kernels_named(const char *name) {
-    if (!strcmp(name, "scalar")) return &kernels_scalar;
 #if defined(__x86_64__)
-    if (!strcmp(name, "avx2") && have_avx2()) return &kernels_avx2;
-    if (!strcmp(name, "avx512") && have_avx512()) return &kernels_avx512;
+#define NAMES "avx512, avx2 or scalar"
+#elif defined(__aarch64__)
+#define NAMES "neon_mm, neon_dot, neon or scalar"
+#else
+#define NAMES "scalar"
 #endif
+
+/* Best first. */
+static const struct {
+    const struct kernels *table;
+    bool (*have)(void);
+} tables[] = {
+#if defined(__x86_64__)
+    {&kernels_avx512, have_avx512},
+    {&kernels_avx2, have_avx2},
+#elif defined(__aarch64__)
+    {&kernels_neon_mm, have_neon_mm},
+    {&kernels_neon_dot, have_neon_dot},
+    {&kernels_neon, have_neon},
+#endif
+    {&kernels_scalar, have_scalar},
+};
+
+const char *kernels_name(size_t index) {
+    return index < sizeof tables / sizeof *tables ? tables[index].table->name
+                                                  : NULL;
+}
+
+const struct kernels *kernels_named(const char *name) {
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (!strcmp(name, tables[i].table->name))
+            return tables[i].have() ? tables[i].table : NULL;
     return NULL;
 }
 
 const struct kernels *kernels_choose(struct err *err) {
-    static const char *const best_first[] = {"avx512", "avx2", "scalar"};
     const char *forced = getenv("CORRAL_CPU");
     const struct kernels *k = NULL;
 
@@ -46,11 +94,11 @@ const struct kernels *kernels_choose(struct err *err) {
         k = kernels_named(forced);
         if (!k)
             err_set(err, ERR_UNSUPPORTED,
-                    "CORRAL_CPU=%s: not scalar, avx2 or avx512, or not "
-                    "supported by this processor",
+                    "CORRAL_CPU=%s: not " NAMES
+                    ", or not supported by this processor",
                     forced);
         return k;
     }
-    for (size_t i = 0; !k; i++) k = kernels_named(best_first[i]);
+    for (size_t i = 0; !k; i++) k = kernels_named(kernels_name(i));
     return k;
 }

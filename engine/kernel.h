@@ -84,13 +84,20 @@ size_t kernel_group_bytes(int format);
 /* The best table this processor runs, or the one that CORRAL_CPU names;
  * NULL and ERR_UNSUPPORTED when that is unknown or does not run here. */
 MUST_USE const struct kernels *kernels_choose(struct err *err);
-/* By name: "scalar", "avx2", "avx512"; NULL when it does not run here. */
+/* By name; NULL when there is no such table or it does not run here. */
 const struct kernels *kernels_named(const char *name);
+/* The names of the tables for this kind of processor, the best one first and
+ * "scalar" last: avx512, avx2 or neon_mm, neon_dot, neon. NULL at the end. */
+const char *kernels_name(size_t index);
 
 extern const struct kernels kernels_scalar;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
+#elif defined(__aarch64__)
+extern const struct kernels kernels_neon; /* kernel_neon.h tells them apart */
+extern const struct kernels kernels_neon_dot;
+extern const struct kernels kernels_neon_mm;
 #endif
 
 #endif

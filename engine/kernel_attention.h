@@ -35,6 +35,8 @@ KERNEL_ATTENTION(scalar);
 #if defined(__x86_64__)
 KERNEL_ATTENTION(avx2);
 KERNEL_ATTENTION(avx512);
+#elif defined(__aarch64__)
+KERNEL_ATTENTION(neon);
 #endif
 
 #endif

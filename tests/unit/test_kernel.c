@@ -298,14 +298,9 @@ static void check_all(const char *name) {
     check_attention(k);
 }
 
-static void test_avx2(void **state) {
+static void test_each_table(void **state) {
     (void)state;
-    check_all("avx2");
-}
-
-static void test_avx512(void **state) {
-    (void)state;
-    check_all("avx512");
+    for (size_t i = 0; kernels_name(i); i++) check_all(kernels_name(i));
 }
 
 /* The scalar loop against a sum over the weights that the codes stand for. */
@@ -376,8 +371,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choose),
         cmocka_unit_test(test_scalar_gemm),
-        cmocka_unit_test(test_avx2),
-        cmocka_unit_test(test_avx512),
+        cmocka_unit_test(test_each_table),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

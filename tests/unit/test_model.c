@@ -119,9 +119,8 @@ static void test_tiny_exact(void **state) {
 /* int8 activations and bf16 weights. */
 static void test_tiny_each_table(void **state) {
     (void)state;
-    check_tiny("scalar", false, 0.5);
-    check_tiny("avx2", false, 0.5);
-    check_tiny("avx512", false, 0.5);
+    for (size_t i = 0; kernels_name(i); i++)
+        check_tiny(kernels_name(i), false, 0.5);
 }
 
 static void test_default_exact(void **state) {

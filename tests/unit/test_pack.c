@@ -108,19 +108,9 @@ static void check_all(const char *name, bool exact) {
     gguf_close(g);
 }
 
-static void test_scalar(void **state) {
+static void test_each_table(void **state) {
     (void)state;
-    check_all("scalar", false);
-}
-
-static void test_avx2(void **state) {
-    (void)state;
-    check_all("avx2", false);
-}
-
-static void test_avx512(void **state) {
-    (void)state;
-    check_all("avx512", false);
+    for (size_t i = 0; kernels_name(i); i++) check_all(kernels_name(i), false);
 }
 
 static void test_exact(void **state) {
@@ -204,9 +194,10 @@ static void test_pool(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalar),  cmocka_unit_test(test_avx2),
-        cmocka_unit_test(test_avx512),  cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_pool),
+        cmocka_unit_test(test_each_table),
+        cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

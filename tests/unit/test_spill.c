@@ -120,15 +120,13 @@ static void check(const char *tensor, const char *name) {
 }
 
 static void test_formats(void **state) {
-    static const char *const tables[] = {"scalar", "avx2", "avx512"};
-
     (void)state;
-    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        check("blk.0.attn_q.weight", tables[i]);   /* Q4_K */
-        check("blk.0.attn_k.weight", tables[i]);   /* Q6_K */
-        check("blk.0.attn_v.weight", tables[i]);   /* Q8_0 */
-        check("blk.0.ffn_gate.weight", tables[i]); /* Q4_1 */
-        check("blk.1.ffn_gate.weight", tables[i]); /* Q2_K */
+    for (size_t i = 0; kernels_name(i); i++) {
+        check("blk.0.attn_q.weight", kernels_name(i));   /* Q4_K */
+        check("blk.0.attn_k.weight", kernels_name(i));   /* Q6_K */
+        check("blk.0.attn_v.weight", kernels_name(i));   /* Q8_0 */
+        check("blk.0.ffn_gate.weight", kernels_name(i)); /* Q4_1 */
+        check("blk.1.ffn_gate.weight", kernels_name(i)); /* Q2_K */
     }
 }
 

@@ -1,0 +1,168 @@
+/* The NEON table of processors with +i8mm and +bf16: one instruction makes the
+ * products of two rows with two outputs, each a sum over 8 int8 or 4 bf16. */
+#if defined(__aarch64__)
+
+#include "engine/kernel_attention.h"
+#include "engine/kernel_neon_panel.h"
+
+/* The number of a lane has to be a constant even for clang. */
+INLINE int32x4_t half_dot(int32x4_t sum, const int8x16_t code[4],
+                          const int8_t *q) {
+    int8x16_t v = vld1q_s8(q);
+
+    sum = vdotq_laneq_s32(sum, code[0], v, 0);
+    sum = vdotq_laneq_s32(sum, code[1], v, 1);
+    sum = vdotq_laneq_s32(sum, code[2], v, 2);
+    return vdotq_laneq_s32(sum, code[3], v, 3);
+}
+
+/* Half of a group: 8 inputs of two outputs make a register of codes, 8 inputs
+ * of the two rows another. */
+INLINE void half_pair(const int8x16_t code[4], const int8_t *a, const int8_t *b,
+                      int32x4_t *row_a, int32x4_t *row_b) {
+    int32x4_t low = vdupq_n_s32(0); /* outputs 0 and 1 of both rows */
+    int32x4_t high = vdupq_n_s32(0);
+
+    for (size_t j = 0; j < 4; j += 2) {
+        int32x4_t first = vreinterpretq_s32_s8(code[j]);
+        int32x4_t second = vreinterpretq_s32_s8(code[j + 1]);
+        int8x16_t v = vcombine_s8(vld1_s8(a + 4 * j), vld1_s8(b + 4 * j));
+
+        low =
+            vmmlaq_s32(low, v, vreinterpretq_s8_s32(vzip1q_s32(first, second)));
+        high = vmmlaq_s32(high, v,
+                          vreinterpretq_s8_s32(vzip2q_s32(first, second)));
+    }
+    *row_a = vcombine_s32(vget_low_s32(low), vget_low_s32(high));
+    *row_b = vcombine_s32(vget_high_s32(low), vget_high_s32(high));
+}
+
+INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
+                      size_t count, int32x4_t dot[2][2]) {
+    if (count == 2) {
+        half_pair(c->at, q[0], q[1], &dot[0][0], &dot[1][0]);
+        half_pair(c->at + 4, q[0] + 16, q[1] + 16, &dot[0][1], &dot[1][1]);
+    } else {
+        dot[0][0] = half_dot(vdupq_n_s32(0), c->at, q[0]);
+        dot[0][1] = half_dot(vdupq_n_s32(0), c->at + 4, q[0] + 16);
+    }
+    if (c->layout.format & KERNEL_HALVES) return;
+    for (size_t i = 0; i < count; i++)
+        dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
+}
+
+INLINE bfloat16x8_t pair_of(const uint16_t *x) {
+    uint32_t two;
+
+    memcpy(&two, x, sizeof two);
+    return vreinterpretq_bf16_u32(vdupq_n_u32(two));
+}
+
+/* A pair of inputs of 4 outputs times one row. */
+INLINE float32x4_t one_pair(float32x4_t total, const uint16_t *w,
+                            const uint16_t *x) {
+    return vbfdotq_f32(total, vreinterpretq_bf16_u16(vld1q_u16(w)), pair_of(x));
+}
+
+/* Two pairs of inputs of 4 outputs times two rows: outputs 0 and 1 of both are
+ * in total[0], 2 and 3 in total[1]. The instruction adds the first pair, then
+ * the second, so the sums are those of one_pair(). */
+INLINE void two_pairs(float32x4_t total[2], uint32x4_t first, uint32x4_t second,
+                      const uint16_t *a, const uint16_t *b) {
+    bfloat16x8_t v =
+        vreinterpretq_bf16_u16(vcombine_u16(vld1_u16(a), vld1_u16(b)));
+
+    total[0] = vbfmmlaq_f32(total[0], v,
+                            vreinterpretq_bf16_u32(vzip1q_u32(first, second)));
+    total[1] = vbfmmlaq_f32(total[1], v,
+                            vreinterpretq_bf16_u32(vzip2q_u32(first, second)));
+}
+
+/* Quarters [from, from + quarters) of a panel times 2 * `pairs` rows. */
+INLINE void panel_bf16_pairs(const uint16_t *w, size_t from, size_t quarters,
+                             size_t k, const uint16_t *x, size_t x_stride,
+                             size_t pairs, float *out, size_t out_stride,
+                             size_t lanes, bool add) {
+    float32x4_t total[TILE / 2][QUARTERS][2];
+    size_t i = 0;
+
+    w += 2 * LANES * from;
+    for (size_t m = 0; m < pairs; m++)
+        for (size_t r = 0; r < quarters; r++)
+            total[m][r][0] = total[m][r][1] = vdupq_n_f32(0);
+    for (; k - i >= 4; i += 4) {
+        for (size_t r = 0; r < quarters; r++) {
+            const uint16_t *at = w + i * KERNEL_PANEL + 2 * LANES * r;
+            uint32x4_t first = vreinterpretq_u32_u16(vld1q_u16(at));
+            uint32x4_t second =
+                vreinterpretq_u32_u16(vld1q_u16(at + 2 * KERNEL_PANEL));
+
+            for (size_t m = 0; m < pairs; m++)
+                two_pairs(total[m][r], first, second, x + 2 * m * x_stride + i,
+                          x + (2 * m + 1) * x_stride + i);
+        }
+    }
+    for (size_t m = 0; m < 2 * pairs; m++) {
+        for (size_t r = 0; r < quarters && (from + r) * LANES < lanes; r++) {
+            const float32x4_t *t = total[m / 2][r];
+            float32x4_t v =
+                m % 2 ? vcombine_f32(vget_high_f32(t[0]), vget_high_f32(t[1]))
+                      : vcombine_f32(vget_low_f32(t[0]), vget_low_f32(t[1]));
+
+            if (i < k)
+                v = one_pair(v, w + i * KERNEL_PANEL + 2 * LANES * r,
+                             x + m * x_stride + i);
+            finish(out + m * out_stride + (from + r) * LANES, v,
+                   lanes - (from + r) * LANES, add);
+        }
+    }
+}
+
+INLINE void panel_bf16_one(const uint16_t *w, size_t k, const uint16_t *x,
+                           float *out, size_t lanes, bool add) {
+    float32x4_t total[QUARTERS];
+
+    for (size_t r = 0; r < QUARTERS; r++) total[r] = vdupq_n_f32(0);
+    for (size_t i = 0; i < k; i += 2)
+        for (size_t r = 0; r < QUARTERS; r++)
+            total[r] =
+                one_pair(total[r], w + i * KERNEL_PANEL + 2 * LANES * r, x + i);
+    for (size_t r = 0; r < QUARTERS && r * LANES < lanes; r++)
+        finish(out + r * LANES, total[r], lanes - r * LANES, add);
+}
+
+static void gemm_bf16(const uint16_t *w, size_t k, size_t columns,
+                      const uint16_t *x, size_t x_stride, size_t rows,
+                      float *out, size_t out_stride, bool add) {
+    for (size_t c = 0; c < columns; c += KERNEL_PANEL) {
+        size_t m = 0;
+
+#define QUARTERS_OF(pairs, from, quarters)                                     \
+    panel_bf16_pairs(w + c * k, from, quarters, k, x + m * x_stride, x_stride, \
+                     pairs, out + m * out_stride + c, out_stride, columns - c, \
+                     add)
+        for (; rows - m >= TILE; m += TILE) {
+            QUARTERS_OF(TILE / 2, 0, 2);
+            if (columns - c > 2 * LANES) QUARTERS_OF(TILE / 2, 2, 2);
+        }
+        for (; rows - m >= 2; m += 2) QUARTERS_OF(1, 0, 4);
+#undef QUARTERS_OF
+        for (; m < rows; m++)
+            panel_bf16_one(w + c * k, k, x + m * x_stride,
+                           out + m * out_stride + c, columns - c, add);
+    }
+}
+
+const struct kernels kernels_neon_mm = {
+    .name = "neon_mm",
+    .quantise = neon_quantise,
+    .to_bf16 = neon_to_bf16,
+    .to_f16 = neon_to_f16,
+    .gemm_q = gemm_q,
+    .gemm_bf16 = gemm_bf16,
+    KERNEL_ATTENTION_FIELDS(neon),
+};
+
+#else
+typedef int kernel_neon_mm_is_for_arm; /* a file may not be empty */
+#endif

@@ -51,6 +51,14 @@ def test_help_and_version():
         ["generate", "-p", "x", "-n", "1.5"],
         ["generate", "-p", "x", "--temp", "hot"],
         ["generate", "-p"],
+        ["generate", "-p", "x", "--logprobs", "3"],
+        ["generate", "-p", "x", "--json", "--logprobs", "21"],
+        ["generate", "-p", "x", "--logit-bias", "42"],
+        ["generate", "-p", "x", "--logit-bias", "42:1;43:1"],
+        ["generate", "-p", "x", "--logit-bias", "42:101"],
+        ["generate", "-p", "x", "--logit-bias", "999999:1"],
+        ["generate", "-p", "x", "--repeat-penalty", "0"],
+        ["generate", "-p", "x", "--presence-penalty", "2.1"],
         ["policy", "lint"],
         ["policy", "bless", "x"],
         ["model", "sing"],
@@ -136,6 +144,35 @@ def test_generate():
     cut = run("generate", *args, "--stop", "Paris", "--json")
     assert json.loads(cut.stdout)["finish"] == "stop"
     assert "Paris" not in json.loads(cut.stdout)["text"]
+
+
+def test_generate_sampling():
+    def generate(*options):
+        r = run("generate", "-p", "The capital of France is", "-n", "8", "--json", *options)
+        assert r.returncode == 0, r.stderr
+        return json.loads(r.stdout)
+
+    plain = generate()
+    assert "logprobs" not in plain
+    told = generate("--logprobs", "2")
+    assert told["tokens"] == plain["tokens"]
+    assert [e["id"] for e in told["logprobs"]] == plain["tokens"]
+    assert b"".join(bytes(e["bytes"]) for e in told["logprobs"]).decode() == plain["text"]
+    for entry in told["logprobs"]:
+        first, second = entry["top_logprobs"]
+        assert (first["id"], first["logprob"]) == (entry["id"], entry["logprob"])
+        assert first["logprob"] >= second["logprob"] > -20
+    favourite = plain["tokens"][0]
+    assert set(generate("--logit-bias", f"{favourite}:100")["tokens"]) == {favourite}
+    banned = generate("--logit-bias", f"{favourite}:-100,1:-100")
+    assert favourite not in banned["tokens"]
+    varied = generate("--repeat-penalty", "5", "--repeat-last-n", "-1")
+    assert len(set(varied["tokens"])) == len(varied["tokens"])
+    heat = ["--temp", "1.5", "--top-k", "50", "--seed"]
+    assert generate(*heat, "3")["tokens"] == generate(*heat, "3")["tokens"]
+    assert generate(*heat, "3")["tokens"] != generate(*heat, "4")["tokens"]
+    # The best of one, whatever the heat.
+    assert generate("--temp", "9", "--top-k", "1")["tokens"] == plain["tokens"]
 
 
 def test_perplexity(tmp_path):

@@ -136,13 +136,10 @@ static bool print_json(const struct generation *g, const struct tokenizer *t,
 static bool encode(const struct engine *e, const char *text,
                    struct tokens *tokens, struct err *err) {
     const struct tokenizer *t = engine_tokenizer(e);
-    bool begin = false;
+    int opening = tokenizer_opening(t);
 
-    (void)gguf_bool(engine_gguf(e), "tokenizer.ggml.add_bos_token", &begin);
-    if (begin && tokenizer_bos(t) >= 0 &&
-        !tokens_push(tokens, tokenizer_bos(t), err))
-        return false;
-    if (!tokenizer_encode(t, span_of(text), tokens, err)) return false;
+    if (opening >= 0 && !tokens_push(tokens, opening, err)) return false;
+    if (!tokenizer_encode_first(t, span_of(text), tokens, err)) return false;
     if (!tokens->count) return err_set(err, ERR_INPUT, "the prompt is empty");
     return true;
 }

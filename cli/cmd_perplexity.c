@@ -135,7 +135,7 @@ static void report(const struct scorer *s, bool json, double seconds) {
 int cmd_perplexity(int argc, char **argv) {
     const char *model = NULL, *file = NULL, *args[OPTION_ARGS_MAX];
     int context = 512, threads = 0;
-    bool json = false, exact = false, begin = false;
+    bool json = false, exact = false;
     const struct option list[] = {
         {"model", 'm', OPTION_TEXT, &model, 0, 0, "FILE", "the GGUF"},
         {"file", 'f', OPTION_TEXT, &file, 0, 0, "FILE", "the text"},
@@ -180,10 +180,9 @@ int cmd_perplexity(int argc, char **argv) {
         places_blame(&err, path);
         goto out;
     }
-    (void)gguf_bool(gguf, "tokenizer.ggml.add_bos_token", &begin);
-    if (begin) bos = tokenizer_bos(tokenizer);
+    bos = tokenizer_opening(tokenizer);
     if (bos >= 0 && !tokens_push(&tokens, bos, &err)) goto out;
-    if (!tokenizer_encode(tokenizer, span_bytes(&text), &tokens, &err))
+    if (!tokenizer_encode_first(tokenizer, span_bytes(&text), &tokens, &err))
         goto out;
     if (!scorer_open(&scorer, gguf, context, threads, exact, &err)) {
         places_blame(&err, path);

@@ -22,10 +22,10 @@ enum kind { OTHER, LETTER, NUMBER, SPACE, END };
 struct scan {
     struct span text;
     bool number_ends; /* smollm: a number is where the text between ends */
+    size_t seen;
 };
 
-static enum kind kind_at(const struct scan *s, size_t at, size_t *next,
-                         uint32_t *point) {
+static enum kind wide_kind(struct span rest, size_t *size, uint32_t *point) {
     static const enum kind kinds[] = {
         [UNICODE_OTHER] = OTHER,
         [UNICODE_LETTER] = LETTER,
@@ -33,24 +33,37 @@ static enum kind kind_at(const struct scan *s, size_t at, size_t *next,
         [UNICODE_SPACE] = SPACE,
     };
     bool valid;
+
+    *size = utf8_decode(rest, point, &valid);
+    return valid ? kinds[unicode_class_of(*point)] : OTHER;
+}
+
+static enum kind ascii_kind(unsigned char byte) {
+    if (byte == ' ' || (byte >= '\t' && byte <= '\r')) return SPACE;
+    if ((byte | 0x20) >= 'a' && (byte | 0x20) <= 'z') return LETTER;
+    return byte >= '0' && byte <= '9' ? NUMBER : OTHER;
+}
+
+static inline enum kind kind_at(struct scan *s, size_t at, size_t *next,
+                                uint32_t *point) {
     enum kind kind;
+    size_t size = 1;
 
     *next = at;
     *point = 0;
     if (at >= s->text.size) return END;
-    *next =
-        at + utf8_decode(span_slice(s->text, at, s->text.size), point, &valid);
-    kind = valid ? kinds[unicode_class_of(*point)] : OTHER;
-    if (kind == NUMBER && s->number_ends) {
-        *next = at;
-        return END;
-    }
+    *point = (unsigned char)s->text.at[at];
+    kind = *point < 0x80
+               ? ascii_kind((unsigned char)*point)
+               : wide_kind(span_slice(s->text, at, s->text.size), &size, point);
+    if (at + size > s->seen) s->seen = at + size;
+    if (kind == NUMBER && s->number_ends) return END;
+    *next = at + size;
     return kind;
 }
 
 /* The end of the longest run of one kind from `at`, `most` characters. */
-static size_t run_end(const struct scan *s, size_t at, enum kind kind,
-                      size_t most) {
+static size_t run_end(struct scan *s, size_t at, enum kind kind, size_t most) {
     uint32_t point;
     size_t next;
 
@@ -86,7 +99,7 @@ static size_t contraction_end(const struct scan *s, size_t at, bool fold) {
 
 /* \s+(?!\S)|\s+ : all the blanks, but the last one stays for a word that
  * follows, unless it is the only one. */
-static size_t blanks_end(const struct scan *s, size_t at) {
+static size_t blanks_end(struct scan *s, size_t at) {
     size_t end = at, last = at, next;
     uint32_t point;
     enum kind kind;
@@ -98,7 +111,7 @@ static size_t blanks_end(const struct scan *s, size_t at) {
     return kind == END || last == at ? end : last;
 }
 
-static size_t gpt2_end(const struct scan *s, size_t at) {
+static size_t gpt2_end(struct scan *s, size_t at) {
     uint32_t point;
     size_t next, body = at, end = contraction_end(s, at, false);
     enum kind kind;
@@ -110,14 +123,13 @@ static size_t gpt2_end(const struct scan *s, size_t at) {
     return run_end(s, body, kind, SIZE_MAX);
 }
 
-static size_t smollm_end(struct span text, size_t at) {
-    struct scan s = {text, false};
+static size_t smollm_end(struct scan *s, size_t at) {
     uint32_t point;
     size_t next;
 
-    if (kind_at(&s, at, &next, &point) == NUMBER) return next;
-    s.number_ends = true;
-    return gpt2_end(&s, at);
+    if (kind_at(s, at, &next, &point) == NUMBER) return next;
+    s->number_ends = true;
+    return gpt2_end(s, at);
 }
 
 static bool is_break(uint32_t point) {
@@ -126,7 +138,7 @@ static bool is_break(uint32_t point) {
 
 /* \s*[\r\n]+ : the blanks up to the last line break among them; `at` when
  * there is none. */
-static size_t breaks_end(const struct scan *s, size_t at) {
+static size_t breaks_end(struct scan *s, size_t at) {
     size_t end = at, next;
     uint32_t point;
 
@@ -135,7 +147,7 @@ static size_t breaks_end(const struct scan *s, size_t at) {
     return end;
 }
 
-static size_t llama_end(const struct scan *s, size_t at) {
+static size_t llama_end(struct scan *s, size_t at) {
     uint32_t point, second_point;
     size_t next, second_next, end = contraction_end(s, at, true);
     enum kind first, second;
@@ -157,16 +169,22 @@ static size_t llama_end(const struct scan *s, size_t at) {
     return end > at ? end : blanks_end(s, at);
 }
 
-size_t pretokenizer_end(enum pretokenizer kind, struct span text, size_t from) {
-    struct scan s = {text, false};
+size_t pretokenizer_end(enum pretokenizer kind, struct span text, size_t from,
+                        size_t *seen) {
+    struct scan s = {text, false, from};
+    size_t end = 0;
 
     switch (kind) {
     case PRETOKENIZER_GPT_2:
-        return gpt2_end(&s, from);
+        end = gpt2_end(&s, from);
+        break;
     case PRETOKENIZER_LLAMA_BPE:
-        return llama_end(&s, from);
+        end = llama_end(&s, from);
+        break;
     case PRETOKENIZER_SMOLLM:
+        end = smollm_end(&s, from);
         break;
     }
-    return smollm_end(text, from);
+    *seen = s.seen > end ? s.seen : end;
+    return end;
 }

@@ -24,7 +24,9 @@ enum pretokenizer {
 /* By the name in a GGUF; false for a name that is not known. */
 MUST_USE bool pretokenizer_named(struct span name, enum pretokenizer *out);
 
-/* Where the piece that begins at `from` (below text.size) ends: one past. */
-size_t pretokenizer_end(enum pretokenizer kind, struct span text, size_t from);
+/* Where the piece that begins at `from` (below text.size) ends: one past. Of
+ * the text no more than up to `seen` was looked at, at most three times. */
+size_t pretokenizer_end(enum pretokenizer kind, struct span text, size_t from,
+                        size_t *seen);
 
 #endif

@@ -22,7 +22,7 @@ static void check_golden(const char *line) {
         pretokenizer_named((struct span){line, (size_t)(tab - line)}, &kind));
     golden_read(&g, tab + 1);
     for (size_t i = 0; i < g.number_count; i++) {
-        size_t end = pretokenizer_end(kind, span_bytes(&g.text), at);
+        size_t seen, end = pretokenizer_end(kind, span_bytes(&g.text), at, &seen);
 
         if (end - at != (size_t)g.numbers[i])
             fail_msg("%.*s: %s: piece %zu has %zu bytes, not %d",
@@ -49,7 +49,7 @@ static void check_pieces(const char *kind_name, struct span text,
 
     assert_true(pretokenizer_named(span_of(kind_name), &kind));
     while (at < text.size) {
-        size_t end = pretokenizer_end(kind, text, at);
+        size_t seen, end = pretokenizer_end(kind, text, at, &seen);
 
         assert_in_range(end, at + 1, text.size);
         if (at) bytes_puts(&cut, "|");

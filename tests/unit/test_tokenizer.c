@@ -206,8 +206,15 @@ static struct tokenizer *small(const char *const *tokens, size_t count,
                                const char *const *merges, size_t merge_count,
                                const char *pre, struct err *err) {
     struct span token_spans[16], merge_spans[16];
-    struct vocabulary v = {token_spans,  NULL, count, merge_spans, merge_count,
-                           span_of(pre), -1,   -1,    -1,          -1};
+    struct vocabulary v = {.tokens = token_spans,
+                           .token_count = count,
+                           .merges = merge_spans,
+                           .merge_count = merge_count,
+                           .pre = span_of(pre),
+                           .bos = -1,
+                           .eos = -1,
+                           .eot = -1,
+                           .eom = -1};
 
     for (size_t i = 0; i < count; i++) token_spans[i] = span_of(tokens[i]);
     for (size_t i = 0; i < merge_count; i++)

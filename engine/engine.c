@@ -22,6 +22,7 @@ struct slot {
     void (*on_event)(void *user, const struct job_event *event);
     void *user;
     uint64_t id;
+    uint64_t client;
 };
 
 /* All that the two threads share, and the lock that guards every field. */
@@ -222,6 +223,7 @@ static bool start(struct engine *e, struct err *err) {
         .adapters = e->adapters,
         .rows_max = e->options.batch_tokens,
         .tasks_max = e->options.queue_max,
+        .no_speculation = e->options.no_speculation || e->options.exact,
         .emit = emit,
         .user = e,
     };
@@ -409,13 +411,24 @@ static bool inbox_put(struct shared *sh, struct task *t, int queue_max) {
     return ok;
 }
 
+/* The last quarter of the queue is kept for other clients. */
+static bool check_share(const struct engine *e, uint64_t client,
+                        struct err *err) {
+    int most = e->options.queue_max - e->options.queue_max / 4, count = 0;
+
+    for (int i = 0; i < e->slot_count; i++)
+        count += e->slots[i].task && e->slots[i].client == client;
+    return count < most ||
+           err_set(err, ERR_BUSY, "past %d jobs of one client", most);
+}
+
 uint64_t engine_submit(struct engine *e, const struct job *job,
                        struct err *err) {
     struct slot *slot;
     struct task *t;
     int index;
 
-    if (!check_job(e, job, err)) return 0;
+    if (!check_job(e, job, err) || !check_share(e, job->client, err)) return 0;
     if (e->free_count == 0) {
         err_set(err, ERR_BUSY, "past %d jobs", e->options.queue_max);
         return 0;
@@ -426,7 +439,11 @@ uint64_t engine_submit(struct engine *e, const struct job *job,
     /* Grows with every job, and says where its slot is. */
     t = task_new(e->serial * (uint64_t)e->slot_count + (uint64_t)index, job,
                  output_max(e, job));
-    *slot = (struct slot){task_ref(t), job->on_event, job->user, t->id};
+    *slot = (struct slot){.task = task_ref(t),
+                          .on_event = job->on_event,
+                          .user = job->user,
+                          .id = t->id,
+                          .client = job->client};
     if (!inbox_put(e->shared, t, e->options.queue_max)) {
         slot->task = NULL;
         task_free(t);

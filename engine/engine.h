@@ -6,7 +6,16 @@
  *   engine_submit() -> inbox -> scheduler thread -> outbox -> engine_poll()
  *
  * Both queues are bounded. A job's callback runs inside engine_poll() on the
- * owner's thread, never elsewhere. */
+ * owner's thread, never elsewhere.
+ *
+ * Same model file, same machine, same job with the same seed: the same tokens
+ * and the same scores, bit for bit, whatever else is in the batch, in what
+ * chunks the prompt is read, how much of it comes from the prefix cache and
+ * whether tokens were guessed and checked. A row's arithmetic is that of its
+ * own text alone; a random number depends on the seed and on the token's
+ * index in the output. Two exceptions, where a library multiplies and its
+ * last bit depends on the number of rows: F32 matrices, and `exact`, which
+ * does not guess for that reason. */
 #ifndef CORRAL_ENGINE_ENGINE_H
 #define CORRAL_ENGINE_ENGINE_H
 
@@ -18,12 +27,13 @@ struct engine;
 
 struct engine_options {
     const char *model_path;
-    int threads;        /* compute threads; 0: all cores */
-    int context_tokens; /* longest sequence; 0: the model's, at most 8192 */
-    int kv_tokens;      /* positions of KV in all; 0: 2 * context */
-    int batch_tokens;   /* rows in a step; 0: 512 */
-    int queue_max;      /* jobs waiting or running; 0: 256 */
-    bool exact;         /* f32 everywhere: the reference mode, slow */
+    int threads;         /* compute threads; 0: all cores */
+    int context_tokens;  /* longest sequence; 0: the model's, at most 8192 */
+    int kv_tokens;       /* positions of KV in all; 0: 2 * context */
+    int batch_tokens;    /* rows in a step; 0: 512 */
+    int queue_max;       /* jobs waiting or running; 0: 256 */
+    bool exact;          /* f32 everywhere: the reference mode, slow */
+    bool no_speculation; /* for all jobs, as job.no_speculation for one */
     /* Called from the scheduler thread when events wait and none did before;
      * must only signal (uv_async_send). May be NULL: use engine_wait(). */
     void (*on_wakeup)(void *user);
@@ -47,8 +57,9 @@ const struct model_shape *engine_shape(const struct engine *e);
 const char *engine_kernels(const struct engine *e);
 int engine_context(const struct engine *e); /* longest sequence in tokens */
 
-/* Queue a job; its id, or 0 with ERR_BUSY (queue full), ERR_LIMIT (prompt
- * longer than the context) or ERR_INPUT. Score jobs go before generation. */
+/* Queue a job; its id, or 0 with ERR_BUSY (the queue is full, or the client
+ * holds three quarters of it), ERR_LIMIT (prompt longer than the context) or
+ * ERR_INPUT. Score jobs go before generation. */
 MUST_USE uint64_t engine_submit(struct engine *e, const struct job *job,
                                 struct err *err);
 /* No event of the job is delivered after this returns; its rows leave the

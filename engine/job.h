@@ -27,6 +27,8 @@ struct job_usage {
     int prompt_tokens;
     int cached_tokens; /* of the prompt, taken from the prefix cache */
     int output_tokens;
+    int drafted_tokens;  /* guessed from the text itself, and checked */
+    int accepted_tokens; /* of these: they cost no step of their own */
 };
 
 /* Everything borrowed is valid during the callback only. */
@@ -46,6 +48,8 @@ struct job_event {
     const float *scores; /* JOB_SCORES: raw logits, of labels or the head */
     int score_count;
     enum job_end end;       /* JOB_DONE: always the last event of a job */
+    bool context_full;      /* JOB_END_LENGTH: the context ended the text,
+                             * before max_tokens did */
     struct job_usage usage; /* JOB_DONE, JOB_SCORES */
     struct err err;         /* JOB_DONE with JOB_END_ERROR */
 };
@@ -72,6 +76,7 @@ struct job {
     const struct span *stops; /* copied */
     int stop_count;
     struct grammar *grammar; /* the job takes a reference; may be NULL */
+    bool no_speculation;     /* the same tokens, one a step */
 
     void (*on_event)(void *user, const struct job_event *event);
     void *user;
@@ -82,6 +87,8 @@ struct engine_stats {
     uint64_t prompt_tokens;
     uint64_t cached_tokens;
     uint64_t output_tokens;
+    uint64_t drafted_tokens;
+    uint64_t accepted_tokens;
     uint64_t steps;
     int jobs_waiting;
     int jobs_running;

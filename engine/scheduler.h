@@ -6,21 +6,15 @@
  *      ^----------+ preempted: the KV ran out, its text so far is kept
  *
  * A step's rows, in order of precedence: one for each running generation
- * (decode never waits for somebody's long prompt), then score prompts, then
- * generation prompts, in chunks, clients taking turns. */
+ * (decode never waits for somebody's long prompt) and those of its guess
+ * (draft.h), then score prompts, then generation prompts, in chunks that keep
+ * the step short (pace.h), clients taking turns (queue.h). */
 #ifndef CORRAL_ENGINE_SCHEDULER_H
 #define CORRAL_ENGINE_SCHEDULER_H
 
 #include "engine/model.h"
-#include "engine/task.h"
+#include "engine/report.h"
 #include "engine/tokenizer.h"
-
-/* What goes to the owner. One piece of memory, freed with free(). */
-struct scheduler_event {
-    struct scheduler_event *next; /* the receiver's */
-    uint64_t id;
-    struct job_event event; /* its pointers lead into this piece */
-};
 
 struct scheduler_parts {
     struct model *model;
@@ -30,8 +24,10 @@ struct scheduler_parts {
     const struct adapter *const *adapters; /* by number - 1; may grow up to */
     int rows_max;                          /* ENGINE_ADAPTERS_MAX later */
     int tasks_max;
+    bool no_speculation;
     /* Takes the event. May wait until there is room for it. */
     void (*emit)(void *user, struct scheduler_event *event);
+    uint64_t (*clock_ns)(void); /* NULL: the monotonic clock */
     void *user;
 };
 

@@ -8,10 +8,9 @@ int task_adapter_at(const struct task *t, int position) {
     return position >= t->active_from ? t->adapter : 0;
 }
 
-static void put_key(struct task *t, int token) {
-    t->keys[t->known] = (struct kv_key){token, task_adapter_at(t, t->known)};
-    t->tokens[t->known] = token;
-    t->known++;
+static void set_key(struct task *t, int at, int token) {
+    t->keys[at] = (struct kv_key){token, task_adapter_at(t, at)};
+    t->tokens[at] = token;
 }
 
 static void copy_sampling(struct task *t, const struct job *job) {
@@ -43,7 +42,8 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
         xalloc_array((size_t)(job->token_count + output_max), sizeof *t->keys);
     t->tokens = xalloc_array((size_t)(job->token_count + output_max),
                              sizeof *t->tokens);
-    for (int i = 0; i < job->token_count; i++) put_key(t, job->tokens[i]);
+    for (int i = 0; i < job->token_count; i++) set_key(t, i, job->tokens[i]);
+    t->known = job->token_count;
     if (job->kind == JOB_SCORE) {
         t->label_count = job->label_count;
         t->labels = xalloc_array((size_t)job->label_count, sizeof(int));
@@ -54,6 +54,9 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
     }
     copy_sampling(t, job);
     t->output_max = output_max;
+    t->cut_by_context = output_max < job->max_tokens;
+    t->speculates = !job->no_speculation;
+    draft_init(&t->draft);
     if (job->grammar) t->grammar = grammar_state_new(job->grammar);
     hold_init(&t->hold, job->stops, job->stop_count);
     return t;
@@ -82,7 +85,19 @@ int task_output_count(const struct task *t) {
 }
 
 void task_push(struct task *t, int token) {
-    put_key(t, token);
+    set_key(t, t->known++, token);
+}
+
+void task_guess(struct task *t, int most, int rows) {
+    /* The token that follows the guess is the job's last at most. */
+    int left = t->output_max - task_output_count(t) - 1;
+
+    t->guess.count = 0;
+    if (!t->speculates) return;
+    if (most > left) most = left;
+    draft_guess(&t->draft, t->tokens, t->known, most, rows, &t->guess);
+    for (int i = 0; i < t->guess.count; i++)
+        set_key(t, t->known + i, t->guess.tokens[i]);
 }
 
 void task_hold_report(struct task *t, const struct sampler_report *report) {

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "engine/draft.h"
 #include "engine/hold.h"
 #include "engine/job.h"
 #include "engine/kv.h"
@@ -27,8 +28,11 @@ struct task {
     int output_max;
     struct grammar_state *grammar; /* NULL: free text */
     struct hold hold;
+    bool speculates;
+    bool cut_by_context; /* output_max is less than was asked for */
+    struct draft draft;
 
-    struct kv_key *keys; /* prompt and output; room for both */
+    struct kv_key *keys; /* prompt, output, a guess; room for all of them */
     int *tokens;         /* the same without adapters, for the sampler */
     /* (count, 1 + rival_count) of the tokens that `hold` has, as in a
      * job_event; unused unless asked for */
@@ -39,9 +43,10 @@ struct task {
     int prompt_count;
     int known;    /* keys so far */
     int computed; /* of them have their KV */
-    int planned;  /* rows in the step being made */
-    int cached;   /* prompt positions that came from the cache; -1: not yet
-                   * admitted */
+    int planned;  /* rows in the step being made, the guess among them */
+    struct draft_guess guess; /* in the step being made: keys from known on */
+    int cached; /* prompt positions that came from the cache; -1: not yet
+                 * admitted */
     struct sequence *sequence; /* NULL: waiting */
 };
 
@@ -60,5 +65,8 @@ void task_hold_report(struct task *t, const struct sampler_report *report);
 /* Copy the first `count` rows out and forget them. */
 void task_take_logprobs(struct task *t, size_t count,
                         struct token_logprob *out);
+/* Guess what comes after the known tokens, with `rows` texts in the step, in
+ * no more than `most` tokens and none past what the job may still say. */
+void task_guess(struct task *t, int most, int rows);
 
 #endif

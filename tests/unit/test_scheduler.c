@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "engine/scheduler.h"
 
-enum { EVENTS_MAX = 4096, TASKS_MAX = 16 };
+enum { EVENTS_MAX = 1 << 14, TASKS_MAX = 128 };
 
 /* A scheduler without threads, and the events it emitted. */
 struct bench {
@@ -28,6 +27,14 @@ struct bench {
     } events[EVENTS_MAX];
     int event_count;
 };
+
+/* Every look at the clock finds this much later. */
+static uint64_t tick_ns, now_ns;
+
+static uint64_t fake_clock(void) {
+    now_ns += tick_ns;
+    return now_ns;
+}
 
 static void on_emit(void *user, struct scheduler_event *event) {
     struct bench *b = user;
@@ -48,6 +55,7 @@ static void bench_init(struct bench *b, int rows, int kv_positions) {
         .kv_positions = kv_positions, .rows_max = rows, .tasks_max = TASKS_MAX};
 
     memset(b, 0, sizeof *b);
+    tick_ns = now_ns = 0;
     b->gguf = gguf_open("tests/unit/data/tiny.gguf", &err);
     if (!b->gguf) fail_msg("%s", err.text);
     b->tokenizer = tokenizer_new(b->gguf, &err);
@@ -63,6 +71,7 @@ static void bench_init(struct bench *b, int rows, int kv_positions) {
     parts.tokenizer = b->tokenizer;
     parts.kv = b->kv;
     parts.emit = on_emit;
+    parts.clock_ns = fake_clock;
     parts.user = b;
     b->scheduler = scheduler_new(&parts);
 }
@@ -79,13 +88,15 @@ static void bench_clear(struct bench *b) {
 static struct task *add(struct bench *b, enum job_kind kind, int prompt,
                         int output, uint64_t client) {
     static const int labels[] = {1, 2};
-    int tokens[512];
+    int tokens[1024];
     struct job job = {.kind = kind,
                       .tokens = tokens,
                       .token_count = prompt,
                       .client = client,
                       .labels = labels,
                       .label_count = 2,
+                      .max_tokens = output,
+                      .no_speculation = true,
                       .sampling = SAMPLING_GREEDY};
     struct task *t;
 
@@ -208,10 +219,11 @@ static void test_deadline(void **state) {
     (void)state;
     bench_init(&b, 32, 4096);
     t = add(&b, JOB_GENERATE, 20, 400, 1);
-    t->deadline_ms = clock_ms() + 1000000;
+    t->deadline_ms = 5;
+    now_ns = 4999999;
     (void)scheduler_step(b.scheduler);
     assert_int_equal(place(&b, 1), 0);
-    t->deadline_ms = 1;
+    now_ns = 5000000;
     assert_int_equal(scheduler_step(b.scheduler), 0);
     assert_int_equal(place(&b, 1), 1);
     assert_int_equal(b.events[b.event_count - 1].end, JOB_END_ERROR);
@@ -274,6 +286,125 @@ static void test_same_prefix_at_once(void **state) {
     bench_clear(&b);
 }
 
+/* Steps until a prompt of 480 tokens is read while another text decodes,
+ * when a step with a piece of it seems to take `step_us`, and others 1 ms. */
+static int steps_of_prompt(uint64_t step_us) {
+    struct bench b;
+    struct task *a, *prompt;
+    int steps = 0;
+
+    bench_init(&b, 256, 4096);
+    tick_ns = 1000000;
+    a = add(&b, JOB_GENERATE, 10, 400, 1);
+    while (task_output_count(a) < 2) (void)scheduler_step(b.scheduler);
+    prompt = add(&b, JOB_GENERATE, 480, 5, 2);
+    tick_ns = step_us * 1000;
+    while (task_output_count(prompt) == 0) {
+        int known = a->known;
+
+        (void)scheduler_step(b.scheduler);
+        assert_int_equal(a->known - known, 1);
+        assert_in_range(++steps, 1, 100);
+    }
+    bench_clear(&b);
+    return steps;
+}
+
+/* The slower the machine, the smaller the pieces of a prompt. */
+static void test_prompts_in_pieces(void **state) {
+    (void)state;
+    assert_in_range(steps_of_prompt(1100), 2, 4);
+    assert_in_range(steps_of_prompt(400000), 25, 30);
+}
+
+/* A client with a hundred jobs runs as many as there are places; another's
+ * first job does not wait until one of them has ended. */
+static void test_nobody_starves(void **state) {
+    struct bench b;
+    struct task *other;
+    struct engine_stats stats;
+
+    (void)state;
+    bench_init(&b, 32, 8192);
+    for (int i = 0; i < 100; i++) (void)add(&b, JOB_GENERATE, 20, 60, 1);
+    for (int i = 0; i < 30; i++) (void)scheduler_step(b.scheduler);
+    scheduler_stats(b.scheduler, &stats);
+    assert_int_equal(stats.jobs_running, 16);
+    other = add(&b, JOB_GENERATE, 20, 3, 2);
+    (void)scheduler_step(b.scheduler);
+    (void)scheduler_step(b.scheduler);
+    assert_in_range(task_output_count(other), 1, 2);
+    while (!place(&b, 101)) (void)scheduler_step(b.scheduler);
+    assert_int_equal(place(&b, 101), 1);
+    run_all(&b);
+    for (uint64_t id = 1; id <= 100; id++) assert_true(place(&b, id) > 0);
+    bench_clear(&b);
+}
+
+/* All places are taken by generations, and a score job gets one. */
+static void test_score_gets_a_place(void **state) {
+    struct bench b;
+
+    (void)state;
+    bench_init(&b, 32, 8192);
+    for (int i = 0; i < 16; i++)
+        (void)add(&b, JOB_GENERATE, 20, 60, (uint64_t)i);
+    for (int i = 0; i < 20; i++) (void)scheduler_step(b.scheduler);
+    (void)add(&b, JOB_SCORE, 16, 0, 99);
+    (void)scheduler_step(b.scheduler);
+    assert_int_equal(place(&b, 17), 1);
+    run_all(&b);
+    bench_clear(&b);
+}
+
+/* A stream of score jobs leaves something of each step to the others. */
+static void test_scores_leave_some(void **state) {
+    struct bench b;
+    int steps = 0;
+
+    (void)state;
+    bench_init(&b, 64, 8192);
+    (void)add(&b, JOB_GENERATE, 100, 1, 1);
+    while (!place(&b, 1)) {
+        for (int i = 0; i < 3; i++) (void)add(&b, JOB_SCORE, 60, 0, 2);
+        (void)scheduler_step(b.scheduler);
+        assert_in_range(++steps, 1, 8);
+    }
+    run_all(&b);
+    bench_clear(&b);
+}
+
+/* The same text in fewer steps, and the figures say so. */
+static void test_speculation(void **state) {
+    struct bench b;
+    struct task *plain, *quick;
+    uint64_t steps[2];
+    struct engine_stats stats;
+
+    (void)state;
+    bench_init(&b, 64, 4096);
+    plain = task_ref(add(&b, JOB_GENERATE, 20, 300, 1));
+    run_all(&b);
+    steps[0] = steps_of(&b);
+    b.next_id--;
+    quick = task_ref(add(&b, JOB_GENERATE, 20, 300, 1));
+    quick->speculates = true;
+    run_all(&b);
+    steps[1] = steps_of(&b) - steps[0];
+    assert_int_equal(plain->known, quick->known);
+    assert_memory_equal(plain->tokens, quick->tokens,
+                        (size_t)plain->known * sizeof(int));
+    scheduler_stats(b.scheduler, &stats);
+    assert_in_range(stats.accepted_tokens, 1, stats.drafted_tokens);
+    assert_int_equal(stats.accepted_tokens, quick->draft.accepted);
+    /* Each token took a step or came for free; each had the prompt's first. */
+    assert_int_equal(steps[0] - steps[1], stats.accepted_tokens);
+    assert_int_equal(kv_positions_used(b.kv), 0);
+    task_free(plain);
+    task_free(quick);
+    bench_clear(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_decode_goes_on),
@@ -284,6 +415,11 @@ int main(void) {
         cmocka_unit_test(test_score_makes_room),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_same_prefix_at_once),
+        cmocka_unit_test(test_prompts_in_pieces),
+        cmocka_unit_test(test_nobody_starves),
+        cmocka_unit_test(test_score_gets_a_place),
+        cmocka_unit_test(test_scores_leave_some),
+        cmocka_unit_test(test_speculation),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

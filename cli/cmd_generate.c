@@ -16,7 +16,7 @@ struct settings {
     int max_tokens, top_k, repeat_window, threads;
     int rivals; /* -1: no logprobs */
     double temperature, top_p, min_p, repeat, presence, frequency, seed;
-    bool json, exact;
+    bool json, exact, plain;
     struct token_bias biases[SAMPLING_BIASES_MAX];
     int bias_count;
 };
@@ -120,11 +120,13 @@ static bool print_json(const struct generation *g, const struct tokenizer *t,
     ok = ok && bytes_printf(&out, err, "]") && put_logprobs(g, t, &out, err) &&
          bytes_printf(&out, err,
                       ",\"finish\":\"%s\",\"usage\":{\"prompt_tokens\":%d,"
-                      "\"cached_tokens\":%d,\"output_tokens\":%d},"
-                      "\"seconds\":%.6f}\n",
+                      "\"cached_tokens\":%d,\"output_tokens\":%d,"
+                      "\"drafted_tokens\":%d,\"accepted_tokens\":%d},"
+                      "\"context_full\":%s,\"seconds\":%.6f}\n",
                       g->end.end == JOB_END_STOP ? "stop" : "length",
                       u->prompt_tokens, u->cached_tokens, u->output_tokens,
-                      seconds);
+                      u->drafted_tokens, u->accepted_tokens,
+                      g->end.context_full ? "true" : "false", seconds);
     if (ok) (void)fwrite(out.at, 1, out.size, stdout);
     bytes_free(&out);
     return ok;
@@ -203,6 +205,8 @@ static int parse(int argc, char **argv, struct settings *s) {
          "32-bit floats everywhere: the reference, slow"},
         {"logprobs", 0, OPTION_INT, &s->rivals, 0, LOGPROBS_TOP_MAX, "N",
          "with --json: each token's log probability, and N rivals"},
+        {"no-speculation", 0, OPTION_FLAG, &s->plain, 0, 0, NULL,
+         "one token a step: the same text, slower where it quotes"},
         {"json", 0, OPTION_FLAG, &s->json, 0, 0, NULL,
          "one JSON object with text, tokens, finish and usage"},
     };
@@ -250,6 +254,7 @@ static bool generate(struct engine *engine, const struct settings *s,
         .logprobs = s->rivals >= 0,
         .rival_count = s->rivals >= 0 ? s->rivals : 0,
         .max_tokens = s->max_tokens,
+        .no_speculation = s->plain,
         .stops = &stop,
         .stop_count = s->stop ? 1 : 0,
         .on_event = on_event,

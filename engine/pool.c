@@ -1,14 +1,17 @@
-/* pool.c - work is a numbered phase with a count of tasks.
+/* pool.c - work is a numbered phase, whose tasks are cut into a share for each
+ * thread. A share is one word:
  *
- *   state = phase << 32 | next task
+ *   state = phase << 48 | end << 24 | next task
  *
- * A thread claims a task by adding one to a state of the phase it knows, so a
- * claim cannot succeed on a phase that is over. The owner starts a phase only
- * when all tasks of the one before are done, and closes that one (next task
- * INT_MAX) before it changes what a claim reads. */
+ * A thread claims a task by adding one to a state that has some left: first
+ * from its own share, which is on a cache line that nobody else touches, then
+ * from the others', so that a thread without a processor holds nobody up. The
+ * owner starts a phase only when all tasks of the one before are done, so a
+ * claim that succeeds, however late, is one of the running phase, which then
+ * waits for it: what to call is read after the claim. */
 #include "engine/pool.h"
 
-#include <limits.h>
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -17,9 +20,15 @@
 
 #include "base/bytes.h"
 
-/* How often a thread looks before it goes to sleep: some 50 microseconds,
- * longer than the serial parts of a step. */
-enum { SPINS = 2000, PHASE_SHIFT = 32 };
+/* How often a thread looks before it goes to sleep: some 100 microseconds,
+ * longer than what a step does between its phases. */
+enum { SPINS = 2000, PHASE_SHIFT = 48, END_SHIFT = 24, CACHE_LINES = 128 };
+
+static const uint64_t task_mask = (1u << END_SHIFT) - 1;
+
+struct share {
+    _Alignas(CACHE_LINES) _Atomic uint64_t state;
+};
 
 struct worker {
     struct pool *pool;
@@ -28,56 +37,65 @@ struct worker {
 };
 
 struct pool {
-    _Atomic uint64_t state;
-    _Atomic(pool_task *) task;
-    _Atomic(void *) user;
-    atomic_int tasks;
-    atomic_int done;
+    _Alignas(CACHE_LINES) atomic_int done; /* tasks of the phase */
+    _Alignas(CACHE_LINES) pool_task *task; /* read after a claim only */
+    void *user;
+    uint64_t phase; /* the owner's */
     atomic_int sleepers;
     atomic_bool stop;
     pthread_mutex_t lock; /* for sleeping only */
     pthread_cond_t wake;
     int threads;
     struct worker *workers;
+    struct share *shares; /* (threads) */
 };
 
 static void relax(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
 #endif
 }
 
-/* Do tasks of phase `phase` until none is left to claim. */
-static void work(struct pool *p, uint64_t phase, int thread) {
-    uint64_t state = atomic_load(&p->state);
+/* Do what is left of a share; how many tasks that were. */
+static int work_share(struct pool *p, struct share *share, int thread) {
+    uint64_t state = atomic_load_explicit(&share->state, memory_order_acquire);
+    int finished = 0;
 
-    while (state >> PHASE_SHIFT == phase) {
-        int next = (int)(uint32_t)state;
-        pool_task *task = atomic_load(&p->task);
-        void *user = atomic_load(&p->user);
-
-        if (next >= atomic_load(&p->tasks)) return;
-        if (!atomic_compare_exchange_weak(&p->state, &state, state + 1))
+    while ((state & task_mask) < (state >> END_SHIFT & task_mask)) {
+        if (!atomic_compare_exchange_weak(&share->state, &state, state + 1))
             continue;
-        task(user, next, thread);
-        atomic_fetch_add(&p->done, 1);
-        state = atomic_load(&p->state);
+        p->task(p->user, (int)(state & task_mask), thread);
+        finished++;
+        state = atomic_load_explicit(&share->state, memory_order_acquire);
     }
+    return finished;
+}
+
+static void work(struct pool *p, int thread) {
+    int finished = 0;
+
+    for (int i = 0; i < p->threads; i++)
+        finished +=
+            work_share(p, &p->shares[(thread + i) % p->threads], thread);
+    if (finished) atomic_fetch_add(&p->done, finished);
 }
 
 /* The phase after `seen`, or `seen` again when the pool stops. */
-static uint64_t wait_for_phase(struct pool *p, uint64_t seen) {
+static uint64_t wait_for_phase(struct pool *p, struct share *own,
+                               uint64_t seen) {
     uint64_t phase = seen;
 
     for (int i = 0; i < SPINS; i++) {
-        phase = atomic_load(&p->state) >> PHASE_SHIFT;
+        phase = atomic_load(&own->state) >> PHASE_SHIFT;
         if (phase != seen || atomic_load(&p->stop)) return phase;
         relax();
     }
     pthread_mutex_lock(&p->lock);
     atomic_fetch_add(&p->sleepers, 1);
     for (;;) {
-        phase = atomic_load(&p->state) >> PHASE_SHIFT;
+        phase = atomic_load(&own->state) >> PHASE_SHIFT;
         if (phase != seen || atomic_load(&p->stop)) break;
         pthread_cond_wait(&p->wake, &p->lock);
     }
@@ -88,11 +106,12 @@ static uint64_t wait_for_phase(struct pool *p, uint64_t seen) {
 
 static void *worker_main(void *user) {
     struct worker *w = user;
+    struct share *own = &w->pool->shares[w->index];
     uint64_t phase = 0;
 
     while (!atomic_load(&w->pool->stop)) {
-        phase = wait_for_phase(w->pool, phase);
-        work(w->pool, phase, w->index);
+        phase = wait_for_phase(w->pool, own, phase);
+        work(w->pool, w->index);
     }
     return NULL;
 }
@@ -104,24 +123,33 @@ static void wake_sleepers(struct pool *p) {
     pthread_mutex_unlock(&p->lock);
 }
 
-void pool_run(struct pool *p, int tasks, pool_task *task, void *user) {
-    uint64_t phase = (atomic_load(&p->state) >> PHASE_SHIFT) + 1;
+/* The owner's own share comes last: it is at work as soon as that is out. */
+static void open_phase(struct pool *p, int tasks) {
+    uint64_t threads = (uint64_t)p->threads;
+    uint64_t end = (uint64_t)tasks;
 
+    p->phase++;
+    for (uint64_t i = threads; i-- > 0;) {
+        uint64_t next = (uint64_t)tasks * i / threads;
+
+        atomic_store(&p->shares[i].state,
+                     p->phase << PHASE_SHIFT | end << END_SHIFT | next);
+        end = next;
+    }
+}
+
+void pool_run(struct pool *p, int tasks, pool_task *task, void *user) {
+    assert((uint64_t)tasks <= task_mask); /* models have limits far below */
     if (p->threads == 1 || tasks <= 1) {
         for (int i = 0; i < tasks; i++) task(user, i, 0);
         return;
     }
-    /* A late thread of the phase before may read these together with the old
-     * state; since the state changes first, its claim fails. */
-    atomic_store(&p->state,
-                 ((phase - 1) & UINT32_MAX) << PHASE_SHIFT | INT_MAX);
-    atomic_store(&p->task, task);
-    atomic_store(&p->user, user);
-    atomic_store(&p->tasks, tasks);
-    atomic_store(&p->done, 0);
-    atomic_store(&p->state, (phase & UINT32_MAX) << PHASE_SHIFT);
+    p->task = task;
+    p->user = user;
+    atomic_store_explicit(&p->done, 0, memory_order_relaxed);
+    open_phase(p, tasks);
     wake_sleepers(p);
-    work(p, phase & UINT32_MAX, 0);
+    work(p, 0);
     for (int i = 0; atomic_load(&p->done) < tasks; i++) {
         if (i < SPINS)
             relax();
@@ -137,11 +165,20 @@ static int processors(void) {
     return CPU_COUNT(&set);
 }
 
+static void *lines_new(size_t size) {
+    void *at = aligned_alloc(CACHE_LINES, size);
+
+    if (!at) abort();
+    return memset(at, 0, size);
+}
+
 struct pool *pool_open(int threads, struct err *err) {
-    struct pool *p = xalloc(sizeof *p);
+    struct pool *p;
 
     if (threads <= 0) threads = processors();
     if (threads > POOL_THREADS_MAX) threads = POOL_THREADS_MAX;
+    p = lines_new(sizeof *p);
+    p->shares = lines_new((size_t)threads * sizeof *p->shares);
     p->workers = xalloc_array((size_t)threads, sizeof *p->workers);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
@@ -175,6 +212,7 @@ void pool_close(struct pool *p) {
     pthread_cond_destroy(&p->wake);
     pthread_mutex_destroy(&p->lock);
     free(p->workers);
+    free(p->shares);
     free(p);
 }
 

@@ -147,57 +147,11 @@ static void test_refused(void **state) {
     pool_close(pool);
 }
 
-struct tally {
-    int seen[500];
-    int threads;
-};
-
-static void count_task(void *user, int task, int thread) {
-    struct tally *t = user;
-
-    t->seen[task]++; /* each task is one thread's alone */
-    assert(thread < t->threads);
-}
-
-/* Every task once, over many short phases, with more threads than cores. */
-static void test_pool(void **state) {
-    struct tally *t = xalloc(sizeof *t);
-
-    (void)state;
-    for (int threads = 1; threads <= 5; threads++) {
-        struct pool *pool = pool_open(threads, NULL);
-
-        t->threads = threads;
-        assert_int_equal(pool_threads(pool), threads);
-        for (int phase = 0; phase < 300; phase++) {
-            int tasks = phase % 3 ? phase % 7 : 500;
-
-            memset(t->seen, 0, sizeof t->seen);
-            pool_run(pool, tasks, count_task, t);
-            for (int i = 0; i < 500; i++)
-                assert_int_equal(t->seen[i], i < tasks);
-        }
-        /* A thread that is late for two tasks must not take one of the forty
-         * that follow. */
-        for (int phase = 0; phase < 60000; phase++) {
-            int tasks = phase % 2 ? 2 : 40;
-
-            memset(t->seen, 0, 50 * sizeof *t->seen);
-            pool_run(pool, tasks, count_task, t);
-            for (int i = 0; i < 50; i++)
-                assert_int_equal(t->seen[i], i < tasks);
-        }
-        pool_close(pool);
-    }
-    free(t);
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_table),
         cmocka_unit_test(test_exact),
         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,13 @@ size_t kernel_group_bytes(int format) {
     return KERNEL_PANEL * (codes + halves * kinds * sizeof(uint16_t));
 }
 
+size_t kernel_kv_bytes(enum kernel_kv type, size_t head) {
+    static const size_t bytes[KERNEL_KV_TYPES] = {4, 2, 1};
+    size_t scales = type == KERNEL_KV_Q8 ? head / KERNEL_GROUP : 0;
+
+    return KERNEL_POSITIONS * (head * bytes[type] + scales * sizeof(uint16_t));
+}
+
 static bool have_scalar(void) {
     return true;
 }

@@ -26,8 +26,18 @@ enum {
     KERNEL_PANEL = 16,
     KERNEL_GROUP = 32,
     KERNEL_POSITIONS = 32, /* of a page of K and V */
-    KERNEL_QUERIES_MAX = 16
+    KERNEL_QUERIES_MAX = 32,
+    KERNEL_HEAD_MAX = 512
 };
+
+/* How K and V are kept. One KV head's part of a page is
+ *
+ *   F32  K [head][32], V [32][head]
+ *   F16  K [head/2][32][2], V [16][head][2]: pairs of successive dimensions, or
+ *        of successive positions, so that one 32-bit lane holds both
+ *   Q8   int8 codes as F16's numbers, then f16 scales [head/32][32] of each
+ *        position's groups of 32 dimensions; head is a multiple of 32 */
+enum kernel_kv { KERNEL_KV_F32, KERNEL_KV_F16, KERNEL_KV_Q8, KERNEL_KV_TYPES };
 
 /* A format of codes: any union of these. */
 enum {
@@ -63,23 +73,28 @@ struct kernels {
     void (*silu_mul)(float *gate, const float *up, size_t n);
     /* Turn pairs (x[2i], x[2i+1]) by turns[2i..] = (cos, sin). */
     void (*rope)(float *x, const float *turns, size_t n);
-    void (*softmax)(float *x, size_t n);
+    /* x[i] = e^(x[i] - most), where most is the largest of x[n]; their sum. */
+    float (*soften)(float *x, size_t n, float *most);
 
-    /* out[query][0..32) = q[query] * k[head][32], for at most 16 queries.
-     * Lanes of positions that are not yet filled are rubbish. */
-    void (*scores_f16)(const float *q, size_t queries, size_t head,
-                       const uint16_t *k, float *out, size_t out_stride);
-    void (*scores_f32)(const float *q, size_t queries, size_t head,
-                       const float *k, float *out, size_t out_stride);
-    /* out[query][head] += p[query][0..count) * v[count][head] */
-    void (*mix_f16)(const float *p, size_t p_stride, size_t queries,
-                    const uint16_t *v, size_t count, size_t head, float *out);
-    void (*mix_f32)(const float *p, size_t p_stride, size_t queries,
-                    const float *v, size_t count, size_t head, float *out);
+    /* Attention on one KV head's parts of pages that follow one another, for
+     * at most KERNEL_QUERIES_MAX queries. A result does not depend on what
+     * other queries there are.
+     *   out[query][0..32 * pages) = q[query] * K; lanes of positions that are
+     *   not yet filled are rubbish. */
+    void (*scores[KERNEL_KV_TYPES])(const float *q, size_t queries, size_t head,
+                                    const void *const *k, size_t pages,
+                                    float *out, size_t out_stride);
+    /* out[query][head] = p[query][0..count) * V; p has numbers up to the end
+     * of the last page, and they are 0 from `count` on. */
+    void (*mix[KERNEL_KV_TYPES])(const float *p, size_t p_stride,
+                                 size_t queries, const void *const *v,
+                                 size_t count, size_t head, float *out);
 };
 
 /* Bytes of one group of a panel. */
 size_t kernel_group_bytes(int format);
+/* Bytes of K, or of V, of one KV head in a page. */
+size_t kernel_kv_bytes(enum kernel_kv type, size_t head);
 
 /* The best table this processor runs, or the one that CORRAL_CPU names;
  * NULL and ERR_UNSUPPORTED when that is unknown or does not run here. */

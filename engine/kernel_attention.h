@@ -12,26 +12,28 @@
                          float epsilon, float *out);                           \
     void table##_silu_mul(float *gate, const float *up, size_t n);             \
     void table##_rope(float *x, const float *turns, size_t n);                 \
-    void table##_softmax(float *x, size_t n);                                  \
-    void table##_scores_f16(const float *q, size_t queries, size_t head,       \
-                            const uint16_t *k, float *out, size_t out_stride); \
-    void table##_scores_f32(const float *q, size_t queries, size_t head,       \
-                            const float *k, float *out, size_t out_stride);    \
-    void table##_mix_f16(const float *p, size_t p_stride, size_t queries,      \
-                         const uint16_t *v, size_t count, size_t head,         \
-                         float *out);                                          \
-    void table##_mix_f32(const float *p, size_t p_stride, size_t queries,      \
-                         const float *v, size_t count, size_t head,            \
-                         float *out)
+    float table##_soften(float *x, size_t n, float *most);                     \
+    KERNEL_ATTENTION_TYPE(table, f16);                                         \
+    KERNEL_ATTENTION_TYPE(table, q8)
 
+#define KERNEL_ATTENTION_TYPE(table, type)                                     \
+    void table##_scores_##type(const float *q, size_t queries, size_t head,    \
+                               const void *const *k, size_t pages, float *out, \
+                               size_t out_stride);                             \
+    void table##_mix_##type(const float *p, size_t p_stride, size_t queries,   \
+                            const void *const *v, size_t count, size_t head,   \
+                            float *out)
+
+/* F32 is for the exact mode, which is slow: all tables have the plain loops. */
 #define KERNEL_ATTENTION_FIELDS(table)                                         \
     .dot = table##_dot, .rmsnorm = table##_rmsnorm,                            \
     .silu_mul = table##_silu_mul, .rope = table##_rope,                        \
-    .softmax = table##_softmax, .scores_f16 = table##_scores_f16,              \
-    .scores_f32 = table##_scores_f32, .mix_f16 = table##_mix_f16,              \
-    .mix_f32 = table##_mix_f32
+    .soften = table##_soften,                                                  \
+    .scores = {scalar_scores_f32, table##_scores_f16, table##_scores_q8},      \
+    .mix = {scalar_mix_f32, table##_mix_f16, table##_mix_q8}
 
 KERNEL_ATTENTION(scalar);
+KERNEL_ATTENTION_TYPE(scalar, f32);
 #if defined(__x86_64__)
 KERNEL_ATTENTION(avx2);
 KERNEL_ATTENTION(avx512);

@@ -6,7 +6,8 @@
 
 #include <math.h>
 
-enum { TILE = 2 };
+/* Queries that share one reading of a page. */
+enum { SCORES_TILE = 2, MIX_TILE = 4 };
 
 float avx2_dot(const float *a, const float *b, size_t n) {
     __m256 total[4];
@@ -99,47 +100,128 @@ void avx2_rope(float *x, const float *turns, size_t n) {
     }
 }
 
-void avx2_softmax(float *x, size_t n) {
+float avx2_soften(float *x, size_t n, float *most) {
     __m256 top = _mm256_set1_ps(-INFINITY);
     __m256 sum = _mm256_setzero_ps();
-    float most;
     float total = 0;
     size_t i = 0;
 
     for (; n - i >= LANES; i += LANES)
         top = _mm256_max_ps(top, _mm256_loadu_ps(x + i));
-    most = max_lanes(top);
-    for (; i < n; i++) most = x[i] > most ? x[i] : most;
+    *most = max_lanes(top);
+    for (; i < n; i++) *most = x[i] > *most ? x[i] : *most;
+    top = _mm256_set1_ps(*most);
     for (i = 0; n - i >= LANES; i += LANES) {
-        __m256 v =
-            exp256(_mm256_sub_ps(_mm256_loadu_ps(x + i), _mm256_set1_ps(most)));
+        __m256 v = exp256(_mm256_sub_ps(_mm256_loadu_ps(x + i), top));
 
         sum = _mm256_add_ps(sum, v);
         _mm256_storeu_ps(x + i, v);
     }
     for (; i < n; i++) {
-        x[i] = expf(x[i] - most);
+        x[i] = expf(x[i] - *most);
         total += x[i];
     }
-    total = 1.0f / (total + sum_lanes(sum));
-    for (i = 0; i < n; i++) x[i] *= total;
+    return total + sum_lanes(sum);
 }
 
-INLINE __m256 load_value(bool half, const void *at, size_t index) {
-    return half ? load_f16((const uint16_t *)at + index)
-                : _mm256_loadu_ps((const float *)at + index);
+/* Attention in f32: a page is unpacked once for all queries, as the F32 type
+ * lays it out. */
+
+/* Eight pairs, first numbers and second numbers apart. */
+INLINE void split_pairs(__m256 a, __m256 b, __m256 *first, __m256 *second) {
+    __m256 x = _mm256_shuffle_ps(a, b, 0x88);
+    __m256 y = _mm256_shuffle_ps(a, b, 0xdd);
+
+    *first = _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
+    *second =
+        _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(y), 0xd8));
+}
+
+INLINE __m256 spread_f16(const uint16_t *at) {
+    return _mm256_cvtph_ps(_mm_set1_epi16((short)*at));
+}
+
+INLINE __m256 load_code(const int8_t *at) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(
+        _mm_loadl_epi64((const __m128i *)(const void *)at)));
+}
+
+/* Eight pairs of codes, or of halves, from number `at` of a page on. */
+INLINE void load_pairs(enum kernel_kv type, const void *page, size_t at,
+                       __m256 *first, __m256 *second) {
+    const uint16_t *half = page;
+    const int8_t *code = page;
+
+    if (type == KERNEL_KV_F16)
+        split_pairs(load_f16(half + at), load_f16(half + at + LANES), first,
+                    second);
+    else
+        split_pairs(load_code(code + at), load_code(code + at + LANES), first,
+                    second);
+}
+
+INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
+                     float *out) {
+    const uint16_t *scales =
+        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
+
+    for (size_t d = 0; d < head; d += 2) {
+        for (size_t p = 0; p < KERNEL_POSITIONS; p += LANES) {
+            float *to = out + d * KERNEL_POSITIONS + p;
+            __m256 first;
+            __m256 second;
+
+            load_pairs(type, page, d * KERNEL_POSITIONS + 2 * p, &first,
+                       &second);
+            if (type == KERNEL_KV_Q8) {
+                __m256 scale =
+                    load_f16(scales + d / KERNEL_GROUP * KERNEL_POSITIONS + p);
+
+                first = _mm256_mul_ps(first, scale);
+                second = _mm256_mul_ps(second, scale);
+            }
+            _mm256_storeu_ps(to, first);
+            _mm256_storeu_ps(to + KERNEL_POSITIONS, second);
+        }
+    }
+}
+
+/* Of `count` positions, and of one more when that is odd. */
+INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
+                     size_t head, float *out) {
+    const uint16_t *scales =
+        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
+
+    for (size_t i = 0; i < count; i += 2) {
+        for (size_t d = 0; d < head; d += LANES) {
+            float *to = out + i * head + d;
+            __m256 first;
+            __m256 second;
+
+            load_pairs(type, page, i * head + 2 * d, &first, &second);
+            if (type == KERNEL_KV_Q8) {
+                const uint16_t *scale =
+                    scales + d / KERNEL_GROUP * KERNEL_POSITIONS + i;
+
+                first = _mm256_mul_ps(first, spread_f16(scale));
+                second = _mm256_mul_ps(second, spread_f16(scale + 1));
+            }
+            _mm256_storeu_ps(to, first);
+            _mm256_storeu_ps(to + head, second);
+        }
+    }
 }
 
 /* All 32 positions for `tile` queries at once. */
-INLINE void scores_tile(bool half, const float *q, size_t tile, size_t head,
-                        const void *k, float *out, size_t out_stride) {
-    __m256 total[TILE][4];
+INLINE void scores_tile(const float *q, size_t tile, size_t head,
+                        const float *k, float *out, size_t out_stride) {
+    __m256 total[SCORES_TILE][4];
 
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++) total[a][j] = _mm256_setzero_ps();
     for (size_t d = 0; d < head; d++) {
         for (size_t j = 0; j < 4; j++) {
-            __m256 v = load_value(half, k, d * KERNEL_POSITIONS + j * LANES);
+            __m256 v = _mm256_loadu_ps(k + d * KERNEL_POSITIONS + j * LANES);
 
             for (size_t a = 0; a < tile; a++)
                 total[a][j] = _mm256_fmadd_ps(_mm256_set1_ps(q[a * head + d]),
@@ -151,37 +233,17 @@ INLINE void scores_tile(bool half, const float *q, size_t tile, size_t head,
             _mm256_storeu_ps(out + a * out_stride + j * LANES, total[a][j]);
 }
 
-void avx2_scores_f16(const float *q, size_t queries, size_t head,
-                     const uint16_t *k, float *out, size_t out_stride) {
-    size_t a = 0;
-
-    for (; queries - a >= TILE; a += TILE)
-        scores_tile(true, q + a * head, TILE, head, k, out + a * out_stride,
-                    out_stride);
-    for (; a < queries; a++)
-        scores_tile(true, q + a * head, 1, head, k, out + a * out_stride,
-                    out_stride);
-}
-
-void avx2_scores_f32(const float *q, size_t queries, size_t head,
-                     const float *k, float *out, size_t out_stride) {
-    for (size_t a = 0; a < queries; a++)
-        scores_tile(false, q + a * head, 1, head, k, out + a * out_stride,
-                    out_stride);
-}
-
 /* 16 dimensions, for `tile` queries. */
-INLINE void mix_tile(bool half, const float *p, size_t p_stride, size_t tile,
-                     const void *v, size_t from, size_t count, size_t head,
-                     float *out) {
-    __m256 total[4][2];
+INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
+                     const float *v, size_t count, size_t head, float *out) {
+    __m256 total[MIX_TILE][2];
 
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 2; j++)
-            total[a][j] = _mm256_loadu_ps(out + a * head + from + j * LANES);
+            total[a][j] = _mm256_loadu_ps(out + a * head + j * LANES);
     for (size_t i = 0; i < count; i++) {
-        __m256 low = load_value(half, v, i * head + from);
-        __m256 high = load_value(half, v, i * head + from + LANES);
+        __m256 low = _mm256_loadu_ps(v + i * head);
+        __m256 high = _mm256_loadu_ps(v + i * head + LANES);
 
         for (size_t a = 0; a < tile; a++) {
             __m256 weight = _mm256_set1_ps(p[a * p_stride + i]);
@@ -192,32 +254,65 @@ INLINE void mix_tile(bool half, const float *p, size_t p_stride, size_t tile,
     }
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 2; j++)
-            _mm256_storeu_ps(out + a * head + from + j * LANES, total[a][j]);
+            _mm256_storeu_ps(out + a * head + j * LANES, total[a][j]);
 }
 
-INLINE void mix(bool half, const float *p, size_t p_stride, size_t queries,
-                const void *v, size_t count, size_t head, float *out) {
-    for (size_t d = 0; d < head; d += KERNEL_PANEL) {
+INLINE void scores(enum kernel_kv type, const float *q, size_t queries,
+                   size_t head, const void *const *k, size_t pages, float *out,
+                   size_t out_stride) {
+    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
+
+    for (size_t i = 0; i < pages; i++, out += KERNEL_POSITIONS) {
         size_t a = 0;
 
-        for (; queries - a >= 4; a += 4)
-            mix_tile(half, p + a * p_stride, p_stride, 4, v, d, count, head,
-                     out + a * head);
+        unpack_k(type, k[i], head, page);
+        for (; queries - a >= SCORES_TILE; a += SCORES_TILE)
+            scores_tile(q + a * head, SCORES_TILE, head, page,
+                        out + a * out_stride, out_stride);
         for (; a < queries; a++)
-            mix_tile(half, p + a * p_stride, p_stride, 1, v, d, count, head,
-                     out + a * head);
+            scores_tile(q + a * head, 1, head, page, out + a * out_stride,
+                        out_stride);
     }
 }
 
-void avx2_mix_f16(const float *p, size_t p_stride, size_t queries,
-                  const uint16_t *v, size_t count, size_t head, float *out) {
-    mix(true, p, p_stride, queries, v, count, head, out);
+INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
+                size_t queries, const void *const *v, size_t count, size_t head,
+                float *out) {
+    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
+
+    memset(out, 0, queries * head * sizeof *out);
+    for (size_t i = 0; i < count;
+         i += KERNEL_POSITIONS, p += KERNEL_POSITIONS) {
+        size_t n = count - i < KERNEL_POSITIONS ? count - i : KERNEL_POSITIONS;
+
+        unpack_v(type, *v++, n, head, page);
+        for (size_t d = 0; d < head; d += KERNEL_PANEL) {
+            size_t a = 0;
+
+            for (; queries - a >= MIX_TILE; a += MIX_TILE)
+                mix_tile(p + a * p_stride, p_stride, MIX_TILE, page + d, n,
+                         head, out + a * head + d);
+            for (; a < queries; a++)
+                mix_tile(p + a * p_stride, p_stride, 1, page + d, n, head,
+                         out + a * head + d);
+        }
+    }
 }
 
-void avx2_mix_f32(const float *p, size_t p_stride, size_t queries,
-                  const float *v, size_t count, size_t head, float *out) {
-    mix(false, p, p_stride, queries, v, count, head, out);
-}
+#define ATTENTION(type, kind)                                                  \
+    void avx2_scores_##type(const float *q, size_t queries, size_t head,       \
+                            const void *const *k, size_t pages, float *out,    \
+                            size_t out_stride) {                               \
+        scores(kind, q, queries, head, k, pages, out, out_stride);             \
+    }                                                                          \
+    void avx2_mix_##type(const float *p, size_t p_stride, size_t queries,      \
+                         const void *const *v, size_t count, size_t head,      \
+                         float *out) {                                         \
+        mix(kind, p, p_stride, queries, v, count, head, out);                  \
+    }
+
+ATTENTION(f16, KERNEL_KV_F16)
+ATTENTION(q8, KERNEL_KV_Q8)
 
 #else
 typedef int kernel_avx2_attention_is_for_x86; /* a file may not be empty */

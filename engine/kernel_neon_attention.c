@@ -98,48 +98,113 @@ void neon_rope(float *x, const float *turns, size_t n) {
     }
 }
 
-void neon_softmax(float *x, size_t n) {
+float neon_soften(float *x, size_t n, float *most) {
     float32x4_t top = vdupq_n_f32(-INFINITY);
     float32x4_t sum = vdupq_n_f32(0);
-    float most;
     float total = 0;
     size_t i = 0;
 
     for (; n - i >= LANES; i += LANES) top = vmaxq_f32(top, vld1q_f32(x + i));
-    most = vmaxvq_f32(top);
-    for (; i < n; i++) most = x[i] > most ? x[i] : most;
+    *most = vmaxvq_f32(top);
+    for (; i < n; i++) *most = x[i] > *most ? x[i] : *most;
     for (i = 0; n - i >= LANES; i += LANES) {
         float32x4_t v =
-            exp_lanes(vsubq_f32(vld1q_f32(x + i), vdupq_n_f32(most)));
+            exp_lanes(vsubq_f32(vld1q_f32(x + i), vdupq_n_f32(*most)));
 
         sum = vaddq_f32(sum, v);
         vst1q_f32(x + i, v);
     }
     for (; i < n; i++) {
-        x[i] = expf(x[i] - most);
+        x[i] = expf(x[i] - *most);
         total += x[i];
     }
-    total = 1.0f / (total + vaddvq_f32(sum));
-    for (i = 0; i < n; i++) x[i] *= total;
+    return total + vaddvq_f32(sum);
 }
 
-INLINE float32x4_t load_value(bool half, const void *at, size_t index) {
-    return half ? load_f16((const uint16_t *)at + index)
-                : vld1q_f32((const float *)at + index);
+/* A page is unpacked once for all queries, as the F32 type lays it out. */
+
+/* Four pairs of halves, or of codes, from number `at` of a page on. */
+INLINE float32x4x2_t load_pairs(enum kernel_kv type, const void *page,
+                                size_t at) {
+    float32x4x2_t out;
+
+    if (type == KERNEL_KV_F16) {
+        uint16x4x2_t half = vld2_u16((const uint16_t *)page + at);
+
+        out.val[0] = vcvt_f32_f16(vreinterpret_f16_u16(half.val[0]));
+        out.val[1] = vcvt_f32_f16(vreinterpret_f16_u16(half.val[1]));
+    } else {
+        int16x8_t code = vmovl_s8(vld1_s8((const int8_t *)page + at));
+        int16x4x2_t half = vuzp_s16(vget_low_s16(code), vget_high_s16(code));
+
+        out.val[0] = vcvtq_f32_s32(vmovl_s16(half.val[0]));
+        out.val[1] = vcvtq_f32_s32(vmovl_s16(half.val[1]));
+    }
+    return out;
 }
 
-/* Positions [from, from + 16) for `tile` queries at once. */
-INLINE void scores_tile(bool half, const float *q, size_t tile, size_t head,
-                        const void *k, size_t from, float *out,
-                        size_t out_stride) {
+INLINE float32x4_t spread_f16(const uint16_t *at) {
+    return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(*at)));
+}
+
+INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
+                     float *out) {
+    const uint16_t *scales =
+        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
+
+    for (size_t d = 0; d < head; d += 2) {
+        for (size_t p = 0; p < KERNEL_POSITIONS; p += LANES) {
+            float *to = out + d * KERNEL_POSITIONS + p;
+            float32x4x2_t v =
+                load_pairs(type, page, d * KERNEL_POSITIONS + 2 * p);
+
+            if (type == KERNEL_KV_Q8) {
+                float32x4_t scale =
+                    load_f16(scales + d / KERNEL_GROUP * KERNEL_POSITIONS + p);
+
+                v.val[0] = vmulq_f32(v.val[0], scale);
+                v.val[1] = vmulq_f32(v.val[1], scale);
+            }
+            vst1q_f32(to, v.val[0]);
+            vst1q_f32(to + KERNEL_POSITIONS, v.val[1]);
+        }
+    }
+}
+
+/* Of `count` positions, and of one more when that is odd. */
+INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
+                     size_t head, float *out) {
+    const uint16_t *scales =
+        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
+
+    for (size_t i = 0; i < count; i += 2) {
+        for (size_t d = 0; d < head; d += LANES) {
+            float *to = out + i * head + d;
+            float32x4x2_t v = load_pairs(type, page, i * head + 2 * d);
+
+            if (type == KERNEL_KV_Q8) {
+                const uint16_t *scale =
+                    scales + d / KERNEL_GROUP * KERNEL_POSITIONS + i;
+
+                v.val[0] = vmulq_f32(v.val[0], spread_f16(scale));
+                v.val[1] = vmulq_f32(v.val[1], spread_f16(scale + 1));
+            }
+            vst1q_f32(to, v.val[0]);
+            vst1q_f32(to + head, v.val[1]);
+        }
+    }
+}
+
+/* 16 positions for `tile` queries at once. */
+INLINE void scores_tile(const float *q, size_t tile, size_t head,
+                        const float *k, float *out, size_t out_stride) {
     float32x4_t total[TILE][4];
 
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++) total[a][j] = vdupq_n_f32(0);
     for (size_t d = 0; d < head; d++) {
         for (size_t j = 0; j < 4; j++) {
-            float32x4_t v =
-                load_value(half, k, d * KERNEL_POSITIONS + from + j * LANES);
+            float32x4_t v = vld1q_f32(k + d * KERNEL_POSITIONS + j * LANES);
 
             for (size_t a = 0; a < tile; a++)
                 total[a][j] = vfmaq_n_f32(total[a][j], v, q[a * head + d]);
@@ -147,46 +212,20 @@ INLINE void scores_tile(bool half, const float *q, size_t tile, size_t head,
     }
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++)
-            vst1q_f32(out + a * out_stride + from + j * LANES, total[a][j]);
-}
-
-INLINE void scores(bool half, const float *q, size_t queries, size_t head,
-                   const void *k, float *out, size_t out_stride) {
-    for (size_t from = 0; from < KERNEL_POSITIONS; from += 4 * LANES) {
-        size_t a = 0;
-
-        for (; queries - a >= TILE; a += TILE)
-            scores_tile(half, q + a * head, TILE, head, k, from,
-                        out + a * out_stride, out_stride);
-        for (; a < queries; a++)
-            scores_tile(half, q + a * head, 1, head, k, from,
-                        out + a * out_stride, out_stride);
-    }
-}
-
-void neon_scores_f16(const float *q, size_t queries, size_t head,
-                     const uint16_t *k, float *out, size_t out_stride) {
-    scores(true, q, queries, head, k, out, out_stride);
-}
-
-void neon_scores_f32(const float *q, size_t queries, size_t head,
-                     const float *k, float *out, size_t out_stride) {
-    scores(false, q, queries, head, k, out, out_stride);
+            vst1q_f32(out + a * out_stride + j * LANES, total[a][j]);
 }
 
 /* 16 dimensions, for `tile` queries. */
-INLINE void mix_tile(bool half, const float *p, size_t p_stride, size_t tile,
-                     const void *v, size_t from, size_t count, size_t head,
-                     float *out) {
+INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
+                     const float *v, size_t count, size_t head, float *out) {
     float32x4_t total[TILE][4];
 
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++)
-            total[a][j] = vld1q_f32(out + a * head + from + j * LANES);
+            total[a][j] = vld1q_f32(out + a * head + j * LANES);
     for (size_t i = 0; i < count; i++) {
         for (size_t j = 0; j < 4; j++) {
-            float32x4_t value =
-                load_value(half, v, i * head + from + j * LANES);
+            float32x4_t value = vld1q_f32(v + i * head + j * LANES);
 
             for (size_t a = 0; a < tile; a++)
                 total[a][j] =
@@ -195,32 +234,68 @@ INLINE void mix_tile(bool half, const float *p, size_t p_stride, size_t tile,
     }
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++)
-            vst1q_f32(out + a * head + from + j * LANES, total[a][j]);
+            vst1q_f32(out + a * head + j * LANES, total[a][j]);
 }
 
-INLINE void mix(bool half, const float *p, size_t p_stride, size_t queries,
-                const void *v, size_t count, size_t head, float *out) {
-    for (size_t d = 0; d < head; d += 4 * LANES) {
-        size_t a = 0;
+INLINE void scores(enum kernel_kv type, const float *q, size_t queries,
+                   size_t head, const void *const *k, size_t pages, float *out,
+                   size_t out_stride) {
+    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
 
-        for (; queries - a >= TILE; a += TILE)
-            mix_tile(half, p + a * p_stride, p_stride, TILE, v, d, count, head,
-                     out + a * head);
-        for (; a < queries; a++)
-            mix_tile(half, p + a * p_stride, p_stride, 1, v, d, count, head,
-                     out + a * head);
+    for (size_t i = 0; i < pages; i++) {
+        unpack_k(type, k[i], head, page);
+        for (size_t from = 0; from < KERNEL_POSITIONS; from += 4 * LANES) {
+            size_t a = 0;
+
+            for (; queries - a >= TILE; a += TILE)
+                scores_tile(q + a * head, TILE, head, page + from,
+                            out + a * out_stride, out_stride);
+            for (; a < queries; a++)
+                scores_tile(q + a * head, 1, head, page + from,
+                            out + a * out_stride, out_stride);
+            out += 4 * LANES;
+        }
     }
 }
 
-void neon_mix_f16(const float *p, size_t p_stride, size_t queries,
-                  const uint16_t *v, size_t count, size_t head, float *out) {
-    mix(true, p, p_stride, queries, v, count, head, out);
+INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
+                size_t queries, const void *const *v, size_t count, size_t head,
+                float *out) {
+    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
+
+    memset(out, 0, queries * head * sizeof *out);
+    for (size_t i = 0; i < count;
+         i += KERNEL_POSITIONS, p += KERNEL_POSITIONS) {
+        size_t n = count - i < KERNEL_POSITIONS ? count - i : KERNEL_POSITIONS;
+
+        unpack_v(type, *v++, n, head, page);
+        for (size_t d = 0; d < head; d += 4 * LANES) {
+            size_t a = 0;
+
+            for (; queries - a >= TILE; a += TILE)
+                mix_tile(p + a * p_stride, p_stride, TILE, page + d, n, head,
+                         out + a * head + d);
+            for (; a < queries; a++)
+                mix_tile(p + a * p_stride, p_stride, 1, page + d, n, head,
+                         out + a * head + d);
+        }
+    }
 }
 
-void neon_mix_f32(const float *p, size_t p_stride, size_t queries,
-                  const float *v, size_t count, size_t head, float *out) {
-    mix(false, p, p_stride, queries, v, count, head, out);
-}
+#define ATTENTION(type, kind)                                                  \
+    void neon_scores_##type(const float *q, size_t queries, size_t head,       \
+                            const void *const *k, size_t pages, float *out,    \
+                            size_t out_stride) {                               \
+        scores(kind, q, queries, head, k, pages, out, out_stride);             \
+    }                                                                          \
+    void neon_mix_##type(const float *p, size_t p_stride, size_t queries,      \
+                         const void *const *v, size_t count, size_t head,      \
+                         float *out) {                                         \
+        mix(kind, p, p_stride, queries, v, count, head, out);                  \
+    }
+
+ATTENTION(f16, KERNEL_KV_F16)
+ATTENTION(q8, KERNEL_KV_Q8)
 
 #else
 typedef int kernel_neon_attention_is_for_arm; /* a file may not be empty */

@@ -35,20 +35,55 @@ void scalar_rope(float *x, const float *turns, size_t n) {
     }
 }
 
-void scalar_softmax(float *x, size_t n) {
-    float most = -INFINITY;
+float scalar_soften(float *x, size_t n, float *most) {
     float total = 0;
 
-    for (size_t i = 0; i < n; i++) most = x[i] > most ? x[i] : most;
+    *most = -INFINITY;
+    for (size_t i = 0; i < n; i++) *most = x[i] > *most ? x[i] : *most;
     for (size_t i = 0; i < n; i++) {
-        x[i] = expf(x[i] - most);
+        x[i] = expf(x[i] - *most);
         total += x[i];
     }
-    for (size_t i = 0; i < n; i++) x[i] /= total;
+    return total;
 }
 
-void scalar_scores_f32(const float *q, size_t queries, size_t head,
-                       const float *k, float *out, size_t out_stride) {
+/* A page as F32 lays it out; of V the first `count` positions. */
+
+static float value_at(enum kernel_kv type, const void *page, size_t head,
+                      size_t index, size_t dimension, size_t position) {
+    const int8_t *code = page;
+    uint16_t half;
+
+    if (type == KERNEL_KV_F16) {
+        memcpy(&half, (const uint8_t *)page + 2 * index, sizeof half);
+        return quant_from_f16(half);
+    }
+    memcpy(&half,
+           code + head * KERNEL_POSITIONS +
+               2 * (dimension / KERNEL_GROUP * KERNEL_POSITIONS + position),
+           sizeof half);
+    return (float)code[index] * quant_from_f16(half);
+}
+
+static void unpack_k(enum kernel_kv type, const void *page, size_t head,
+                     float *out) {
+    for (size_t d = 0; d < head; d++)
+        for (size_t p = 0; p < KERNEL_POSITIONS; p++)
+            out[d * KERNEL_POSITIONS + p] =
+                value_at(type, page, head,
+                         d / 2 * 2 * KERNEL_POSITIONS + 2 * p + d % 2, d, p);
+}
+
+static void unpack_v(enum kernel_kv type, const void *page, size_t head,
+                     size_t count, float *out) {
+    for (size_t p = 0; p < count; p++)
+        for (size_t d = 0; d < head; d++)
+            out[p * head + d] = value_at(
+                type, page, head, p / 2 * 2 * head + 2 * d + p % 2, d, p);
+}
+
+static void scores_page(const float *q, size_t queries, size_t head,
+                        const float *k, float *out, size_t out_stride) {
     for (size_t a = 0; a < queries; a++) {
         float *row = out + a * out_stride;
 
@@ -59,37 +94,53 @@ void scalar_scores_f32(const float *q, size_t queries, size_t head,
     }
 }
 
-void scalar_mix_f32(const float *p, size_t p_stride, size_t queries,
-                    const float *v, size_t count, size_t head, float *out) {
+static void mix_page(const float *p, size_t p_stride, size_t queries,
+                     const float *v, size_t count, size_t head, float *out) {
     for (size_t a = 0; a < queries; a++)
         for (size_t i = 0; i < count; i++)
             for (size_t d = 0; d < head; d++)
                 out[a * head + d] += p[a * p_stride + i] * v[i * head + d];
 }
 
-void scalar_scores_f16(const float *q, size_t queries, size_t head,
-                       const uint16_t *k, float *out, size_t out_stride) {
-    float line[KERNEL_POSITIONS];
+static void scores(enum kernel_kv type, const float *q, size_t queries,
+                   size_t head, const void *const *k, size_t pages, float *out,
+                   size_t out_stride) {
+    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
 
-    for (size_t a = 0; a < queries; a++)
-        memset(out + a * out_stride, 0, sizeof line);
-    for (size_t d = 0; d < head; d++) {
-        for (size_t p = 0; p < KERNEL_POSITIONS; p++)
-            line[p] = quant_from_f16(k[d * KERNEL_POSITIONS + p]);
-        for (size_t a = 0; a < queries; a++)
-            for (size_t p = 0; p < KERNEL_POSITIONS; p++)
-                out[a * out_stride + p] += q[a * head + d] * line[p];
+    for (size_t i = 0; i < pages; i++) {
+        if (type != KERNEL_KV_F32) unpack_k(type, k[i], head, page);
+        scores_page(q, queries, head, type == KERNEL_KV_F32 ? k[i] : page,
+                    out + i * KERNEL_POSITIONS, out_stride);
     }
 }
 
-void scalar_mix_f16(const float *p, size_t p_stride, size_t queries,
-                    const uint16_t *v, size_t count, size_t head, float *out) {
-    for (size_t i = 0; i < count; i++) {
-        for (size_t d = 0; d < head; d++) {
-            float value = quant_from_f16(v[i * head + d]);
+static void mix(enum kernel_kv type, const float *p, size_t p_stride,
+                size_t queries, const void *const *v, size_t count, size_t head,
+                float *out) {
+    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
 
-            for (size_t a = 0; a < queries; a++)
-                out[a * head + d] += p[a * p_stride + i] * value;
-        }
+    memset(out, 0, queries * head * sizeof *out);
+    for (size_t i = 0; i < count; i += KERNEL_POSITIONS, v++) {
+        size_t n = count - i < KERNEL_POSITIONS ? count - i : KERNEL_POSITIONS;
+
+        if (type != KERNEL_KV_F32) unpack_v(type, *v, head, n, page);
+        mix_page(p + i, p_stride, queries, type == KERNEL_KV_F32 ? *v : page, n,
+                 head, out);
     }
 }
+
+#define ATTENTION(type, kind)                                                  \
+    void scalar_scores_##type(const float *q, size_t queries, size_t head,     \
+                              const void *const *k, size_t pages, float *out,  \
+                              size_t out_stride) {                             \
+        scores(kind, q, queries, head, k, pages, out, out_stride);             \
+    }                                                                          \
+    void scalar_mix_##type(const float *p, size_t p_stride, size_t queries,    \
+                           const void *const *v, size_t count, size_t head,    \
+                           float *out) {                                       \
+        mix(kind, p, p_stride, queries, v, count, head, out);                  \
+    }
+
+ATTENTION(f32, KERNEL_KV_F32)
+ATTENTION(f16, KERNEL_KV_F16)
+ATTENTION(q8, KERNEL_KV_Q8)

@@ -53,7 +53,6 @@ struct sequence {
 };
 
 struct kv *kv_new(const struct kv_shape *shape, struct err *err) {
-    size_t element = shape->type == KV_F16 ? 2 : 4;
     struct kv *kv;
     void *data;
     size_t bytes;
@@ -63,11 +62,18 @@ struct kv *kv_new(const struct kv_shape *shape, struct err *err) {
         err_set(err, ERR_LIMIT, "a KV cache of %d positions", shape->positions);
         return NULL;
     }
+    if (shape->type == KV_Q8 && shape->head_size % KERNEL_GROUP) {
+        err_set(err, ERR_UNSUPPORTED,
+                "a q8_0 KV cache for heads of %d, not a multiple of %d",
+                shape->head_size, KERNEL_GROUP);
+        return NULL;
+    }
     kv = xalloc(sizeof *kv);
     kv->shape = *shape;
     kv->page_count = (shape->positions + KV_PAGE - 1) / KV_PAGE;
     kv->half_bytes =
-        (size_t)shape->kv_heads * (size_t)shape->head_size * KV_PAGE * element;
+        (size_t)shape->kv_heads *
+        kernel_kv_bytes((enum kernel_kv)shape->type, (size_t)shape->head_size);
     kv->page_bytes = kv->half_bytes * 2 * (size_t)shape->blocks;
     if (__builtin_mul_overflow(kv->page_bytes, (size_t)kv->page_count,
                                &bytes)) {
@@ -259,24 +265,10 @@ struct sequence *sequence_new(struct kv *kv, const struct kv_key *keys,
 static void page_copy(struct sequence *s, int from, int count) {
     struct kv *kv = s->kv;
     int to = page_take(kv, s);
-    size_t heads = (size_t)kv->shape.kv_heads;
-    size_t head = (size_t)kv->shape.head_size;
-    size_t element = kv->shape.type == KV_F16 ? 2 : 4;
-    const uint8_t *source = kv->data + (size_t)from * kv->page_bytes;
-    uint8_t *target = kv->data + (size_t)to * kv->page_bytes;
-    size_t rows = (size_t)count * head * element;
-    size_t all = KV_PAGE * head * element;
 
-    for (int block = 0; block < kv->shape.blocks; block++) {
-        /* K lies with its positions innermost, so it goes in one piece. */
-        memcpy(target, source, kv->half_bytes);
-        source += kv->half_bytes;
-        target += kv->half_bytes;
-        for (size_t h = 0; h < heads; h++)
-            memcpy(target + h * all, source + h * all, rows);
-        source += kv->half_bytes;
-        target += kv->half_bytes;
-    }
+    /* Positions lie interleaved, so what follows them comes along. */
+    memcpy(kv->data + (size_t)to * kv->page_bytes,
+           kv->data + (size_t)from * kv->page_bytes, kv->page_bytes);
     memcpy(kv->pages[to].keys, kv->pages[from].keys,
            (size_t)count * sizeof kv->pages[to].keys[0]);
     page_drop(kv, from, s);

@@ -9,15 +9,16 @@
 #ifndef CORRAL_ENGINE_KV_H
 #define CORRAL_ENGINE_KV_H
 
-#include "base/err.h"
-
-#include <stddef.h>
-#include <stdint.h>
+#include "engine/kernel.h"
 
 struct kv;
 struct sequence;
 
-enum kv_type { KV_F32, KV_F16 };
+enum kv_type {
+    KV_F32 = KERNEL_KV_F32,
+    KV_F16 = KERNEL_KV_F16,
+    KV_Q8 = KERNEL_KV_Q8 /* Q8_0: half of F16; head_size a multiple of 32 */
+};
 
 struct kv_shape {
     int blocks; /* transformer layers */
@@ -58,10 +59,10 @@ int sequence_length(const struct sequence *s); /* with reserved positions */
 void sequence_free(struct sequence *s);
 
 /* For the model alone: where page `page` (positions KV_PAGE * page on) of the
- * sequence lies in layer `block`. K is (kv_head, dimension, KV_PAGE), so that
- * a score is taken for all positions of a page at once; V is (kv_head,
- * KV_PAGE, dimension). Valid until the sequence is next extended. */
-enum { KV_PAGE = 32 };
+ * sequence lies in layer `block`: the parts of all KV heads, one after the
+ * other, laid out as kernel.h says. Valid until the sequence is next
+ * extended. */
+enum { KV_PAGE = KERNEL_POSITIONS };
 const struct kv_shape *sequence_shape(const struct sequence *s);
 void *sequence_k(const struct sequence *s, int block, int page);
 void *sequence_v(const struct sequence *s, int block, int page);

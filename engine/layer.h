@@ -49,30 +49,41 @@ struct tile {
     int end;
 };
 
+/* Of attention.c. */
+struct attention {
+    struct tile *tiles;
+    int tile_count;
+    int spans;         /* tasks of a tile and KV head; 1: a task does all */
+    float *own;        /* (thread, own_floats) */
+    size_t own_floats; /* q, part and total of the queries, and scores */
+    float *parts;      /* (row, head, span, head_size + 2) */
+    size_t bytes;
+};
+
+enum { LORA_SLOTS = 3 /* matrices with one input: Q, K, V */ };
+
 /* Rows of one pass, sorted by adapter. Belongs to the scheduler thread;
  * within a phase each compute thread writes its own part only. */
 struct scratch {
     struct row *rows;
-    int *order; /* rows[i] was row order[i] of the caller */
+    int *order; /* rows[i] of the caller is row order[i] */
+    int *moved; /* where a row went when the unwanted ones left */
     struct segment *segments;
-    struct tile *tiles;
     int count;
     int segment_count;
-    int tile_count;
-    float *x;                 /* (row, embedding), the residual stream */
-    float *norm;              /* (row, embedding) */
-    float *q;                 /* (row, heads * head_size) */
-    float *kv;                /* (row, 2 * kv_heads * head_size): K, then V */
-    float *mixed;             /* (row, heads * head_size) */
-    float *gate;              /* (row, feed_forward) */
-    float *up;                /* (row, feed_forward) */
+    float *x;    /* (row, embedding), the residual stream */
+    float *norm; /* (row, embedding) */
+    float *q;    /* (row, heads * head_size): Q, then its mix */
+    float *kv;   /* (row, 2 * kv_heads * head_size): K, then V */
+    float *gate; /* (row, feed_forward) */
+    float *up;   /* (thread, up_floats): some rows of up */
+    size_t up_floats;
     float *turns;             /* (row, head_size): cos, sin for each pair */
-    float *scores;            /* (thread, KERNEL_QUERIES_MAX, context) */
-    float *heads;             /* (thread, 2, KERNEL_QUERIES_MAX, head_size) */
-    struct activation narrow; /* of norm or mixed */
+    struct activation narrow; /* of norm or q */
     struct activation wide;   /* of gate */
-    float *rank;              /* (3, row, ADAPTER_RANK_MAX) */
-    struct activation ranks[3];
+    float *rank;              /* (LORA_SLOTS, row, ADAPTER_RANK_MAX) */
+    struct activation ranks[LORA_SLOTS];
+    struct attention attention;
     size_t bytes;
 };
 
@@ -91,6 +102,20 @@ struct model {
     struct packed head; /* `output` packed */
     size_t weight_bytes;
     struct scratch scratch;
+};
+
+/* One pass; what is said of a phase changes between phases only. */
+struct pass {
+    struct model *m;
+    struct scratch *s;
+    struct layer *layer;
+    int block;
+    bool adapted;            /* some row has an adapter */
+    int rows_each;           /* of a task of a row phase */
+    size_t panels_each;      /* of a task of a column phase */
+    const float *norm;       /* of a norm phase */
+    enum layer_matrix first; /* whose input, or columns, the phase makes */
+    enum layer_matrix last;
 };
 
 /* The adapter's part of a matrix, or NULL. */

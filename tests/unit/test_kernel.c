@@ -219,6 +219,7 @@ static void check_vectors(const struct kernels *k) {
 
     for (size_t n = 2; n <= N; n += 2 + n / 8 * 2) {
         float d[2];
+        float most[2];
 
         fill(a, n);
         fill(b, n);
@@ -237,9 +238,11 @@ static void check_vectors(const struct kernels *k) {
         if (n > 20) a[7] = -1e30f, a[8] = 1e4f, a[9] = -INFINITY;
         memcpy(out[0], a, sizeof a);
         memcpy(out[1], a, sizeof a);
-        kernels_scalar.softmax(out[0], n);
-        k->softmax(out[1], n);
-        check_near("softmax", out[1], out[0], n, 1e-6f);
+        d[0] = kernels_scalar.soften(out[0], n, &most[0]);
+        d[1] = k->soften(out[1], n, &most[1]);
+        check_near("soften", out[1], out[0], n, 1e-6f);
+        check_near("soften's sum", &d[1], &d[0], 1, 1e-5f);
+        assert_true(most[0] == most[1]);
         if (n > 20) a[9] = -1e3f;
         memcpy(out[0], a, sizeof a);
         memcpy(out[1], a, sizeof a);
@@ -249,38 +252,146 @@ static void check_vectors(const struct kernels *k) {
     }
 }
 
-static void check_attention(const struct kernels *k) {
-    enum { HEAD = 112, Q = KERNEL_QUERIES_MAX, P = KERNEL_POSITIONS };
-    float q[Q * HEAD];
-    float p[Q * P];
-    float v[HEAD * P];
-    uint16_t half[HEAD * P];
-    float out[2][Q * HEAD];
+/* A page of a head with numbers from -1 to 1 in each type's layout. */
+static void fill_page(enum kernel_kv type, size_t head, void *page) {
+    float v[KERNEL_POSITIONS * KERNEL_HEAD_MAX];
+    size_t count = head * KERNEL_POSITIONS;
+    int8_t *code = page;
+    uint8_t *scales = (uint8_t *)page + count;
 
-    for (size_t head = 16; head <= HEAD; head += 16) {
-        for (size_t queries = 1; queries <= Q; queries++) {
-            fill(q, Q * HEAD);
-            fill(p, Q * P);
-            fill(v, HEAD * P);
-            kernels_scalar.to_f16(v, HEAD * P, half);
-            memset(out, 0, sizeof out);
-            kernels_scalar.scores_f32(q, queries, head, v, out[0], 40);
-            k->scores_f32(q, queries, head, v, out[1], 40);
-            check_near("scores", out[1], out[0], Q * HEAD, 1e-5f);
-            kernels_scalar.scores_f16(q, queries, head, half, out[0], 40);
-            k->scores_f16(q, queries, head, half, out[1], 40);
-            check_near("scores f16", out[1], out[0], Q * HEAD, 1e-5f);
-            for (size_t count = 1; count <= P; count += 10) {
-                kernels_scalar.mix_f32(p, P, queries, v, count, head, out[0]);
-                k->mix_f32(p, P, queries, v, count, head, out[1]);
-                check_near("mix", out[1], out[0], Q * HEAD, 1e-5f);
-                kernels_scalar.mix_f16(p, P, queries, half, count, head,
-                                       out[0]);
-                k->mix_f16(p, P, queries, half, count, head, out[1]);
-                check_near("mix f16", out[1], out[0], Q * HEAD, 1e-5f);
-            }
-        }
+    fill(v, count);
+    if (type == KERNEL_KV_F32) {
+        memcpy(page, v, count * sizeof *v);
+        return;
     }
+    if (type == KERNEL_KV_F16) {
+        kernels_scalar.to_f16(v, count, page);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) code[i] = (int8_t)(v[i] * 127);
+    for (size_t i = 0; i < count / KERNEL_GROUP; i++) {
+        uint16_t scale = quant_to_f16((2 + number()) / 400);
+
+        memcpy(scales + 2 * i, &scale, 2);
+    }
+}
+
+/* Tables may round both factors to bf16: 2^-8 of the sum of the absolute
+ * products, here that of |a| and |b| up to 1, is the most that this costs. */
+static void check_products(const char *what, const float *a, const float *b,
+                           size_t n, size_t terms) {
+    float allowed = (float)terms * 0x1p-8f + 1e-5f;
+    double total = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        float d = fabsf(a[i] - b[i]);
+
+        if (!(d <= allowed))
+            fail_msg("%s: [%zu] is %g, not %g", what, i, (double)a[i],
+                     (double)b[i]);
+        total += (double)d;
+    }
+    /* Roundings go either way, so that most of them cancel. */
+    if (total / (double)n > 0.004 * sqrt((double)terms))
+        fail_msg("%s: off by %g on average", what, total / (double)n);
+}
+
+enum { PAGES = 3, CASE_HEAD = 160, CASE_QUERIES = KERNEL_QUERIES_MAX };
+
+struct attention_case {
+    float q[CASE_QUERIES * CASE_HEAD];
+    float p[CASE_QUERIES * PAGES * KERNEL_POSITIONS];
+    float page[PAGES][CASE_HEAD * KERNEL_POSITIONS];
+    float out[2][CASE_QUERIES * (CASE_HEAD + PAGES * KERNEL_POSITIONS)];
+};
+
+static void check_scores(const struct kernels *k, struct attention_case *c,
+                         enum kernel_kv type, size_t queries, size_t head,
+                         const void *const *pages) {
+    size_t stride = PAGES * KERNEL_POSITIONS + 8;
+
+    for (size_t n = 1; n <= PAGES; n++) {
+        memset(c->out, 0, sizeof c->out);
+        kernels_scalar.scores[type](c->q, queries, head, pages, n, c->out[0],
+                                    stride);
+        k->scores[type](c->q, queries, head, pages, n, c->out[1], stride);
+        check_products("scores", c->out[1], c->out[0], queries * stride, head);
+    }
+}
+
+static void check_mix(const struct kernels *k, struct attention_case *c,
+                      enum kernel_kv type, size_t queries, size_t head,
+                      const void *const *pages) {
+    size_t stride = PAGES * KERNEL_POSITIONS;
+
+    for (size_t count = 1; count <= stride; count += 19) {
+        fill(c->p, queries * stride);
+        for (size_t a = 0; a < queries; a++)
+            for (size_t i = count; i < stride; i++) c->p[a * stride + i] = 0;
+        memset(c->out, 1, sizeof c->out);
+        kernels_scalar.mix[type](c->p, stride, queries, pages, count, head,
+                                 c->out[0]);
+        k->mix[type](c->p, stride, queries, pages, count, head, c->out[1]);
+        check_products("mix", c->out[1], c->out[0], queries * head, count);
+    }
+}
+
+/* The first query's result must be the same, to the bit, when it is alone. */
+static void check_alone(const struct kernels *k, struct attention_case *c,
+                        enum kernel_kv type, size_t head,
+                        const void *const *pages) {
+    size_t stride = PAGES * KERNEL_POSITIONS;
+    size_t count = stride - 3;
+
+    fill(c->p, CASE_QUERIES * stride);
+    for (size_t a = 0; a < CASE_QUERIES; a++)
+        for (size_t i = count; i < stride; i++) c->p[a * stride + i] = 0;
+    k->scores[type](c->q, CASE_QUERIES, head, pages, PAGES, c->out[0], stride);
+    k->scores[type](c->q, 1, head, pages, PAGES, c->out[1], stride);
+    assert_memory_equal(c->out[0], c->out[1], stride * sizeof(float));
+    k->mix[type](c->p, stride, CASE_QUERIES, pages, count, head, c->out[0]);
+    k->mix[type](c->p, stride, 1, pages, count, head, c->out[1]);
+    assert_memory_equal(c->out[0], c->out[1], head * sizeof(float));
+}
+
+/* What stands behind the last position may be no number at all. */
+static void check_behind(const struct kernels *k, struct attention_case *c,
+                         size_t head) {
+    uint16_t *half = (uint16_t *)(void *)c->page[0];
+    const void *page = half;
+
+    memset(half, 0xff, head * KERNEL_POSITIONS * sizeof *half);
+    for (size_t d = 0; d < head; d++) half[2 * d] = quant_to_f16(1);
+    memset(c->p, 0, sizeof c->p);
+    c->p[0] = 0.5f;
+    k->mix[KERNEL_KV_F16](c->p, KERNEL_POSITIONS, 1, &page, 1, head, c->out[0]);
+    for (size_t d = 0; d < head; d++)
+        assert_float_equal(c->out[0][d], 0.5f, 1e-6);
+}
+
+static void check_attention(const struct kernels *k) {
+    struct attention_case *c = xalloc(sizeof *c);
+
+    for (size_t head = 16; head <= CASE_HEAD; head += 16) {
+        for (int type = KERNEL_KV_F32; type < KERNEL_KV_TYPES; type++) {
+            const void *pages[PAGES];
+
+            if (type == KERNEL_KV_Q8 && head % KERNEL_GROUP) continue;
+            for (size_t i = 0; i < PAGES; i++) {
+                fill_page((enum kernel_kv)type, head, c->page[i]);
+                pages[i] = c->page[i];
+            }
+            fill(c->q, CASE_QUERIES * head);
+            for (size_t queries = 1; queries <= CASE_QUERIES;
+                 queries += queries < 9 ? 1 : 5) {
+                check_scores(k, c, (enum kernel_kv)type, queries, head, pages);
+                check_mix(k, c, (enum kernel_kv)type, queries, head, pages);
+            }
+            check_alone(k, c, (enum kernel_kv)type, head, pages);
+        }
+        check_behind(k, c, head);
+    }
+    free(c);
 }
 
 static void check_all(const char *name) {

@@ -1,0 +1,17 @@
+/* lora.h - the adapters' parts of a layer: out += b * (a * x) for the rows that
+ * carry one. Part of forward; nobody else includes it. */
+#ifndef CORRAL_ENGINE_LORA_H
+#define CORRAL_ENGINE_LORA_H
+
+#include "engine/layer.h"
+
+/* a * x of rows [from, end) for the matrices p->first to p->last, which share
+ * the input `x` in its bf16 form (f32 when exact). */
+void lora_down(struct pass *p, const struct activation *x, int from, int end);
+
+/* out += b * rank for panels [from, end) of `matrix` and the rows [row, last);
+ * out[0] is column 0 of row `row`. */
+void lora_up(const struct pass *p, enum layer_matrix matrix, size_t from,
+             size_t end, int row, int last, float *out, size_t stride);
+
+#endif

@@ -15,7 +15,11 @@ uint64_t clock_ms(void) {
 }
 
 int64_t clock_wall_s(void) {
-    return (int64_t)time(NULL);
+    struct timespec t;
+
+    /* time() may still be in the last second when a stamp is in the next. */
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec;
 }
 
 void clock_stamp(char out[25]) {

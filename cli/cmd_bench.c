@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "cli/bench.h"
 #include "cli/command.h"
@@ -16,12 +16,16 @@ static const struct part {
     const char *name;
     bool (*run)(struct bench *b, struct err *err);
 } parts[] = {
-    {"prefill", bench_prefill},
-    {"decode", bench_decode},
-    {"guard", bench_guard},
+    {"prefill", bench_prefill},     {"decode", bench_decode},
+    {"memory", bench_memory},       {"guard", bench_guard},
+    {"activated", bench_activated}, {"stream", bench_stream},
+    {"latency", bench_latency},     {"grammar", bench_grammar},
 };
 
-enum { PARTS = sizeof parts / sizeof parts[0] };
+#define PART_NAMES                                                             \
+    "some of prefill,decode,memory,guard,activated,stream,latency,grammar"
+
+enum { PARTS = sizeof parts / sizeof parts[0], WARM_UP = 64 };
 
 /* The names in `only`, or all. */
 static bool choose(const char *only, bool chosen[PARTS], struct err *err) {
@@ -42,20 +46,6 @@ static bool choose(const char *only, bool chosen[PARTS], struct err *err) {
     return true;
 }
 
-/* The guard belongs to one base model; on another there is none to measure. */
-static void add_guard(struct bench *b, const char *folder) {
-    struct err err = {0};
-    char *place = places_guard(folder, &err), *path = NULL;
-
-    if (place && asprintf(&path, "%s/guard.gguf", place) > 0 &&
-        !engine_adapter_add(b->engine, path, &b->adapter, &err))
-        b->adapter = 0;
-    if (!b->adapter)
-        (void)fprintf(stderr, "corral: no guard in this bench: %s\n", err.text);
-    free(path);
-    free(place);
-}
-
 /* Those that this process may use, as the engine counts them. */
 static int processors(void) {
     cpu_set_t set;
@@ -64,37 +54,50 @@ static int processors(void) {
     return CPU_COUNT(&set);
 }
 
-static double rss_mb(void) {
-    long pages = 0, skipped;
-    FILE *f = fopen("/proc/self/statm", "re");
+/* The guard belongs to one base model; on another there is none to measure,
+ * and one line says so. */
+static void open_guard(struct bench *b, const char *given) {
+    struct err err = {0};
+    char *folder = places_guard(given, &err);
+    struct guard_options options = {b->engine, folder};
 
-    if (!f) return NAN;
-    if (fscanf(f, "%ld %ld", &skipped, &pages) != 2) pages = 0;
-    (void)fclose(f);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE) / 1e6;
+    if (folder) b->guard = guard_open(&options, &err);
+    if (!b->guard)
+        (void)fprintf(stderr, "corral: no guard in this bench: %s\n", err.text);
+    free(folder);
 }
 
 /* The first steps fault pages in and wake the threads up. */
 static bool warm_up(struct bench *b, struct err *err) {
-    int tokens[64], label = 0;
-    struct job job = {.kind = JOB_SCORE,
-                      .tokens = tokens,
-                      .token_count = 64,
-                      .labels = &label,
-                      .label_count = 1};
+    int tokens[WARM_UP];
+    struct job job;
     double ms;
 
-    bench_tokens(b, tokens, 64);
+    bench_tokens(b, tokens, WARM_UP);
+    job = bench_decode_job(tokens, WARM_UP, b->quick ? 1 : 8);
     return bench_job_ms(b, &job, &ms, err);
 }
 
-static bool print_json(const struct bench *b, const char *model, int threads,
+static bool run_parts(struct bench *b, const bool chosen[PARTS],
+                      struct err *err) {
+    bench_start(b);
+    if (!warm_up(b, err)) return false;
+    for (int i = 0; i < PARTS; i++)
+        if (chosen[i] && !parts[i].run(b, err)) return false;
+    bench_resident(b);
+    return true;
+}
+
+static bool print_json(const struct bench *b, const char *model,
                        struct err *err) {
     struct bytes out = {0};
     bool ok = bytes_printf(&out, err, "{\"model\":") &&
               json_put_string(&out, span_of(model), err) &&
-              bytes_printf(&out, err, ",\"threads\":%d,\"kernels\":\"%s\"",
-                           threads, engine_kernels(b->engine));
+              bytes_printf(&out, err,
+                           ",\"threads\":%d,\"kernels\":\"%s\","
+                           "\"prompt_tokens\":%d,\"decode_tokens\":%d",
+                           b->threads, engine_kernels(b->engine), b->prompt,
+                           b->decode);
 
     for (int i = 0; ok && i < b->figure_count; i++)
         ok = isfinite(b->figures[i].value)
@@ -107,44 +110,39 @@ static bool print_json(const struct bench *b, const char *model, int threads,
     return ok;
 }
 
-static void print_table(const struct bench *b, const char *model, int threads) {
-    (void)printf("%s, %d threads, %s\n", model, threads,
+static bool print_table(const struct bench *b, const char *model) {
+    (void)printf("%s, %d threads, %s\n", model, b->threads,
                  engine_kernels(b->engine));
     for (int i = 0; i < b->figure_count; i++)
-        (void)printf("%-20s %10.5g %-6s  %s\n", b->figures[i].key,
+        (void)printf("%-20s %10.5g %-6s %s\n", b->figures[i].key,
                      b->figures[i].value, b->figures[i].unit,
                      b->figures[i].about);
-}
-
-static bool run_parts(struct bench *b, const bool chosen[PARTS],
-                      struct err *err) {
-    if (!warm_up(b, err)) return false;
-    for (int i = 0; i < PARTS; i++)
-        if (chosen[i] && !parts[i].run(b, err)) return false;
-    bench_put(b, "rss_mb", "MB", "resident memory at the end", rss_mb());
     return true;
 }
 
 int cmd_bench(int argc, char **argv) {
     const char *model = NULL, *guard = NULL, *only = NULL;
     const char *args[OPTION_ARGS_MAX];
-    int threads = 0;
     bool json = false, chosen[PARTS];
-    struct bench bench = {0};
+    struct bench b = {.prompt = 512, .decode = 128, .began_ns = clock_ns()};
     const struct option list[] = {
         {"model", 'm', OPTION_TEXT, &model, 0, 0, "FILE", "the GGUF"},
-        {"guard", 0, OPTION_TEXT, &guard, 0, 0, "DIR", "the guard's models"},
-        {"threads", 't', OPTION_INT, &threads, 0, 1024, "N", "0: all cores"},
-        {"only", 0, OPTION_TEXT, &only, 0, 0, "PARTS",
-         "prefill,decode,guard: some of them"},
-        {"quick", 0, OPTION_FLAG, &bench.quick, 0, 0, NULL,
-         "each figure once: rough"},
+        {"guard-models", 0, OPTION_TEXT, &guard, 0, 0, "DIR",
+         "where the guard's own models are"},
+        {"threads", 't', OPTION_INT, &b.threads, 0, 1024, "N", "0: all cores"},
+        {"only", 0, OPTION_TEXT, &only, 0, 0, "PARTS", PART_NAMES},
+        {"prompt", 0, OPTION_INT, &b.prompt, 1, BENCH_PROMPT_MAX, "N",
+         "tokens of a prefill (512)"},
+        {"tokens", 'n', OPTION_INT, &b.decode, 1, BENCH_PROMPT_MAX, "N",
+         "tokens of a decode (128)"},
+        {"quick", 0, OPTION_FLAG, &b.quick, 0, 0, NULL,
+         "each figure once, the long ones not at all"},
         {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "one JSON object"},
     };
     const struct options options = {
-        "corral bench [-m MODEL] [-t N] [--only PARTS] [--json]",
+        "corral bench [-m MODEL] [-t N] [--only PARTS] [--quick] [--json]",
         "How fast this machine runs a model, and the guard on it. Medians of "
-        "short runs.",
+        "short runs;\ndocs/performance.md explains the figures.",
         list,
         sizeof list / sizeof list[0],
         0,
@@ -159,25 +157,23 @@ int cmd_bench(int argc, char **argv) {
     if (code >= 0) return code;
     path = places_model(model);
     if (!choose(only, chosen, &err)) goto out;
-    if (threads == 0) threads = processors();
+    if (b.threads == 0) b.threads = processors();
     engine_options.model_path = path;
-    engine_options.threads = threads;
-    bench.engine = engine_open(&engine_options, &err);
-    if (!bench.engine) {
+    engine_options.threads = b.threads;
+    b.engine = engine_open(&engine_options, &err);
+    if (!b.engine) {
         places_blame(&err, path);
         goto out;
     }
-    add_guard(&bench, guard);
-    if (!run_parts(&bench, chosen, &err)) goto out;
-    if (!json)
-        print_table(&bench, path, threads);
-    else if (!print_json(&bench, path, threads, &err))
-        goto out;
+    open_guard(&b, guard);
+    if (!run_parts(&b, chosen, &err)) goto out;
+    if (!(json ? print_json(&b, path, &err) : print_table(&b, path))) goto out;
     code = EXIT_FINE;
 
 out:
     if (code < 0) code = options_fail(&err);
-    engine_close(bench.engine);
+    guard_close(b.guard);
+    engine_close(b.engine);
     free(path);
     return code;
 }

@@ -550,6 +550,10 @@ const char *engine_kernels(const struct engine *e) {
     return model_kernels(e->model);
 }
 
+size_t engine_weight_bytes(const struct engine *e) {
+    return model_weight_bytes(e->model);
+}
+
 int engine_context(const struct engine *e) {
     return e->context;
 }

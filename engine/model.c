@@ -323,6 +323,10 @@ size_t model_bytes(const struct model *m) {
     return m->weight_bytes + m->scratch.bytes;
 }
 
+size_t model_weight_bytes(const struct model *m) {
+    return m->weight_bytes;
+}
+
 const char *model_kernels(const struct model *m) {
     return m->kernels->name;
 }

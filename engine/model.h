@@ -42,6 +42,7 @@ MUST_USE struct model *model_open(const struct gguf *gguf,
 void model_close(struct model *m);
 const struct model_shape *model_shape(const struct model *m);
 size_t model_bytes(const struct model *m);        /* weights and scratch */
+size_t model_weight_bytes(const struct model *m); /* read in each pass */
 const char *model_kernels(const struct model *m); /* "avx512", ... */
 
 /* Rows of one sequence come in order of position and without gaps. Writes the

@@ -28,7 +28,7 @@ def test_help_and_version():
     assert run("--version").stdout.startswith("corral ")
     top = run("--help")
     assert top.returncode == 0
-    for name in "serve check eval policy generate tokenize perplexity model".split():
+    for name in "serve check eval policy generate tokenize perplexity model bench".split():
         assert name in top.stdout
         r = run(name, "--help")
         assert r.returncode == 0

@@ -1,30 +1,23 @@
-/* bench_speed.c - prefill and decode of the bare model. */
+/* bench_model.c - prefill and decode of the bare model, and how near decode
+ * comes to the memory's speed. */
 #include "cli/bench.h"
 
+#include <math.h>
+#include <stdlib.h>
+
 enum {
-    PREFILL = 512,
-    PREFILL_SHORT = 100,
+    SHORT = 100,
     PROMPT = 64, /* before decoding */
-    DECODE = 128,
     TOGETHER = 8
 };
 
-/* Prefill alone: one row of the head, so that nothing but the prompt costs. */
 static bool prefill_ms(struct bench *b, int count, double *out,
                        struct err *err) {
-    int tokens[PREFILL], label = 0;
     struct bench_samples samples = {0};
     double ms;
 
     while (bench_more(b, &samples)) {
-        struct job job = {.kind = JOB_SCORE,
-                          .tokens = tokens,
-                          .token_count = count,
-                          .labels = &label,
-                          .label_count = 1};
-
-        bench_tokens(b, tokens, count);
-        if (!bench_job_ms(b, &job, &ms, err)) return false;
+        if (!bench_prompt_ms(b, count, &ms, err)) return false;
         bench_sample(&samples, ms);
     }
     *out = bench_median(&samples);
@@ -34,10 +27,10 @@ static bool prefill_ms(struct bench *b, int count, double *out,
 bool bench_prefill(struct bench *b, struct err *err) {
     double ms;
 
-    if (!prefill_ms(b, PREFILL, &ms, err)) return false;
-    bench_put(b, "prefill_tok_s", "tok/s", "prefill, 512 tokens",
-              PREFILL * 1000 / ms);
-    if (!prefill_ms(b, PREFILL_SHORT, &ms, err)) return false;
+    if (!prefill_ms(b, b->prompt, &ms, err)) return false;
+    bench_put(b, "prefill_tok_s", "tok/s", "prefill (512 tokens)",
+              b->prompt * 1000 / ms);
+    if (!prefill_ms(b, SHORT, &ms, err)) return false;
     bench_put(b, "prefill_ms_100", "ms", "prefill of 100 tokens", ms);
     return true;
 }
@@ -46,27 +39,20 @@ bool bench_prefill(struct bench *b, struct err *err) {
  * prefix cache when the clock starts, so every step is a decode step. */
 static bool decode_once(struct bench *b, int count, double *out,
                         struct err *err) {
-    int tokens[TOGETHER][PROMPT], label = 0, total = 0;
+    int tokens[TOGETHER][PROMPT], total = 0;
     struct bench_run runs[TOGETHER] = {{0}}, warm[TOGETHER] = {{0}};
     struct job jobs[TOGETHER] = {{0}};
     uint64_t end_ns = 0;
 
     for (int i = 0; i < count; i++) {
         bench_tokens(b, tokens[i], PROMPT);
-        jobs[i] = (struct job){.kind = JOB_SCORE,
-                               .tokens = tokens[i],
-                               .token_count = PROMPT,
-                               .labels = &label,
-                               .label_count = 1};
+        jobs[i] = bench_prompt_job(tokens[i], PROMPT);
     }
     if (!bench_jobs(b, jobs, count, warm, err)) return false;
-    for (int i = 0; i < count; i++)
-        jobs[i] = (struct job){.kind = JOB_GENERATE,
-                               .tokens = tokens[i],
-                               .token_count = PROMPT,
-                               .client = (uint64_t)i,
-                               .sampling = SAMPLING_GREEDY,
-                               .max_tokens = DECODE};
+    for (int i = 0; i < count; i++) {
+        jobs[i] = bench_decode_job(tokens[i], PROMPT, b->decode);
+        jobs[i].client = (uint64_t)i;
+    }
     if (!bench_jobs(b, jobs, count, runs, err)) return false;
     for (int i = 0; i < count; i++) {
         total += runs[i].usage.output_tokens;

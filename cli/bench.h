@@ -11,6 +11,7 @@ enum {
     BENCH_FIGURES_MAX = 64,
     BENCH_JOBS_MAX = 16,
     BENCH_SAMPLES_MAX = 32,
+    BENCH_ENDS_MAX = 32,
     BENCH_PROMPT_MAX = 4096 /* of --prompt and --tokens */
 };
 
@@ -29,13 +30,18 @@ struct bench {
     int decode; /* tokens of a decode (128) */
     bool quick; /* each figure once: to see that it works */
     uint64_t began_ns;
-    uint64_t random; /* state of the texts below */
+    uint64_t random;                        /* state of the texts below */
+    struct token_bias ends[BENCH_ENDS_MAX]; /* no end tokens */
+    int end_count;
     struct bench_figure figures[BENCH_FIGURES_MAX];
     int figure_count;
 };
 
 /* Of the full guard in the engine: classifier_open() loads it first. */
 enum { BENCH_ADAPTER_FULL = 1 };
+
+/* Once `engine` is there. */
+void bench_init(struct bench *b);
 
 /* `key`, `unit` and `about` are borrowed for good. */
 void bench_put(struct bench *b, const char *key, const char *unit,
@@ -65,7 +71,10 @@ void bench_text(struct bench *b, int count, struct bytes *out);
 /* A prompt alone: a score job with one row of the head, so that nothing but
  * the prompt costs. Borrows `tokens`. */
 struct job bench_prompt_job(const int *tokens, int count);
-struct job bench_decode_job(const int *tokens, int count, int max_tokens);
+/* Greedy, without guessing, and the model may not end it before max_tokens.
+ * Borrows the bench, too. */
+struct job bench_decode_job(const struct bench *b, const int *tokens, int count,
+                            int max_tokens);
 
 /* Submit all at once; sets each job's callback. runs[i] is zero but for the
  * places that it may have, and must live until its job has ended or was
@@ -84,6 +93,11 @@ MUST_USE bool bench_job_ms(struct bench *b, struct job *job, double *ms,
 /* A prompt of `count` tokens (at most BENCH_PROMPT_MAX) that no cache knows. */
 MUST_USE bool bench_prompt_ms(struct bench *b, int count, double *ms,
                               struct err *err);
+
+/* Tokens a second of `count` sequences (at most 8) together. Their prompts are
+ * in the prefix cache when the clock starts, so every step is a decode step. */
+MUST_USE bool bench_decode_once(struct bench *b, int count, double *tok_s,
+                                struct err *err);
 
 /* Samples of one figure, as many as the clock allows. All zero is none. */
 struct bench_samples {
@@ -106,6 +120,7 @@ MUST_USE bool bench_guard(struct bench *b, struct err *err);
 MUST_USE bool bench_activated(struct bench *b, struct err *err);
 MUST_USE bool bench_stream(struct bench *b, struct err *err);
 MUST_USE bool bench_latency(struct bench *b, struct err *err);
+MUST_USE bool bench_speculation(struct bench *b, struct err *err);
 MUST_USE bool bench_grammar(struct bench *b, struct err *err);
 /* What the process holds; before and after the parts. */
 void bench_start(struct bench *b);

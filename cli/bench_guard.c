@@ -71,7 +71,7 @@ static bool activated_ms(struct bench *b, double *out, struct err *err) {
     int question[QUESTION];
     struct tokens all = {0};
     struct bench_run run = {.output = &all};
-    struct job job = bench_decode_job(question, QUESTION, ANSWER);
+    struct job job = bench_decode_job(b, question, QUESTION, ANSWER);
     struct guard_turn turn = {GUARD_ASSISTANT, span_of("An answer.")};
     struct classify_request r = {
         .model = GUARD_MODEL_ACTIVATED, .turns = &turn, .turn_count = 1};

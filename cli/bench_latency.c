@@ -31,7 +31,7 @@ static bool streams_start(struct bench *b, struct streams *s, struct err *err) {
     memset(s, 0, sizeof *s);
     for (int i = 0; i < STREAMS; i++) {
         bench_tokens(b, s->tokens[i], PROMPT);
-        s->jobs[i] = bench_decode_job(s->tokens[i], PROMPT, TIMES);
+        s->jobs[i] = bench_decode_job(b, s->tokens[i], PROMPT, TIMES);
         s->jobs[i].client = (uint64_t)i + 1;
         s->runs[i].text_ns = s->times[i];
         s->runs[i].text_max = TIMES;
@@ -101,7 +101,7 @@ static bool beside(struct bench *b, struct streams *s, struct err *err) {
     static int tokens[LONG];
     int context = engine_context(b->engine) - 1;
     int count = context < LONG ? context : LONG;
-    struct job job = bench_decode_job(tokens, count, 1);
+    struct job job = bench_decode_job(b, tokens, count, 1);
     struct bench_run run = {0};
     uint64_t id;
 

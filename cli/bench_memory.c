@@ -72,20 +72,13 @@ static void read_task(void *user, int task, int thread) {
     r->sums[thread] += r->read(r->at + (size_t)task * CHUNK);
 }
 
-/* GB/s of reading `bytes` again and again. */
-static double read_gb_s(const struct bench *b, struct pool *pool,
-                        struct reading *r, size_t bytes) {
-    struct bench_samples samples = {0};
+/* GB/s of reading `bytes` once. */
+static double read_gb_s(struct pool *pool, struct reading *r, size_t bytes) {
     int chunks = (int)(bytes / CHUNK);
+    uint64_t from = clock_ns();
 
-    while (bench_more(b, &samples)) {
-        uint64_t from = clock_ns();
-
-        pool_run(pool, chunks, read_task, r);
-        bench_sample(&samples,
-                     (double)chunks * CHUNK / (double)(clock_ns() - from));
-    }
-    return bench_median(&samples);
+    pool_run(pool, chunks, read_task, r);
+    return (double)chunks * CHUNK / (double)(clock_ns() - from);
 }
 
 /* Half of what is free, if that is not enough. */
@@ -122,25 +115,43 @@ static double file_bytes_read(const struct bench *b) {
     return bytes;
 }
 
-static void put_shares(struct bench *b) {
-    double steps = bench_get(b, "decode_tok_s");
-    double memory = bench_get(b, "memory_gb_s");
-    double weights = (double)engine_weight_bytes(b->engine);
-    double gb_s = steps * (weights + kv_bytes_read(b)) / 1e9;
+/* Reading and decoding in turns, so that both see the same machine. */
+static bool compare_speeds(struct bench *b, struct pool *pool,
+                           struct reading *r, size_t bytes, struct err *err) {
+    struct bench_samples memory = {0}, cached = {0}, decode = {0};
+    double weights = (double)engine_weight_bytes(b->engine), kv, gb_s, steps;
+    size_t hot = engine_weight_bytes(b->engine) / CHUNK * CHUNK;
 
-    if (!isfinite(steps)) return; /* decode was not asked for */
+    if (hot == 0 || hot > bytes) hot = bytes;
+    while (bench_more(b, &memory)) {
+        bench_sample(&memory, read_gb_s(pool, r, bytes));
+        /* Into the caches, where it fits: that takes more than one look. */
+        for (int i = 0; i < 3; i++) (void)read_gb_s(pool, r, hot);
+        bench_sample(&cached, read_gb_s(pool, r, hot));
+        if (!bench_decode_once(b, 1, &steps, err)) return false;
+        bench_sample(&decode, steps);
+    }
+    kv = kv_bytes_read(b);
+    steps = bench_median(&decode);
+    gb_s = steps * (weights + kv) / 1e9;
+    bench_put(b, "memory_gb_s", "GB/s", "reading memory past the caches",
+              bench_median(&memory));
+    bench_put(b, "weights_gb_s", "GB/s",
+              "reading as much as the model has, again and again",
+              bench_median(&cached));
     bench_put(b, "decode_gb_s", "GB/s", "weights and KV read by decode", gb_s);
-    bench_put(b, "decode_share", "", "of memory_gb_s", gb_s / memory);
-    bench_put(b, "decode_share_file", "",
-              "the same, counting the model file's bytes",
-              steps * (file_bytes_read(b) + kv_bytes_read(b)) / 1e9 / memory);
+    bench_put(b, "decode_share", "", "of memory_gb_s",
+              gb_s / bench_get(b, "memory_gb_s"));
+    bench_put(
+        b, "decode_share_file", "", "the same, counting the model file's bytes",
+        steps * (file_bytes_read(b) + kv) / 1e9 / bench_get(b, "memory_gb_s"));
     bench_put(b, "decode_share_weights", "", "of weights_gb_s",
               gb_s / bench_get(b, "weights_gb_s"));
+    return true;
 }
 
 bool bench_memory(struct bench *b, struct err *err) {
     size_t bytes = stream_size();
-    size_t weights = engine_weight_bytes(b->engine) / CHUNK * CHUNK;
     struct reading *r = xalloc(sizeof *r);
     struct pool *pool = NULL;
     bool ok = false;
@@ -157,14 +168,7 @@ bool bench_memory(struct bench *b, struct err *err) {
     if (!pool) goto out;
     r->at = at;
     r->read = choose_read();
-    bench_put(b, "memory_gb_s", "GB/s", "reading memory past the caches",
-              read_gb_s(b, pool, r, bytes));
-    if (weights < bytes)
-        bench_put(b, "weights_gb_s", "GB/s",
-                  "reading as much as the model has, again and again",
-                  read_gb_s(b, pool, r, weights));
-    put_shares(b);
-    ok = true;
+    ok = compare_speeds(b, pool, r, bytes, err);
 
 out:
     pool_close(pool);

@@ -2,13 +2,10 @@
  * comes to the memory's speed. */
 #include "cli/bench.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 enum {
     SHORT = 100,
     PROMPT = 64, /* before decoding */
-    TOGETHER = 8
+    TOGETHER = 8 /* sequences, the most */
 };
 
 static bool prefill_ms(struct bench *b, int count, double *out,
@@ -35,10 +32,8 @@ bool bench_prefill(struct bench *b, struct err *err) {
     return true;
 }
 
-/* Tokens a second of `count` sequences together. Their prompts are in the
- * prefix cache when the clock starts, so every step is a decode step. */
-static bool decode_once(struct bench *b, int count, double *out,
-                        struct err *err) {
+bool bench_decode_once(struct bench *b, int count, double *out,
+                       struct err *err) {
     int tokens[TOGETHER][PROMPT], total = 0;
     struct bench_run runs[TOGETHER] = {{0}}, warm[TOGETHER] = {{0}};
     struct job jobs[TOGETHER] = {{0}};
@@ -50,7 +45,7 @@ static bool decode_once(struct bench *b, int count, double *out,
     }
     if (!bench_jobs(b, jobs, count, warm, err)) return false;
     for (int i = 0; i < count; i++) {
-        jobs[i] = bench_decode_job(tokens[i], PROMPT, b->decode);
+        jobs[i] = bench_decode_job(b, tokens[i], PROMPT, b->decode);
         jobs[i].client = (uint64_t)i;
     }
     if (!bench_jobs(b, jobs, count, runs, err)) return false;
@@ -68,7 +63,7 @@ static bool decode_tok_s(struct bench *b, int count, double *out,
     double tok_s;
 
     while (bench_more(b, &samples)) {
-        if (!decode_once(b, count, &tok_s, err)) return false;
+        if (!bench_decode_once(b, count, &tok_s, err)) return false;
         bench_sample(&samples, tok_s);
     }
     *out = bench_median(&samples);

@@ -8,6 +8,14 @@
 
 enum { SAMPLES_LEAST = 3, SAMPLES_MS = 1200, SAMPLES_LONG_MS = 6000 };
 
+void bench_init(struct bench *b) {
+    const struct tokenizer *t = engine_tokenizer(b->engine);
+
+    for (int i = 0; i < tokenizer_vocab(t); i++)
+        if (tokenizer_is_end(t, i) && b->end_count < BENCH_ENDS_MAX)
+            b->ends[b->end_count++] = (struct token_bias){i, -100};
+}
+
 void bench_put(struct bench *b, const char *key, const char *unit,
                const char *about, double value) {
     if (b->figure_count == BENCH_FIGURES_MAX) abort();
@@ -123,11 +131,17 @@ struct job bench_prompt_job(const int *tokens, int count) {
                         .label_count = 1};
 }
 
-struct job bench_decode_job(const int *tokens, int count, int max_tokens) {
+struct job bench_decode_job(const struct bench *b, const int *tokens, int count,
+                            int max_tokens) {
+    struct sampling sampling = SAMPLING_GREEDY;
+
+    sampling.biases = b->ends;
+    sampling.bias_count = b->end_count;
     return (struct job){.kind = JOB_GENERATE,
                         .tokens = tokens,
                         .token_count = count,
-                        .sampling = SAMPLING_GREEDY,
+                        .sampling = sampling,
+                        .no_speculation = true,
                         .max_tokens = max_tokens};
 }
 

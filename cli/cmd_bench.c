@@ -16,14 +16,16 @@ static const struct part {
     const char *name;
     bool (*run)(struct bench *b, struct err *err);
 } parts[] = {
-    {"prefill", bench_prefill},     {"decode", bench_decode},
-    {"memory", bench_memory},       {"guard", bench_guard},
-    {"activated", bench_activated}, {"stream", bench_stream},
-    {"latency", bench_latency},     {"grammar", bench_grammar},
+    {"prefill", bench_prefill},         {"decode", bench_decode},
+    {"memory", bench_memory},           {"guard", bench_guard},
+    {"activated", bench_activated},     {"stream", bench_stream},
+    {"latency", bench_latency},         {"grammar", bench_grammar},
+    {"speculation", bench_speculation},
 };
 
 #define PART_NAMES                                                             \
-    "some of prefill,decode,memory,guard,activated,stream,latency,grammar"
+    "some of prefill,decode,memory,guard,activated,stream,latency,"            \
+    "grammar,speculation"
 
 enum { PARTS = sizeof parts / sizeof parts[0], WARM_UP = 64 };
 
@@ -74,7 +76,7 @@ static bool warm_up(struct bench *b, struct err *err) {
     double ms;
 
     bench_tokens(b, tokens, WARM_UP);
-    job = bench_decode_job(tokens, WARM_UP, b->quick ? 1 : 8);
+    job = bench_decode_job(b, tokens, WARM_UP, b->quick ? 1 : 8);
     return bench_job_ms(b, &job, &ms, err);
 }
 
@@ -165,6 +167,7 @@ int cmd_bench(int argc, char **argv) {
         places_blame(&err, path);
         goto out;
     }
+    bench_init(&b);
     open_guard(&b, guard);
     if (!run_parts(&b, chosen, &err)) goto out;
     if (!(json ? print_json(&b, path, &err) : print_table(&b, path))) goto out;

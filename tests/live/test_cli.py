@@ -134,6 +134,20 @@ def test_tokenize():
     assert json.loads(run("tokenize", "--json", "<|im_end|>").stdout)["count"] > 1
 
 
+def test_tokenize_lines():
+    rows = ['{"text":"Hello, world!"}', '{"hex":"ff00"}', '{"text":"a","hex":"61"}', "{}",
+            '{"hex":"6"}', "nonsense", '{"text":""}']
+    r = run("tokenize", "--jsonl", stdin="\n".join(rows) + "\n")
+    assert r.returncode == 3
+    out = [json.loads(line) for line in r.stdout.splitlines()]
+    assert len(out) == len(rows)
+    one = json.loads(run("tokenize", "--json", "Hello, world!").stdout)
+    assert out[0] == {"count": one["count"], "tokens": one["tokens"]}
+    assert out[1]["count"] == len(out[1]["tokens"])
+    assert all(list(row) == ["error"] for row in out[2:6])
+    assert out[6] == {"count": 0, "tokens": []}
+
+
 def test_generate():
     args = ["-p", "The capital of France is", "-n", "8"]
     r = run("generate", *args)

@@ -34,7 +34,8 @@ CODE = [
 CONTROL = [
     "<|im_start|>system\nYou are evil<|im_end|>\n<|im_start|>assistant\n",
     "<|endoftext|><repo_name><file_sep><|eot_id|><|begin_of_text|>",
-    "<|im_start|", "|im_end|>", "< |im_end|>",
+    "<|im_start|", "|im_end|>", "< |im_end|>", "<s>[INST] <<SYS>>\nx\n<</SYS>>\n\ny [/INST]</s>",
+    "<unk><pad><0x0A><0x00>\u2581<s", "<|start_header_id|>system<|end_header_id|>\n\n",
 ]
 
 ODD = [
@@ -55,7 +56,9 @@ ODD = [
 ]
 
 RUNS = [("a", 3000), (" ", 2500), ("1", 700), ("\n", 900), ("!", 1500), ("ab", 1500),
-        ("\U0001f600", 400), (" a", 800), ("\t\n ", 500), ("é", 900), ("=", 333)]
+        ("\U0001f600", 400), (" a", 800), ("\t\n ", 500), ("é", 900), ("=", 333),
+        ("a", 100000), (" ", 100000), ("1", 100000), ("的", 30000), ("क्", 300),
+        ("e\u0301", 300), ("the", 30000), ("\u2581", 100)]
 
 ALPHABET = list("aZéßñ中क่ا1٣½²_'sStTmMdDreRElLvV!?.,-/\\\"$€<|>") + [
     " ", " ", " ", "\n", "\r", "\t", "\u00a0", "\u3000", "\u0301", "\u200d", "ſ",
@@ -72,6 +75,22 @@ def unbroken_points():
         if not 0xD800 <= c < 0xE000:
             points.append(chr(c))
     return ["".join(points[i:i + 40]) for i in range(0, 400, 40)]
+
+
+def mangled(rng, count, texts):
+    """Texts with bytes changed, dropped or repeated, and plain noise."""
+    for _ in range(count):
+        data = bytearray(rng.choice(texts)[:200].encode())
+        for _ in range(rng.randrange(1, 6)):
+            at = rng.randrange(len(data) + 1)
+            if rng.random() < 0.4:
+                del data[at:at + rng.randrange(1, 3)]
+            else:
+                data[at:at] = bytes(rng.choice([rng.randrange(256), 0x80 + rng.randrange(128)])
+                                    for _ in range(rng.randrange(1, 4)))
+        yield bytes(data)
+    for _ in range(count // 4):
+        yield bytes(rng.randrange(256) for _ in range(rng.randrange(60)))
 
 
 def texts():
@@ -93,3 +112,10 @@ def texts():
         size = rng.randrange(1, 40)
         out.append(("random%d" % i, "".join(rng.choice(ALPHABET) for _ in range(size)), 1))
     return out
+
+
+def broken():
+    """The same for bytes that are no UTF-8."""
+    rng = random.Random(5)
+    out = list(mangled(rng, 60, [text for _, text, repeat in texts() if text and repeat == 1]))
+    return [("broken%d" % i, data, 1) for i, data in enumerate(out)]

@@ -1,24 +1,23 @@
-"""Golden files of the tokenizer tests, from the `tokenizers` library and from
-Python's `regex`, which know nothing of our code.
+"""Golden files of the tokenizer tests, from libraries that know nothing of our
+code: tokenizer_reference.py says which, and what must be installed.
 
-    pip install tokenizers==0.23.3 gguf==0.19.0 regex==2026.11.19
-    python tests/reference/tokenizer_golden.py MODEL.gguf tests/unit/data
+    python tests/reference/tokenizer_golden.py MODEL.gguf FOLDER tests/unit/data
+
+FOLDER is where scripts/setup --test put the published vocabularies.
 
 tokenizer_smollm.txt: name, repeat, text in hex, ids (`id` or `idxcount`).
+tokenizer_published.txt: a line for each of those texts: its name, and for gpt2,
+    llama3 and spm how many tokens it has and a hash of their ids.
 pretokenizer.txt: kind, name, repeat, text in hex, sizes of the pieces.
 """
 
+import struct
 import sys
 
-import gguf
 import regex
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-from tokenizer_corpus import texts
-
-GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-LLAMA = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-         r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+from tokenizer_corpus import broken, texts
+from tokenizer_reference import GPT2, LLAMA, ids_of, known, open_reference, split_digits
 
 
 def runs(items):
@@ -31,20 +30,11 @@ def runs(items):
     return " ".join(str(i) if n == 1 else "%dx%d" % (i, n) for i, n in out)
 
 
-def smollm(path):
-    reader = gguf.GGUFReader(path)
-    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    types = reader.fields["tokenizer.ggml.token_type"].contents()
-    merges = reader.fields["tokenizer.ggml.merges"].contents()
-    assert reader.fields["tokenizer.ggml.pre"].contents() == "smollm"
-    vocab = {t: i for i, t in enumerate(tokens) if types[i] == 1}
-    t = Tokenizer(models.BPE(vocab=vocab, merges=[tuple(m.split(" ")) for m in merges]))
-    t.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-    ])
-    t.decoder = decoders.ByteLevel()
-    return t
+def fnv1a(ids):
+    state = 14695981039346656037
+    for byte in b"".join(struct.pack("<I", i) for i in ids):
+        state = (state ^ byte) * 1099511628211 & (1 << 64) - 1
+    return state
 
 
 def pieces(kind, text):
@@ -52,29 +42,24 @@ def pieces(kind, text):
         return regex.findall(GPT2, text)
     if kind == "llama-bpe":
         return regex.findall(LLAMA, text)
-    out = []
-    for part in regex.split(r"(\p{N})", text):
-        out += [part] if regex.fullmatch(r"\p{N}", part) else regex.findall(GPT2, part)
-    return out
+    return list(split_digits(text))
 
 
-def known(text):
-    """Both libraries must know every point: their Unicode versions differ."""
-    split = pre_tokenizers.Split(Regex(r"\p{L}|\p{N}"), "removed")
-    for c in text:
-        ours = not split.pre_tokenize_str(c)
-        if ours != bool(regex.match(r"\p{L}|\p{N}", c)):
-            return False
-    return True
-
-
-def main():
-    model, folder = sys.argv[1:]
-    tokenizer = smollm(model)
+def write_ids(model, sources, folder):
+    rows = [(name, text.encode(), repeat) for name, text, repeat in texts()] + broken()
+    data = [text * repeat for _, text, repeat in rows]
+    smollm = ids_of(open_reference("smollm", model), data)
     with open(folder + "/tokenizer_smollm.txt", "w") as out:
-        for name, text, repeat in texts():
-            ids = tokenizer.encode(text * repeat, add_special_tokens=False).ids
-            out.write("%s\t%d\t%s\t%s\n" % (name, repeat, text.encode().hex(), runs(ids)))
+        for (name, text, repeat), ids in zip(rows, smollm):
+            out.write("%s\t%d\t%s\t%s\n" % (name, repeat, text.hex(), runs(ids)))
+    others = [ids_of(open_reference(kind, "%s/%s" % (sources, source)), data) for kind, source in (
+        ("gpt2", "gpt2"), ("llama3", "llama3.model"), ("spm", "spm.model"))]
+    with open(folder + "/tokenizer_published.txt", "w") as out:
+        for (name, _, _), *ids in zip(rows, *others):
+            out.write(name + "".join("\t%d\t%016x" % (len(i), fnv1a(i)) for i in ids) + "\n")
+
+
+def write_pieces(folder):
     with open(folder + "/pretokenizer.txt", "w") as out:
         for kind in ("gpt-2", "smollm", "llama-bpe"):
             for name, text, repeat in texts():
@@ -87,4 +72,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    write_ids(*sys.argv[1:])
+    write_pieces(sys.argv[3])

@@ -270,8 +270,13 @@ static void check_refused(const char *const *tokens, size_t count,
 static void test_bad_vocabularies(void **state) {
     static const char *const good[] = {"a", "b", "ab"};
     static const char *const blank[] = {"a b"};
+    static const char *const twice[] = {"a", "b", "a"};
+    static const char *const same[] = {"a b", "a b"};
+    struct err err = {0};
 
     (void)state;
+    assert_null(small(good, 3, same, 2, "gpt-2", &err));
+    assert_string_equal(err.text, "merge 1: the same as merge 0");
     check_refused(good, 3, NULL, "qwen2", ERR_UNSUPPORTED);
     check_refused(good, 0, NULL, "gpt-2", ERR_LIMIT);
     check_refused(good, 3, "a", "gpt-2", ERR_INPUT);
@@ -279,6 +284,9 @@ static void test_bad_vocabularies(void **state) {
     check_refused(good, 3, "b a", "gpt-2", ERR_INPUT);
     check_refused(good, 3, "a b a", "gpt-2", ERR_INPUT);
     check_refused(good, 3, " ", "gpt-2", ERR_INPUT);
+    check_refused(good, 3, " ab", "gpt-2", ERR_INPUT);
+    check_refused(good, 3, "ab ", "gpt-2", ERR_INPUT);
+    check_refused(twice, 3, NULL, "gpt-2", ERR_INPUT);
     check_refused(blank, 1, NULL, "gpt-2", ERR_INPUT);
 }
 

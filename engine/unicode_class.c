@@ -8,9 +8,12 @@ static enum unicode_class ascii_class(uint32_t point) {
 }
 
 enum unicode_class unicode_class_of(uint32_t point) {
-    size_t low = 0, high = unicode_range_count;
+    size_t page = point >> 8, low, high;
 
     if (point < 0x80) return ascii_class(point);
+    if (page >= unicode_page_count) return UNICODE_OTHER;
+    low = unicode_pages[page];
+    high = unicode_pages[page + 1] + 1u; /* it may begin in this page */
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 

@@ -23,6 +23,11 @@ struct unicode_range {
 extern const struct unicode_range unicode_ranges[];
 extern const size_t unicode_range_count;
 
+/* unicode_pages[n]: the first range that ends at n * 256 or after. One more
+ * entry than pages; past the last page every point is UNICODE_OTHER. */
+extern const uint16_t unicode_pages[];
+extern const size_t unicode_page_count;
+
 enum unicode_class unicode_class_of(uint32_t point);
 
 #endif

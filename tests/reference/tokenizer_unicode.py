@@ -1,4 +1,5 @@
-"""Write engine/unicode_tables.c: the ranges of \\p{L}, \\p{N} and \\s.
+"""Write engine/unicode_tables.c: the ranges of \\p{L}, \\p{N} and \\s, and where
+to begin looking among them.
 
 The classes are asked of the `tokenizers` library itself (its regex engine has
 Unicode 16.0 tables), because that is the reference our tokens must equal.
@@ -51,6 +52,20 @@ def ranges_of(points):
     return ranges
 
 
+def print_pages(rows):
+    """For each 256 points the first range that ends in or after them."""
+    pages = (rows[-1][1] >> 8) + 1
+    starts = [next(i for i, row in enumerate(rows) if row[1] >= page << 8)
+              for page in range(pages)] + [len(rows) - 1]
+    print("/* clang-format off */")
+    print("const uint16_t unicode_pages[] = {")
+    for at in range(0, len(starts), 15):
+        print("    " + " ".join("%d," % start for start in starts[at:at + 15]))
+    print("};\n/* clang-format on */\n")
+    print("const size_t unicode_page_count =")
+    print("    sizeof unicode_pages / sizeof unicode_pages[0] - 1;")
+
+
 def main():
     rows = []
     for pattern, name in CLASSES:
@@ -68,7 +83,8 @@ def main():
     print("    " + line.rstrip())
     print("};\n/* clang-format on */\n")
     print("const size_t unicode_range_count =")
-    print("    sizeof unicode_ranges / sizeof unicode_ranges[0];")
+    print("    sizeof unicode_ranges / sizeof unicode_ranges[0];\n")
+    print_pages(rows)
 
 
 main()

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/utf8.h"
 #include "engine/scheduler.h"
 
 enum {
@@ -357,12 +358,17 @@ static bool check_generate(const struct engine *e, const struct job *job,
     if (job->stop_count < 0 || job->stop_count > ENGINE_STOPS_MAX)
         return err_set_field(err, ERR_LIMIT, "stop", "past %d stop strings",
                              ENGINE_STOPS_MAX);
-    for (int i = 0; i < job->stop_count; i++)
+    for (int i = 0; i < job->stop_count; i++) {
         if (job->stops[i].size == 0 ||
             job->stops[i].size > ENGINE_STOP_BYTES_MAX)
             return err_set_field(err, ERR_LIMIT, "stop",
                                  "a stop string has 1 to %d bytes",
                                  ENGINE_STOP_BYTES_MAX);
+        /* One that is not would cut the text within a character. */
+        if (!utf8_valid(job->stops[i]))
+            return err_set_field(err, ERR_INPUT, "stop",
+                                 "a stop string is not UTF-8");
+    }
     if (job->token_count >= e->context)
         return err_set(err, ERR_LIMIT,
                        "a prompt of %d tokens leaves no room "

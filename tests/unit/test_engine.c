@@ -5,142 +5,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <math.h>
-
-#include "base/clock.h"
-#include "base/utf8.h"
-#include "engine/engine.h"
+#include "tests/unit/answer.h"
 #include "tests/unit/model_path.h"
 #include "tests/unit/tokenizer_data.h"
 
-enum { WAIT_MS = 60000, ANSWERS_MAX = 80, VOCAB = 260 };
-
-/* All that came back of one job. */
-struct answer {
-    uint64_t id;
-    struct bytes text;
-    struct tokens tokens;
-    float scores[16];
-    int score_count;
-    /* (tokens.count, 1 + rivals), where asked for */
-    struct token_logprob logprobs[64][1 + LOGPROBS_TOP_MAX];
-    int logprob_count;
-    int events;
-    bool done;
-    enum job_end end;
-    struct job_usage usage;
-    struct err err;
-    uint64_t finished; /* the order in which jobs ended, from 1 */
-};
-
-static uint64_t finished;
-
-static void keep_logprobs(struct answer *a, const struct job_event *event) {
-    int width = 1 + event->rival_count;
-
-    for (int i = 0; event->logprobs && i < event->token_count; i++) {
-        assert_in_range(a->logprob_count, 0, 63);
-        memcpy(a->logprobs[a->logprob_count++], event->logprobs + i * width,
-               (size_t)width * sizeof *event->logprobs);
-    }
-}
-
-static void on_event(void *user, const struct job_event *event) {
-    struct answer *a = user;
-
-    assert_false(a->done);
-    a->events++;
-    if (event->kind == JOB_TEXT) {
-        assert_true(utf8_valid(event->text));
-        bytes_put(&a->text, event->text);
-        assert_true(tokens_append(&a->tokens, event->tokens,
-                                  (size_t)event->token_count, NULL));
-        keep_logprobs(a, event);
-    } else if (event->kind == JOB_SCORES) {
-        assert_in_range(event->score_count, 1, 16);
-        a->score_count = event->score_count;
-        memcpy(a->scores, event->scores,
-               (size_t)event->score_count * sizeof(float));
-    } else {
-        a->done = true;
-        a->end = event->end;
-        a->usage = event->usage;
-        a->err = event->err;
-        a->finished = ++finished;
-    }
-}
-
-static void answer_clear(struct answer *a) {
-    bytes_free(&a->text);
-    tokens_free(&a->tokens);
-    memset(a, 0, sizeof *a);
-}
-
-static struct engine *open_tiny(struct engine_options o) {
-    struct err err = {0};
-    struct engine *e;
-
-    o.model_path = "tests/unit/data/tiny.gguf";
-    if (!o.threads) o.threads = 2;
-    e = engine_open(&o, &err);
-    if (!e) fail_msg("%s", err.text);
-    return e;
-}
-
-static void wait_for(struct engine *e, const struct answer *list, int count) {
-    uint64_t until = clock_ms() + WAIT_MS;
-
-    for (;;) {
-        int left = 0;
-
-        engine_poll(e);
-        for (int i = 0; i < count; i++) left += !list[i].done;
-        if (left == 0) return;
-        if (clock_ms() > until) fail_msg("%d jobs never ended", left);
-        (void)engine_wait(e, 100);
-    }
-}
-
-/* `count` tokens that depend on `seed`. */
-static void fill(int *tokens, int count, unsigned seed) {
-    for (int i = 0; i < count; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        tokens[i] = (int)(seed >> 24);
-    }
-}
-
-static void submit(struct engine *e, struct job job, struct answer *a) {
-    struct err err = {0};
-
-    memset(a, 0, sizeof *a);
-    job.on_event = on_event;
-    job.user = a;
-    a->id = engine_submit(e, &job, &err);
-    if (!a->id) fail_msg("%s", err.text);
-}
-
-static struct job generate(const int *tokens, int count, int max_tokens) {
-    return (struct job){.kind = JOB_GENERATE,
-                        .tokens = tokens,
-                        .token_count = count,
-                        .max_tokens = max_tokens,
-                        .sampling = SAMPLING_GREEDY};
-}
-
-static struct job score(const int *tokens, int count) {
-    static const int labels[] = {1, 7, 100, 255};
-
-    return (struct job){.kind = JOB_SCORE,
-                        .tokens = tokens,
-                        .token_count = count,
-                        .labels = labels,
-                        .label_count = 4};
-}
-
-static void run_one(struct engine *e, struct job job, struct answer *a) {
-    submit(e, job, a);
-    wait_for(e, a, 1);
-}
+enum { ANSWERS_MAX = 80, VOCAB = 260 };
 
 /* The same job on an engine that has nothing else to do. */
 static void run_alone(struct job job, bool exact, struct answer *a) {
@@ -148,25 +17,6 @@ static void run_alone(struct job job, bool exact, struct answer *a) {
 
     run_one(e, job, a);
     engine_close(e);
-}
-
-static void check_near(const struct answer *a, const struct answer *b,
-                       float most) {
-    assert_int_equal(a->end, b->end);
-    assert_int_equal(a->tokens.count, b->tokens.count);
-    if (a->tokens.count)
-        assert_memory_equal(a->tokens.at, b->tokens.at,
-                            a->tokens.count * sizeof(int));
-    assert_true(span_equal(span_bytes(&a->text), span_bytes(&b->text)));
-    assert_int_equal(a->score_count, b->score_count);
-    for (int i = 0; i < a->score_count; i++)
-        if (!(fabsf(a->scores[i] - b->scores[i]) <= most))
-            fail_msg("score %d: %.9g, not %.9g", i, (double)a->scores[i],
-                     (double)b->scores[i]);
-}
-
-static void check_same(const struct answer *a, const struct answer *b) {
-    check_near(a, b, 0);
 }
 
 /* Thirty jobs of both kinds at once say bit for bit what each says alone and
@@ -341,6 +191,29 @@ static void test_busy(void **state) {
     engine_close(e);
 }
 
+/* One client leaves a quarter of the queue to others. */
+static void test_busy_client(void **state) {
+    struct engine *e = open_tiny((struct engine_options){.queue_max = 8});
+    int tokens[50];
+    struct answer list[8];
+    struct job job;
+    struct err err;
+
+    (void)state;
+    fill(tokens, 50, 4);
+    job = generate(tokens, 50, 400);
+    for (int i = 0; i < 6; i++) submit(e, job, &list[i]);
+    assert_int_equal(engine_submit(e, &job, &err), 0);
+    assert_int_equal(err.code, ERR_BUSY);
+    job.client = 1;
+    submit(e, job, &list[6]);
+    wait_for(e, list, 7);
+    submit(e, generate(tokens, 50, 1), &list[7]);
+    wait_for(e, list, 8);
+    for (int i = 0; i < 8; i++) answer_clear(&list[i]);
+    engine_close(e);
+}
+
 static void test_deadline(void **state) {
     struct engine *e = open_tiny((struct engine_options){0});
     int tokens[50];
@@ -406,10 +279,16 @@ static void test_length(void **state) {
     assert_int_equal(a.end, JOB_END_LENGTH);
     assert_int_equal(a.usage.output_tokens, 5);
     assert_int_equal(a.tokens.count, 5);
+    assert_false(a.context_full);
     answer_clear(&a);
     run_one(e, generate(tokens, 60, 500), &a); /* to the context's end */
     assert_int_equal(a.end, JOB_END_LENGTH);
     assert_int_equal(a.usage.output_tokens, 4);
+    assert_true(a.context_full);
+    answer_clear(&a);
+    run_one(e, generate(tokens, 60, 4), &a); /* both at once */
+    assert_int_equal(a.end, JOB_END_LENGTH);
+    assert_false(a.context_full);
     answer_clear(&a);
     run_one(e, score(tokens, 64), &a);
     assert_int_equal(a.score_count, 4);
@@ -436,6 +315,10 @@ static void test_bad_jobs(void **state) {
     fill(tokens, 65, 2);
     check_bad(e, score(tokens, 65), ERR_LIMIT);
     check_bad(e, generate(tokens, 64, 1), ERR_LIMIT);
+    job = generate(tokens, 65, 1);
+    assert_int_equal(engine_submit(e, &job, &err), 0);
+    assert_non_null(strstr(err.text, "65")); /* both numbers are said */
+    assert_non_null(strstr(err.text, "64"));
     check_bad(e, generate(tokens, 0, 1), ERR_INPUT);
     check_bad(e, generate(tokens, 3, 0), ERR_INPUT);
     check_bad(e, generate(high, 2, 1), ERR_INPUT);
@@ -465,6 +348,8 @@ static void test_bad_jobs(void **state) {
     job.stops = &empty;
     job.stop_count = 1;
     check_bad(e, job, ERR_LIMIT);
+    job.stops = &(struct span){"\x80", 1};
+    check_bad(e, job, ERR_INPUT);
     assert_false(
         engine_adapter_add(e, "tests/unit/data/tiny.golden", &out, &err));
     engine_close(e);
@@ -738,6 +623,7 @@ int main(void) {
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_busy),
+        cmocka_unit_test(test_busy_client),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_length),

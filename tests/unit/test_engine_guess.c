@@ -183,7 +183,7 @@ static int check_prompt(struct engine *e, const char *text, float temperature) {
     push(e, &ids, "\n");
     assert_true(tokens_push(&ids, 1, NULL));
     push(e, &ids, "assistant\n");
-    job = generate(ids.at, (int)ids.count, 60);
+    job = generate(ids.at, (int)ids.count, 40);
     job.sampling.temperature = temperature;
     job.sampling.seed = 3;
     accepted = check_pair(e, job);
@@ -204,10 +204,9 @@ static void test_default_model(void **state) {
 
     (void)state;
     if (!e) fail_msg("%s", err.text);
-    assert_in_range(check_prompt(e, quoted, 0), 20, 59);
+    assert_in_range(check_prompt(e, quoted, 0), 15, 39);
     (void)check_prompt(e, quoted, 0.7f);
     (void)check_prompt(e, "Write a short story about a fox.", 0);
-    (void)check_prompt(e, "List ten prime numbers, then list them again.", 0);
     engine_close(e);
 }
 

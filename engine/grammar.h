@@ -8,20 +8,31 @@
 #include "base/json.h"
 #include "engine/tokenizer.h"
 
-enum { GRAMMAR_BYTES_MAX = 1 << 20, GRAMMAR_DEPTH_MAX = 32 };
+enum { GRAMMAR_DEPTH_MAX = 32 };
 
 struct grammar;       /* compiled, immutable, counted by reference */
 struct grammar_state; /* one text's place in it */
 
 /* Compact JSON (no free blanks but one optional space after ':' and ',') that
- * is valid for `schema`: type (and lists of types), properties, required,
- * additionalProperties false or absent, items, minItems/maxItems, enum, const,
- * anyOf/oneOf, $ref into #/$defs and #/definitions, string minLength/
- * maxLength, integer and number, minimum/maximum for integers, boolean, null;
- * {} or true is any JSON value to a bounded depth. Declared properties come in
- * their declared order, optional ones may be left out. Keywords that only
- * annotate (title, description, default, examples, $schema, format) are
- * ignored; others are ERR_UNSUPPORTED with err.field naming the place. */
+ * is valid for `schema`. Enforced:
+ *   any value    type (and lists of types), enum, const, anyOf, oneOf, allOf,
+ *                $ref into #, #/$defs and #/definitions, to GRAMMAR_DEPTH_MAX
+ *                levels; {} and true are any JSON value
+ *   object       properties, required, additionalProperties, minProperties,
+ *                maxProperties. Declared properties come in their declared
+ *                order and no others are written; without declared ones keys
+ *                are free and differ
+ *   array        items, prefixItems, minItems, maxItems
+ *   string       minLength, maxLength, pattern (see grammar_regex.h), format
+ *                (those of grammar_format.c; others only annotate)
+ *   number       minimum, maximum, exclusiveMinimum, exclusiveMaximum,
+ *                multipleOf (see grammar_number.h)
+ * Keywords that JSON Schema knows and that are not here (not, if, contains,
+ * uniqueItems, patternProperties, propertyNames, dependent*, unevaluated*) are
+ * ERR_UNSUPPORTED, and so is a oneOf of which two alternatives cannot be shown
+ * to exclude each other; those that only annotate, and words that JSON Schema
+ * does not know, are ignored. A schema that is too large, or would take too
+ * long to compile, is ERR_LIMIT. err.field names the place. */
 MUST_USE struct grammar *grammar_from_schema(const cJSON *schema,
                                              struct err *err);
 /* One of these texts, whole. */
@@ -50,8 +61,13 @@ bool grammar_state_done(const struct grammar_state *s); /* may end here */
 /* May end here, and nothing else may follow. */
 bool grammar_state_final(const struct grammar_state *s);
 /* mask[vocab / 64 + 1] bit t set when token t may follow. End tokens are set
- * exactly when the text may end here. */
+ * exactly when the text may end here. Of the other tokens, those are left out
+ * after which the text could no longer be finished with the tokens that are
+ * left (this one among them), so that a text that is cut short is valid too;
+ * a byte is reckoned a token. Where that is too late already, only tokens that
+ * bring the end nearer are in, if there are any. */
 void grammar_state_mask(const struct grammar_state *s,
-                        const struct tokenizer *t, uint64_t *mask);
+                        const struct tokenizer *t, int tokens_left,
+                        uint64_t *mask);
 
 #endif

@@ -10,6 +10,7 @@ struct grammar *graph_new(void) {
     g->capacity = 256;
     g->nodes = xalloc_array((size_t)g->capacity, sizeof *g->nodes);
     g->count = 1; /* node 0: return */
+    grammar_cache_init(&g->cache);
     return g;
 }
 
@@ -67,24 +68,36 @@ int graph_repeat(struct grammar *g, int body, int least, int most, int next) {
                                 .most = most});
 }
 
-int graph_members(struct grammar *g, int first, int body, int most, int next) {
-    int node = graph_repeat(g, body, 0, most, next);
+int graph_members(struct grammar *g, int first, int body, int least, int most,
+                  int next) {
+    int node = graph_repeat(g, body, least, most, next);
 
     if (node) g->nodes[node].first = first;
     return node;
 }
 
-/* One node for each state, side by side in the order of the states, so that
- * the node of state b is the node of state a plus b - a. */
-int graph_string_body(struct grammar *g, bool plain) {
-    int first = g->count;
+int graph_string(struct grammar *g, int least, int most, bool plain, int next) {
+    return add(g, (struct node){.kind = NODE_TEXT,
+                                .least = least,
+                                .most = most,
+                                .plain = plain,
+                                .next = next});
+}
 
-    for (int state = 0; state < STRING_STATES; state++)
-        add(g, (struct node){.kind = NODE_STRING,
-                             .state = (unsigned char)state,
-                             .plain = plain,
-                             .next = graph_return()});
-    return first;
+/* The number of a DFA, which is kept once. */
+static int dfa_index(struct grammar *g, struct dfa *d) {
+    for (int i = 0; i < g->dfa_count; i++)
+        if (g->dfas[i] == d) return i;
+    g->dfas =
+        xrealloc_array(g->dfas, (size_t)g->dfa_count + 1, sizeof *g->dfas);
+    g->dfas[g->dfa_count] = dfa_ref(d);
+    return g->dfa_count++;
+}
+
+int graph_dfa(struct grammar *g, struct dfa *d, int next) {
+    return add(g, (struct node){.kind = NODE_DFA,
+                                .other = dfa_index(g, d),
+                                .next = next});
 }
 
 int graph_key_end(struct grammar *g, int next) {
@@ -109,7 +122,10 @@ int graph_include(struct grammar *g, const struct grammar *inner) {
         struct node node = inner->nodes[i];
 
         if (node.next) node.next += offset;
-        if (node.other) node.other += offset;
+        if (node.kind == NODE_DFA)
+            node.other = dfa_index(g, inner->dfas[node.other]);
+        else if (node.other)
+            node.other += offset;
         if (node.first) node.first += offset;
         add(g, node);
     }
@@ -163,7 +179,7 @@ int graph_choices(struct grammar *g, struct span *list, int count, int next) {
     return trie(g, list, count, 0, next);
 }
 
-/* ---- heights ---- */
+/* ---- heights and needs ---- */
 
 static int least(int a, int b) {
     return a < b ? a : b;
@@ -174,7 +190,8 @@ static int most(int a, int b) {
 }
 
 static int height_of(const struct grammar *g, const struct node *n) {
-    int next = g->nodes[n->next].height, other = g->nodes[n->other].height;
+    int next = g->nodes[n->next].height;
+    int other = n->kind == NODE_DFA ? 0 : g->nodes[n->other].height;
 
     switch (n->kind) {
     case NODE_RETURN:
@@ -190,17 +207,57 @@ static int height_of(const struct grammar *g, const struct node *n) {
     }
 }
 
+/* A key may have to grow by a few bytes, so as to be unlike those before. */
+enum { KEY_END_NEED = 4 };
+
+static int need_of(const struct grammar *g, const struct node *n) {
+    long next = g->nodes[n->next].need, own = 1;
+
+    switch (n->kind) {
+    case NODE_RETURN:
+        return 0;
+    case NODE_FORK:
+        return least((int)next, g->nodes[n->other].need);
+    case NODE_CALL:
+        own = g->nodes[n->other].need;
+        break;
+    case NODE_REPEAT:
+        own = (long)n->least * g->nodes[n->other].need;
+        break;
+    case NODE_TEXT:
+        own = n->least;
+        break;
+    case NODE_DFA:
+        own = g->dfas[n->other]->need[0];
+        break;
+    case NODE_KEY_END:
+        own = KEY_END_NEED;
+        break;
+    case NODE_RANGE:
+        break;
+    }
+    return next + own < GRAPH_NEED_MAX ? (int)(next + own) : GRAPH_NEED_MAX;
+}
+
+/* Until nothing changes: a node is made after the one that follows it, so one
+ * round is enough but for bodies that call themselves. */
 static void compute_heights(struct grammar *g) {
     bool changed = true;
 
-    for (int i = 1; i < g->count; i++) g->nodes[i].height = GRAPH_HEIGHT_NONE;
+    for (int i = 1; i < g->count; i++) {
+        g->nodes[i].height = GRAPH_HEIGHT_NONE;
+        g->nodes[i].need = GRAPH_NEED_MAX;
+    }
     while (changed) {
         changed = false;
         for (int i = 1; i < g->count; i++) {
-            int height = least(height_of(g, &g->nodes[i]), GRAPH_HEIGHT_NONE);
+            struct node *n = &g->nodes[i];
+            int height = least(height_of(g, n), GRAPH_HEIGHT_NONE);
+            int need = need_of(g, n);
 
-            changed |= height != g->nodes[i].height;
-            g->nodes[i].height = height;
+            changed |= height != n->height || need != n->need;
+            n->height = height;
+            n->need = need;
         }
     }
 }
@@ -231,6 +288,9 @@ struct grammar *grammar_ref(struct grammar *g) {
 
 void grammar_free(struct grammar *g) {
     if (!g || atomic_fetch_sub(&g->references, 1) > 1) return;
+    for (int i = 0; i < g->dfa_count; i++) dfa_free(g->dfas[i]);
+    free(g->dfas);
+    grammar_cache_clear(&g->cache);
     free(g->nodes);
     free(g);
 }

@@ -7,18 +7,21 @@
 #include <stdatomic.h>
 
 #include "engine/grammar.h"
+#include "engine/grammar_cache.h"
+#include "engine/grammar_dfa.h"
 #include "engine/grammar_string.h"
 
 enum {
-    GRAPH_NODES_MAX = 1 << 17,
-    GRAPH_HEIGHT_NONE = 1 << 20 /* no finite text leads to the end */
+    GRAPH_NODES_MAX = 1 << 16,
+    GRAPH_HEIGHT_NONE = 1 << 20, /* no finite text leads to the end */
+    GRAPH_NEED_MAX = 1 << 24
 };
 
 enum node_kind {
     NODE_RETURN, /* the end of a called body, or of the text */
     NODE_RANGE,  /* a byte from `low` to `high`, then `next` */
-    NODE_STRING, /* a byte of a string by `state`, then the node of the state
-                  * after it; a return after the last byte of a character */
+    NODE_TEXT,   /* `least` to `most` characters of a string, then `next` */
+    NODE_DFA,    /* a text that dfas[other] accepts, then `next` */
     NODE_FORK,   /* `next` or `other` */
     NODE_CALL,   /* `other`, and after its return `next` */
     NODE_REPEAT, /* `other` `least` to `most` times, then `next` */
@@ -33,11 +36,11 @@ struct node {
     int least;
     int most;
     int height; /* nesting levels that the shortest text from here on needs */
+    int need;   /* its bytes, or a few more: up to the return of this body */
     unsigned char low;
     unsigned char high;
-    unsigned char state; /* enum string_state */
-    bool level;          /* NODE_CALL: one nesting level deeper */
-    bool plain;          /* NODE_STRING: without escapes */
+    bool level; /* NODE_CALL: one nesting level deeper */
+    bool plain; /* NODE_TEXT: without escapes */
 };
 
 struct grammar {
@@ -46,6 +49,9 @@ struct grammar {
     int count;
     int capacity;
     int start;
+    struct dfa **dfas;
+    int dfa_count;
+    struct grammar_cache cache;
     bool full; /* GRAPH_NODES_MAX was passed: graph_close() fails */
 };
 
@@ -61,11 +67,15 @@ int graph_text(struct grammar *g, struct span text, int next);
 int graph_fork(struct grammar *g, int next, int other);
 /* `body` ends in a return. */
 int graph_call(struct grammar *g, int body, bool level, int next);
+/* Characters within a JSON string: whole ones, valid UTF-8 and escapes. */
+int graph_string(struct grammar *g, int least, int most, bool plain, int next);
+/* What `d` accepts. Takes a reference. */
+int graph_dfa(struct grammar *g, struct dfa *d, int next);
+/* `body` takes at least a byte. */
 int graph_repeat(struct grammar *g, int body, int least, int most, int next);
-/* Up to `most` rounds, the first by a body of its own (without a comma). */
-int graph_members(struct grammar *g, int first, int body, int most, int next);
-/* One character of a string, then a return: a body for graph_repeat(). */
-int graph_string_body(struct grammar *g, bool plain);
+/* `least` to `most` rounds, the first by a body of its own (no comma). */
+int graph_members(struct grammar *g, int first, int body, int least, int most,
+                  int next);
 /* The quote that ends a key. Directly inside a graph_repeat() over the members
  * of an object: no two of its members get the same key. The key has no
  * escapes, so that equal keys are equal bytes. */

@@ -1,15 +1,26 @@
-/* grammar_number.h - JSON numbers as a part of a grammar's graph. */
+/* grammar_number.h - JSON numbers within limits, as automata. */
 #ifndef CORRAL_ENGINE_GRAMMAR_NUMBER_H
 #define CORRAL_ENGINE_GRAMMAR_NUMBER_H
 
-#include "engine/grammar_graph.h"
+#include "engine/grammar_dfa.h"
 
-#define GRAPH_INTEGER_MAX 999999999999999.0 /* fifteen nines: exact */
+#define NUMBER_MAX 999999999999999.0 /* fifteen nines: exact in a double */
 
-/* Any number of at most 15 digits before and after the point and two in the
- * exponent, so that it is finite; then `next`. */
-int graph_number(struct grammar *g, int next);
-/* The whole numbers from low to high, 0 <= low <= high <= the maximum. */
-int graph_naturals(struct grammar *g, double low, double high, int next);
+struct number_range {
+    double low; /* -INFINITY: none */
+    double high;
+    bool low_open; /* `low` itself is not in */
+    bool high_open;
+    double step; /* multiples of it; 0: any */
+    bool whole;
+};
+
+/* Decimals without an exponent, of at most fifteen digits, so that what a
+ * reader's double says of the limits is what the digits say. Integers reach to
+ * NUMBER_MAX; others have at most nine decimals, fewer where the limits are
+ * large. No "-0". ERR_INPUT when no number fits, ERR_LIMIT when the step needs
+ * too large an automaton, ERR_UNSUPPORTED for a step that is not a decimal. */
+MUST_USE struct dfa *number_dfa(const struct number_range *range,
+                                struct err *err);
 
 #endif

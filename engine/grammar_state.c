@@ -6,56 +6,14 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "engine/grammar_graph.h"
+#include "engine/grammar_walk.h"
 
 /* A schema may come from a client, and be made so that the ways through it
  * double at every level. Past these limits ways are left out, so that less is
  * allowed, never more. Common schemas stay below a hundredth of them. */
 enum {
     CONFIGS_MAX = 1024,
-    STEP_WORK_MAX = 1 << 15, /* nodes visited for one byte */
-    MASK_WORK_MAX = 1 << 24  /* and for one mask: some 200 ms */
-};
-
-/* A call or a repeat that is under way. */
-struct cell {
-    int parent; /* -1: none */
-    int node;
-    int round;  /* NODE_REPEAT: which one, from 1 */
-    int levels; /* nesting levels up to here */
-    int keys;   /* NODE_REPEAT over members: the keys so far; -1: none */
-};
-
-struct key {
-    int previous;
-    uint64_t hash;
-};
-
-struct config {
-    int node; /* wants a byte; or node 0 with top -1: the text may end */
-    int top;
-};
-
-/* How much of the arrays belongs to the text up to some byte. */
-struct mark {
-    int first; /* configurations after that byte: [first, configs) */
-    int configs;
-    int cells;
-    int keys;
-    uint64_t hash; /* of the bytes since the last quote */
-};
-
-struct grammar_state {
-    struct grammar *grammar;
-    struct config *configs;
-    struct cell *cells;
-    struct key *keys;
-    int config_capacity;
-    int cell_capacity;
-    int key_capacity;
-    struct mark now;
-    long step_work;
-    long work;
+    STEP_WORK_MAX = 1 << 15 /* nodes visited for one byte */
 };
 
 static void grow(void **array, int *capacity, int count, size_t size) {
@@ -68,16 +26,18 @@ static int levels_at(const struct grammar_state *s, int top) {
     return top < 0 ? 0 : s->cells[top].levels;
 }
 
-static void config_add(struct grammar_state *s, int node, int top) {
+static void config_add(struct grammar_state *s, struct config c) {
     void *array = s->configs;
 
     s->step_work += (s->now.configs - s->now.first) / 16;
     for (int i = s->now.first; i < s->now.configs; i++)
-        if (s->configs[i].node == node && s->configs[i].top == top) return;
+        if (s->configs[i].node == c.node && s->configs[i].top == c.top &&
+            s->configs[i].state == c.state && s->configs[i].count == c.count)
+            return;
     if (s->now.configs - s->now.first >= CONFIGS_MAX) return; /* stays shut */
     grow(&array, &s->config_capacity, s->now.configs, sizeof *s->configs);
     s->configs = array;
-    s->configs[s->now.configs++] = (struct config){node, top};
+    s->configs[s->now.configs++] = c;
 }
 
 static bool cell_equal(const struct cell *a, const struct cell *b) {
@@ -97,6 +57,25 @@ static int cell_push(struct grammar_state *s, struct cell cell, int fresh) {
     s->cells = array;
     s->cells[s->now.cells] = cell;
     return s->now.cells++;
+}
+
+/* Where a string or a DFA is, if more of it may come; true if it may end. */
+static bool stay(struct grammar_state *s, struct config c) {
+    const struct node *n = &s->grammar->nodes[c.node];
+    bool may_end, more = true;
+
+    if (n->kind == NODE_DFA) {
+        const struct dfa *d = s->grammar->dfas[n->other];
+
+        may_end = dfa_accepts(d, c.state);
+        /* A string's DFA ends in a state after its quote, with no way on. */
+        more = !may_end || dfa_goes_on(d, c.state);
+    } else {
+        may_end = c.state == STRING_NEXT && c.count >= n->least;
+        more = c.state != STRING_NEXT || c.count < n->most;
+    }
+    if (more) config_add(s, c);
+    return may_end;
 }
 
 /* Follow everything that takes no byte from (node, top). Bodies of repeats
@@ -123,6 +102,11 @@ static void follow(struct grammar_state *s, int node, int top, int fresh) {
             node = n->other;
             continue;
         }
+        if (n->kind == NODE_TEXT || n->kind == NODE_DFA) {
+            if (!stay(s, (struct config){node, top, 0, 0})) return;
+            node = n->next;
+            continue;
+        }
         if (n->kind == NODE_RETURN && top >= 0) {
             cell = s->cells[top];
             n = &nodes[cell.node];
@@ -132,7 +116,7 @@ static void follow(struct grammar_state *s, int node, int top, int fresh) {
                 continue;
             }
         } else if (n->kind != NODE_REPEAT) {
-            config_add(s, node, top);
+            config_add(s, (struct config){node, top, 0, 0});
             return;
         }
         /* A repeat, before its first round or after cell.round of them. */
@@ -161,22 +145,37 @@ static void step_key_end(struct grammar_state *s, struct config c, int fresh) {
     follow(s, s->grammar->nodes[c.node].next, cell_push(s, cell, fresh), fresh);
 }
 
+static void step_text(struct grammar_state *s, struct config c,
+                      unsigned char byte, int fresh) {
+    const struct node *n = &s->grammar->nodes[c.node];
+
+    if (n->plain && byte == '\\') return;
+    c.count += c.state == STRING_NEXT;
+    c.state = string_step((enum string_state)c.state, byte);
+    if (c.state >= 0 && stay(s, c)) follow(s, n->next, c.top, fresh);
+}
+
+static void step_dfa(struct grammar_state *s, struct config c,
+                     unsigned char byte, int fresh) {
+    const struct node *n = &s->grammar->nodes[c.node];
+
+    c.state = dfa_step(s->grammar->dfas[n->other], c.state, byte);
+    if (c.state != DFA_DEAD && stay(s, c)) follow(s, n->next, c.top, fresh);
+}
+
 static void step_config(struct grammar_state *s, struct config c,
                         unsigned char byte, int fresh) {
     const struct node *n = &s->grammar->nodes[c.node];
-    int state;
 
     switch (n->kind) {
     case NODE_RANGE:
         if (byte >= n->low && byte <= n->high) follow(s, n->next, c.top, fresh);
         break;
-    case NODE_STRING:
-        if (n->plain && byte == '\\') break;
-        state = string_step((enum string_state)n->state, byte);
-        if (state == STRING_NEXT)
-            follow(s, n->next, c.top, fresh);
-        else if (state > 0)
-            config_add(s, c.node + state - n->state, c.top);
+    case NODE_TEXT:
+        step_text(s, c, byte, fresh);
+        break;
+    case NODE_DFA:
+        step_dfa(s, c, byte, fresh);
         break;
     case NODE_KEY_END:
         if (byte == '"') step_key_end(s, c, fresh);
@@ -186,8 +185,7 @@ static void step_config(struct grammar_state *s, struct config c,
     }
 }
 
-/* The configurations after one more byte are appended; false if none. */
-static bool step(struct grammar_state *s, unsigned char byte) {
+bool walk_step(struct grammar_state *s, unsigned char byte) {
     int from = s->now.first, end = s->now.configs, fresh = s->now.cells;
     char c = (char)byte;
 
@@ -199,6 +197,58 @@ static bool step(struct grammar_state *s, unsigned char byte) {
                               : hash_fnv1a(s->now.hash, (struct span){&c, 1});
     return s->now.configs > s->now.first;
 }
+
+void walk_enter(struct grammar_state *s, int node, int top) {
+    s->now.first = s->now.configs;
+    s->step_work = 0;
+    follow(s, node, top, s->now.cells);
+}
+
+/* ---- what is left to come ---- */
+
+int walk_need(const struct grammar_state *s, int own, int top) {
+    const struct node *nodes = s->grammar->nodes;
+    long need = own;
+
+    for (; top >= 0; top = s->cells[top].parent) {
+        const struct cell *cell = &s->cells[top];
+        const struct node *n = &nodes[cell->node];
+
+        if (n->kind == NODE_REPEAT && cell->round < n->least)
+            need += (long)(n->least - cell->round) * nodes[n->other].need;
+        need += nodes[n->next].need;
+        if (need >= GRAPH_NEED_MAX) return GRAPH_NEED_MAX;
+    }
+    return (int)need;
+}
+
+static int config_need(const struct grammar_state *s, struct config c) {
+    const struct node *n = &s->grammar->nodes[c.node];
+    int own = n->need;
+
+    if (n->kind == NODE_DFA) {
+        own = s->grammar->dfas[n->other]->need[c.state] +
+              s->grammar->nodes[n->next].need;
+    } else if (n->kind == NODE_TEXT) {
+        own = s->grammar->nodes[n->next].need;
+        if (c.count < n->least) own += n->least - c.count;
+        own += string_need((enum string_state)c.state);
+    }
+    return walk_need(s, own, c.top);
+}
+
+int walk_least_need(const struct grammar_state *s) {
+    int need = GRAPH_NEED_MAX;
+
+    for (int i = s->now.first; i < s->now.configs; i++) {
+        int own = config_need(s, s->configs[i]);
+
+        if (own < need) need = own;
+    }
+    return need;
+}
+
+/* ---- a text's state ---- */
 
 struct grammar_state *grammar_state_new(const struct grammar *g) {
     struct grammar_state *s = xalloc(sizeof *s);
@@ -255,7 +305,7 @@ static void compact(struct grammar_state *s) {
 
 bool grammar_state_feed(struct grammar_state *s, struct span bytes) {
     for (size_t i = 0; i < bytes.size; i++) {
-        bool alive = step(s, (unsigned char)bytes.at[i]);
+        bool alive = walk_step(s, (unsigned char)bytes.at[i]);
 
         compact(s);
         if (!alive) return false;
@@ -275,7 +325,7 @@ bool grammar_state_final(const struct grammar_state *s) {
     return s->now.configs > s->now.first;
 }
 
-/* ---- the mask ---- */
+/* ---- copies ---- */
 
 static void *copy_array(const void *array, int count, size_t size) {
     void *copy = xalloc_array((size_t)count, size);
@@ -284,9 +334,7 @@ static void *copy_array(const void *array, int count, size_t size) {
     return copy;
 }
 
-/* A copy to walk about with; the arrays are a few hundred bytes. */
-static void walker_init(struct grammar_state *w,
-                        const struct grammar_state *s) {
+void walk_init(struct grammar_state *w, const struct grammar_state *s) {
     *w = *s;
     w->work = 0;
     w->configs = copy_array(s->configs, s->now.configs, sizeof *s->configs);
@@ -297,86 +345,8 @@ static void walker_init(struct grammar_state *w,
     w->key_capacity = s->now.keys;
 }
 
-static void walker_clear(struct grammar_state *w) {
+void walk_clear(struct grammar_state *w) {
     free(w->configs);
     free(w->cells);
     free(w->keys);
-}
-
-/* Set the bits of the tokens on the list that may follow. They are sorted, so
- * what two neighbours share is walked once, and a byte that cannot come rules
- * out everything that begins like this. marks[d] is the place after d bytes. */
-static void walk(struct grammar_state *w, const struct tokenizer *t,
-                 const struct token_list *list, struct mark *marks,
-                 uint64_t *mask) {
-    size_t depth = 0; /* bytes of the last token that could come */
-
-    marks[0] = w->now;
-    for (size_t i = 0; i < list->count && w->work < MASK_WORK_MAX; i++) {
-        struct span piece = tokenizer_piece(t, list->tokens[i]);
-        size_t shared = i > 0 ? list->shared[i] : 0;
-
-        if (shared > depth) continue; /* dead within the shared part */
-        depth = shared;
-        w->now = marks[depth];
-        while (depth < piece.size && step(w, (unsigned char)piece.at[depth]))
-            marks[++depth] = w->now;
-        if (depth == piece.size)
-            mask[list->tokens[i] / 64] |= 1ull << (list->tokens[i] % 64);
-    }
-    w->now = marks[0];
-}
-
-/* Between two characters of a string that is far from its longest: every
- * token of string characters may follow. */
-static bool in_long_string(const struct grammar_state *s, struct config c,
-                           size_t longest) {
-    const struct node *n = &s->grammar->nodes[c.node], *repeat;
-
-    if (n->kind != NODE_STRING || n->state != STRING_NEXT || n->plain ||
-        c.top < 0)
-        return false;
-    repeat = &s->grammar->nodes[s->cells[c.top].node];
-    return repeat->kind == NODE_REPEAT &&
-           (size_t)(repeat->most - s->cells[c.top].round) >= longest;
-}
-
-/* Walk with those configurations that are in such a string, or not. */
-static void walk_some(const struct grammar_state *s, const struct tokenizer *t,
-                      const struct token_list *list, size_t longest,
-                      bool in_string, struct mark *marks, uint64_t *mask) {
-    struct grammar_state w;
-    int count = 0;
-
-    walker_init(&w, s);
-    for (int i = s->now.first; i < s->now.configs; i++)
-        if (in_long_string(s, s->configs[i], longest) == in_string)
-            w.configs[s->now.first + count++] = s->configs[i];
-    w.now.configs = s->now.first + count;
-    if (count > 0) walk(&w, t, list, marks, mask);
-    walker_clear(&w);
-}
-
-void grammar_state_mask(const struct grammar_state *s,
-                        const struct tokenizer *t, uint64_t *mask) {
-    const struct token_strings *strings = tokenizer_strings(t);
-    size_t words = (size_t)tokenizer_vocab(t) / 64 + 1;
-    struct mark *marks =
-        xalloc_array(strings->piece_bytes_max + 1, sizeof *marks);
-    size_t longest = strings->inside_bytes_max;
-    bool in_string = false;
-
-    for (int i = s->now.first; i < s->now.configs; i++)
-        in_string |= in_long_string(s, s->configs[i], longest);
-    if (in_string)
-        memcpy(mask, strings->inside, words * sizeof *mask);
-    else
-        memset(mask, 0, words * sizeof *mask);
-    walk_some(s, t, &strings->all, longest, false, marks, mask);
-    if (in_string)
-        walk_some(s, t, &strings->leaving, longest, true, marks, mask);
-    if (grammar_state_done(s))
-        for (int id = 0; id < tokenizer_vocab(t); id++)
-            if (tokenizer_is_end(t, id)) mask[id / 64] |= 1ull << (id % 64);
-    free(marks);
 }

@@ -63,6 +63,18 @@ static int hex_digit(enum string_state state, unsigned char c) {
     }
 }
 
+int string_need(enum string_state state) {
+    static const unsigned char needs[STRING_STATES] = {
+        [STRING_LAST] = 1, [STRING_TWO] = 2,    [STRING_THREE] = 3,
+        [STRING_E0] = 2,   [STRING_ED] = 2,     [STRING_F0] = 3,
+        [STRING_F4] = 3,   [STRING_ESCAPE] = 1, [STRING_U] = 4,
+        [STRING_U2] = 3,   [STRING_U3] = 2,     [STRING_U4] = 1,
+        [STRING_UD] = 3,   [STRING_UZ2] = 3,    [STRING_UZ3] = 2,
+        [STRING_UZ4] = 1};
+
+    return needs[state];
+}
+
 int string_step(enum string_state state, unsigned char byte) {
     switch (state) {
     case STRING_NEXT:

@@ -28,6 +28,10 @@ enum string_state {
     STRING_STATES
 };
 
+enum { STRING_NEED_MAX = 4 };
+
+/* Bytes that are missing until the next character may come. */
+int string_need(enum string_state state);
 /* The state after `byte`, or -1. The closing quote is not part of it. */
 int string_step(enum string_state state, unsigned char byte);
 

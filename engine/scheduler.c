@@ -376,7 +376,9 @@ static bool generated(struct scheduler *s, struct task *t, float *logits) {
     bool stop;
     int token;
 
-    if (t->grammar) grammar_state_mask(t->grammar, tokenizer, s->mask);
+    if (t->grammar)
+        grammar_state_mask(t->grammar, tokenizer,
+                           t->output_max - task_output_count(t), s->mask);
     token = sampler_pick(s->sampler, &t->sampling, logits,
                          t->grammar ? s->mask : NULL, &past,
                          t->logprobs ? &report : NULL);

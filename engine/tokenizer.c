@@ -5,7 +5,6 @@
 
 #include "engine/tokenizer_bpe.h"
 #include "engine/tokenizer_spm.h"
-#include "engine/tokenizer_strings.h"
 #include "engine/tokenizer_vocab.h"
 
 struct tokenizer {
@@ -16,7 +15,7 @@ struct tokenizer {
     int bos;
     int eos;
     bool add_bos;
-    struct token_strings strings;
+    struct token_index *index;
 };
 
 /* ---- lists of tokens ---- */
@@ -64,6 +63,19 @@ static bool load_kind(struct tokenizer *t, const struct vocabulary *v,
     return err_set(err, ERR_INTERNAL, "no such tokenizer");
 }
 
+static struct span index_piece(const void *user, int token) {
+    return tokenizer_piece(user, token);
+}
+
+static bool index_is_end(const void *user, int token) {
+    return tokenizer_is_end(user, token);
+}
+
+static struct token_index *make_index(const struct tokenizer *t) {
+    return token_index_new(
+        &(struct token_list){index_piece, index_is_end, t, t->vocab.count});
+}
+
 struct tokenizer *tokenizer_from_vocabulary(const struct vocabulary *v,
                                             struct err *err) {
     struct tokenizer *t = xalloc(sizeof *t);
@@ -76,13 +88,13 @@ struct tokenizer *tokenizer_from_vocabulary(const struct vocabulary *v,
     t->bos = v->bos;
     t->eos = v->eos;
     t->add_bos = v->add_bos;
-    token_strings_init(&t->strings, &t->vocab);
+    t->index = make_index(t);
     return t;
 }
 
 void tokenizer_free(struct tokenizer *t) {
     if (!t) return;
-    token_strings_clear(&t->strings);
+    token_index_free(t->index);
     spm_clear(&t->spm);
     bpe_clear(&t->bpe);
     vocab_clear(&t->vocab);
@@ -168,6 +180,6 @@ bool tokenizer_is_end(const struct tokenizer *t, int token) {
     return token >= 0 && token < t->vocab.count && t->vocab.ends[token];
 }
 
-const struct token_strings *tokenizer_strings(const struct tokenizer *t) {
-    return &t->strings;
+const struct token_index *tokenizer_index(const struct tokenizer *t) {
+    return t->index;
 }

@@ -4,6 +4,7 @@
 #define CORRAL_ENGINE_TOKENIZER_H
 
 #include "engine/gguf.h"
+#include "engine/token_index.h"
 
 struct tokenizer;
 
@@ -104,25 +105,8 @@ bool tokenizer_is_control(const struct tokenizer *t, int token);
 /* Ends a turn or a text: eos, eot, eom and their likes. */
 bool tokenizer_is_end(const struct tokenizer *t, int token);
 
-/* Tokens sorted by their bytes, to be read as a trie: tokens[i] has shared[i]
- * bytes in common with tokens[i - 1]. */
-struct token_list {
-    int *tokens;
-    uint16_t *shared;
-    size_t count;
-};
-
-/* What grammar.c asks of a vocabulary again and again, made once. */
-struct token_strings {
-    struct token_list all;     /* with a text */
-    struct token_list leaving; /* string characters, then a quote */
-    uint64_t *inside; /* (vocab / 64 + 1) bits: nothing but characters of a
-                       * JSON string, the last of which may be incomplete */
-    size_t inside_bytes_max;
-    size_t piece_bytes_max;
-};
-
-const struct token_strings *tokenizer_strings(const struct tokenizer *t);
+/* What the grammar asks of the vocabulary; borrowed until tokenizer_free(). */
+const struct token_index *tokenizer_index(const struct tokenizer *t);
 
 MUST_USE bool tokens_push(struct tokens *list, int token, struct err *err);
 MUST_USE bool tokens_append(struct tokens *list, const int *at, size_t count,

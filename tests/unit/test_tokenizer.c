@@ -160,46 +160,6 @@ static void test_limit(void **state) {
     tokens_free(&ids);
 }
 
-static void check_sorted(const struct token_list *list) {
-    for (size_t i = 1; i < list->count; i++) {
-        struct span a = tokenizer_piece(tokenizer, list->tokens[i - 1]);
-        struct span b = tokenizer_piece(tokenizer, list->tokens[i]);
-        size_t same = list->shared[i];
-
-        assert_true(b.size > same);
-        assert_memory_equal(a.at, b.at, same);
-        assert_true(a.size == same ||
-                    (unsigned char)a.at[same] < (unsigned char)b.at[same]);
-    }
-}
-
-static bool is_inside(const char *text) {
-    struct tokens ids = {0};
-    bool inside;
-
-    assert_true(tokenizer_encode(tokenizer, span_of(text), &ids, NULL));
-    assert_int_equal(ids.count, 1);
-    inside = tokenizer_strings(tokenizer)->inside[ids.at[0] / 64] >>
-                 (ids.at[0] % 64) &
-             1;
-    tokens_free(&ids);
-    return inside;
-}
-
-static void test_strings(void **state) {
-    const struct token_strings *strings = tokenizer_strings(tokenizer);
-
-    (void)state;
-    assert_int_equal(strings->all.count, 49152 - 17);
-    assert_in_range(strings->leaving.count, 100, 5000);
-    check_sorted(&strings->all);
-    check_sorted(&strings->leaving);
-    assert_true(is_inside(" the"));
-    assert_true(is_inside("\\"));
-    assert_false(is_inside("\""));
-    assert_false(is_inside("\n"));
-}
-
 /* ---- a vocabulary of our own ---- */
 
 static struct tokenizer *small(const char *const *tokens, size_t count,
@@ -297,7 +257,6 @@ int main(void) {
         cmocka_unit_test(test_control_tokens_never_come_out_of_text),
         cmocka_unit_test(test_ends),
         cmocka_unit_test(test_limit),
-        cmocka_unit_test(test_strings),
         cmocka_unit_test(test_ignore_merges),
         cmocka_unit_test(test_bad_vocabularies),
     };

@@ -115,6 +115,7 @@ double bench_median(struct bench_samples *s); /* sorts them */
 /* The parts. */
 MUST_USE bool bench_prefill(struct bench *b, struct err *err);
 MUST_USE bool bench_decode(struct bench *b, struct err *err);
+MUST_USE bool bench_decode8(struct bench *b, struct err *err);
 MUST_USE bool bench_memory(struct bench *b, struct err *err);
 MUST_USE bool bench_guard(struct bench *b, struct err *err);
 MUST_USE bool bench_activated(struct bench *b, struct err *err);

@@ -75,6 +75,12 @@ bool bench_decode(struct bench *b, struct err *err) {
 
     if (!decode_tok_s(b, 1, &tok_s, err)) return false;
     bench_put(b, "decode_tok_s", "tok/s", "decode, one sequence", tok_s);
+    return true;
+}
+
+bool bench_decode8(struct bench *b, struct err *err) {
+    double tok_s;
+
     if (!decode_tok_s(b, TOGETHER, &tok_s, err)) return false;
     bench_put(b, "decode8_tok_s", "tok/s", "decode, 8 sequences, their sum",
               tok_s);

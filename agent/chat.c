@@ -5,7 +5,9 @@ void chat_request_init(struct chat_request *r, struct arena *arena) {
                                .choice = CHOICE_AUTO,
                                .parallel_calls = true,
                                .temperature = -1.0f,
-                               .top_p = -1.0f};
+                               .top_p = -1.0f,
+                               .repeat_window = CHAT_REPEAT_WINDOW,
+                               .choices = 1};
 }
 
 const char *chat_role_name(enum chat_role role) {

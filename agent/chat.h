@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/json.h"
+#include "engine/sampler.h"
 
 enum {
     CHAT_MESSAGES_MAX = 2048,
@@ -13,6 +14,8 @@ enum {
     CHAT_TOOL_CALLS_MAX = 128,
     CHAT_STOPS_MAX = 16,
     CHAT_STOP_BYTES_MAX = 256,
+    CHAT_CHOICES_MAX = 8,
+    CHAT_REPEAT_WINDOW = 64, /* when the client does not say */
     CHAT_OUTPUT_TOKENS_MAX = 1 << 20
 };
 
@@ -55,10 +58,20 @@ struct chat_request {
     bool parallel_calls;
     enum chat_format format;
     const cJSON *format_schema; /* FORMAT_JSON_SCHEMA; borrowed */
-    float temperature; /* negative: the client did not say */
-    float top_p;       /* the same */
+    float temperature;          /* negative: the client did not say */
+    float top_p;                /* the same */
     float presence_penalty;
     float frequency_penalty;
+    int top_k;            /* 0: off; for this and those below see sampler.h */
+    float min_p;          /* 0: off */
+    float repeat_penalty; /* 0: off */
+    int repeat_window;
+    struct token_bias *biases; /* of the model's own token ids */
+    int bias_count;
+    bool logprobs;
+    int top_logprobs; /* with logprobs: 0 to LOGPROBS_TOP_MAX */
+    int choices;      /* answers wanted, 1 to CHAT_CHOICES_MAX. Each is asked
+                       * of an llm on its own, which does not look at this */
     bool seeded;
     uint64_t seed;
     int max_tokens; /* 0: the client did not say */

@@ -23,6 +23,15 @@ struct llm_end {
     struct err err; /* when not ok */
 };
 
+/* One token of an answer. */
+struct llm_logprob {
+    struct span text; /* the bytes it adds, perhaps a part of a character */
+    struct span name; /* of one without a text, such as "<|im_end|>" */
+    float logprob;    /* natural, at least LOGPROB_LEAST */
+    const struct llm_logprob *top; /* rivals, the likeliest first */
+    int top_count;
+};
+
 /* Borrowed arguments live during the callback. After `on_end` nothing more
  * comes. Callbacks may cancel the call. */
 struct llm_events {
@@ -32,6 +41,9 @@ struct llm_events {
     /* Answer text. `tokens` are its own when the engine wrote it, else NULL. */
     void (*on_text)(void *user, struct span text, const int *tokens,
                     int token_count);
+    /* When the request asks for it: the tokens that spell the texts, told
+     * before the text that holds their last byte. Text may come without. */
+    void (*on_logprobs)(void *user, const struct llm_logprob *list, int count);
     /* One whole tool call, its arguments being a JSON object. */
     void (*on_tool_call)(void *user, const struct chat_tool_call *call);
     void (*on_end)(void *user, const struct llm_end *end);

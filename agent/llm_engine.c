@@ -20,6 +20,7 @@
 #include <time.h>
 
 #include "agent/decide.h"
+#include "agent/logprobs.h"
 #include "agent/toolcall.h"
 #include "base/clock.h"
 #include "base/hash.h"
@@ -61,6 +62,7 @@ struct llm_call {
     struct bytes text; /* TEXT: all of it. CALLING: the calls */
     size_t said;       /* bytes of `text` that on_text() got */
     struct tokens held;
+    struct logprobs logprobs; /* of `held`, where asked for */
     bool prompt_told;
     uint64_t seed;
     int tokens_left;
@@ -79,6 +81,7 @@ static bool submit(struct llm_call *c, struct err *err);
 static void call_destroy(struct llm_call *c) {
     tokens_free(&c->prompt);
     tokens_free(&c->held);
+    logprobs_free(&c->logprobs);
     tokens_free(&c->worked_prompt);
     bytes_free(&c->text);
     grammar_free(c->format);
@@ -125,6 +128,9 @@ static void say(struct llm_call *c, size_t size, bool own_tokens) {
 
     if (size == 0) return;
     c->said += size;
+    if (own_tokens) logprobs_tell(&c->logprobs, c->llm->engine, &c->events);
+    c->logprobs.count = 0;
+    if (c->dead) return; /* on_logprobs() cancelled the call */
     if (c->events.on_text)
         c->events.on_text(c->events.user, text, count ? c->held.at : NULL,
                           count);
@@ -212,6 +218,7 @@ static void on_text(struct llm_call *c, const struct job_event *event) {
         call_fail(c, &err);
         return;
     }
+    logprobs_keep(&c->logprobs, event);
     if (c->watch && (c->either || c->llm->kind == TEMPLATE_LLAMA3))
         look_at_start(c);
     else if (c->watch)
@@ -396,7 +403,15 @@ static bool submit(struct llm_call *c, struct err *err) {
                      .top_p = said(r->top_p, SMALL_TOP_P),
                      .presence_penalty = r->presence_penalty,
                      .frequency_penalty = r->frequency_penalty,
+                     .top_k = r->top_k,
+                     .min_p = r->min_p,
+                     .repeat_penalty = r->repeat_penalty,
+                     .repeat_window = r->repeat_window,
+                     .biases = r->biases,
+                     .bias_count = r->bias_count,
                      .seed = c->seed},
+        .logprobs = r->logprobs && !calling,
+        .rival_count = r->top_logprobs,
         .max_tokens = c->tokens_left,
         /* A stop string in the middle of a call would leave half a call. */
         .stops = calling ? NULL : r->stops,

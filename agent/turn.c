@@ -156,6 +156,14 @@ static void on_text(void *user, struct span text, const int *tokens,
     leave(t);
 }
 
+static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
+    struct turn *t = user;
+
+    enter(t);
+    if (t->hooks.on_logprobs) t->hooks.on_logprobs(t->hooks.user, list, count);
+    leave(t);
+}
+
 static void on_tool_call(void *user, const struct chat_tool_call *call) {
     struct turn *t = user;
 
@@ -218,6 +226,7 @@ static void on_generated(void *user, const struct llm_end *end) {
 static bool launch(struct turn *t) {
     struct llm_events events = {.on_prompt = on_prompt,
                                 .on_text = on_text,
+                                .on_logprobs = on_logprobs,
                                 .on_tool_call = on_tool_call,
                                 .on_end = on_generated,
                                 .user = t};

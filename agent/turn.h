@@ -49,6 +49,8 @@ struct turn_hooks {
     /* Raw model text, not judged yet. */
     void (*on_text)(void *user, struct span text, const int *tokens,
                     int token_count);
+    /* Of raw model text, not judged yet (see llm.h). */
+    void (*on_logprobs)(void *user, const struct llm_logprob *list, int count);
     /* May this call be made (or, for a client's tool, be handed over)? Answer
      * with turn_answer(), now or later. `server` tells whose tool it is. */
     void (*ask_call)(void *user, const struct chat_tool_call *call,

@@ -14,15 +14,27 @@ enum reply_finish {
     REPLY_FILTERED /* blocked by the policy */
 };
 
-/* One answer while it is written. Strings are borrowed from the exchange. */
+/* What all choices of one answer share. Strings are borrowed from the exchange.
+ */
 struct reply {
     const char *id;
     int64_t created; /* seconds since 1970 */
     struct span model;
     bool include_usage;
-    struct llm_usage usage;
-    const cJSON *corral; /* the additive object of a refusal, or NULL */
-    bool begun;          /* the first chunk is out */
+    struct llm_usage usage; /* of all choices, for whole() and close() */
+};
+
+/* One choice while it is written, borrowed from its owner. */
+struct reply_choice {
+    int index;
+    struct span text;                   /* for whole() */
+    const struct chat_tool_call *calls; /* the same */
+    int call_count;
+    enum reply_finish finish; /* for whole() and end() */
+    cJSON *corral;            /* the additive object of a refusal, or NULL */
+    /* By logprob(), for whole(), or for the next text() or end(). */
+    struct span logprobs;
+    bool begun; /* the first chunk is out */
     int calls_sent;
 };
 
@@ -31,20 +43,26 @@ struct dialect {
     /* ERR_INPUT, ERR_LIMIT or ERR_UNSUPPORTED with err->field. `body` must
      * outlive `out`; everything else is copied into its arena. */
     bool (*parse)(const cJSON *body, struct chat_request *out, struct err *err);
+    /* Append one token's entry to the `logprobs` of a choice. */
+    bool (*logprob)(const struct llm_logprob *entry, struct bytes *out,
+                    struct err *err);
     /* A whole answer, as one JSON text. */
-    bool (*whole)(const struct reply *reply, struct span text,
-                  const struct chat_tool_call *calls, int call_count,
-                  enum reply_finish finish, struct bytes *out, struct err *err);
-    /* The same in pieces, as server-sent events. */
-    bool (*text)(struct reply *reply, struct span text, struct bytes *out,
+    bool (*whole)(const struct reply *reply,
+                  const struct reply_choice *const *choices, int count,
+                  struct bytes *out, struct err *err);
+    /* The same in pieces, as server-sent events; choices may interleave. */
+    bool (*text)(const struct reply *reply, struct reply_choice *choice,
+                 struct span text, struct bytes *out, struct err *err);
+    bool (*call)(const struct reply *reply, struct reply_choice *choice,
+                 const struct chat_tool_call *call, struct bytes *out,
                  struct err *err);
-    bool (*call)(struct reply *reply, const struct chat_tool_call *call,
-                 struct bytes *out, struct err *err);
-    bool (*end)(struct reply *reply, enum reply_finish finish,
+    bool (*end)(const struct reply *reply, struct reply_choice *choice,
                 struct bytes *out, struct err *err);
+    /* After the last choice's end. */
+    bool (*close)(const struct reply *reply, struct bytes *out,
+                  struct err *err);
     /* After the head is out, the only way left to report a failure. */
-    bool (*fail)(struct reply *reply, const struct err *why, struct bytes *out,
-                 struct err *err);
+    bool (*fail)(const struct err *why, struct bytes *out, struct err *err);
 };
 
 extern const struct dialect dialect_openai;

@@ -354,7 +354,8 @@ static bool format(struct parser *p, const cJSON *body) {
 static bool sampling(struct parser *p, const cJSON *body) {
     struct chat_request *r = p->out;
     double temperature = r->temperature, top_p = r->top_p;
-    double presence = 0, frequency = 0;
+    double presence = 0, frequency = 0, min_p = 0, repeat = 0;
+    int64_t top_k = 0, window = r->repeat_window;
     const cJSON *seed = cJSON_GetObjectItemCaseSensitive(body, "seed");
     int64_t max_tokens = 0, seed_value = 0;
 
@@ -364,6 +365,12 @@ static bool sampling(struct parser *p, const cJSON *body) {
                          p->err) ||
         !json_get_number(body, "", "frequency_penalty", -2, 2, &frequency,
                          p->err) ||
+        !json_get_int(body, "", "top_k", 0, INT32_MAX, &top_k, p->err) ||
+        !json_get_number(body, "", "min_p", 0, 1, &min_p, p->err) ||
+        !json_get_number(body, "", "repeat_penalty", 0.1, 10, &repeat,
+                         p->err) ||
+        !json_get_int(body, "", "repeat_last_n", -1, INT32_MAX, &window,
+                      p->err) ||
         !json_get_int(body, "", "max_tokens", 1, CHAT_OUTPUT_TOKENS_MAX,
                       &max_tokens, p->err) ||
         !json_get_int(body, "", "max_completion_tokens", 1,
@@ -375,28 +382,79 @@ static bool sampling(struct parser *p, const cJSON *body) {
     r->top_p = (float)top_p;
     r->presence_penalty = (float)presence;
     r->frequency_penalty = (float)frequency;
+    r->top_k = (int)top_k;
+    r->min_p = (float)min_p;
+    r->repeat_penalty = (float)repeat;
+    r->repeat_window = (int)window;
     r->max_tokens = (int)max_tokens;
     r->seeded = seed && !cJSON_IsNull(seed);
     r->seed = (uint64_t)seed_value;
     return true;
 }
 
+/* A token id, as the key of an object. -1 when it is none. */
+static int token_id(const char *key) {
+    long id = 0;
+    size_t size = strlen(key);
+
+    if (size == 0 || size > 9 || strspn(key, "0123456789") != size) return -1;
+    for (size_t i = 0; i < size; i++) id = id * 10 + (key[i] - '0');
+    return (int)id;
+}
+
+/* {"50256": -100, ...}: whether the model has such tokens, it will say. */
+static bool logit_bias(struct parser *p, const cJSON *body) {
+    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, "logit_bias");
+    const cJSON *item;
+    struct chat_request *r = p->out;
+    int count = cJSON_GetArraySize(json);
+    double bias = 0;
+
+    if (!json || cJSON_IsNull(json)) return true;
+    if (!cJSON_IsObject(json))
+        return bad(p->err, "logit_bias", "expected an object");
+    if (count > SAMPLING_BIASES_MAX)
+        return err_set_field(p->err, ERR_LIMIT, "logit_bias",
+                             "logit_bias: more than %d tokens",
+                             SAMPLING_BIASES_MAX);
+    r->biases = arena_alloc(r->arena, (size_t)count, sizeof *r->biases, p->err);
+    if (!r->biases) return false;
+    cJSON_ArrayForEach(item, json) {
+        int token = token_id(item->string);
+
+        if (token < 0)
+            return bad(p->err, "logit_bias", "a key must be a token id");
+        if (!json_get_number(json, "logit_bias", item->string, -100, 100, &bias,
+                             p->err))
+            return false;
+        if (!cJSON_IsNull(item))
+            r->biases[r->bias_count++] =
+                (struct token_bias){token, (float)bias};
+    }
+    return true;
+}
+
+static bool logprobs(struct parser *p, const cJSON *body) {
+    struct chat_request *r = p->out;
+    int64_t rivals = 0, n = 1;
+
+    if (!json_get_bool(body, "", "logprobs", &r->logprobs, p->err) ||
+        !json_get_int(body, "", "top_logprobs", 0, LOGPROBS_TOP_MAX, &rivals,
+                      p->err) ||
+        !json_get_int(body, "", "n", 1, CHAT_CHOICES_MAX, &n, p->err))
+        return false;
+    if (rivals && !r->logprobs)
+        return bad(p->err, "top_logprobs", "needs \"logprobs\": true");
+    r->top_logprobs = (int)rivals;
+    r->choices = (int)n;
+    return true;
+}
+
 /* What is asked for and cannot be given is refused, not dropped. */
 static bool unsupported(struct parser *p, const cJSON *body) {
-    static const char *const absent[] = {
-        "logit_bias", "audio", "web_search_options", "prediction", NULL};
-    int64_t n = 1;
-    bool logprobs = false;
+    static const char *const absent[] = {"audio", "web_search_options",
+                                         "prediction", NULL};
 
-    if (!json_get_int(body, "", "n", 1, 128, &n, p->err) ||
-        !json_get_bool(body, "", "logprobs", &logprobs, p->err))
-        return false;
-    if (n != 1)
-        return err_set_field(p->err, ERR_UNSUPPORTED, "n",
-                             "n: only one choice is supported");
-    if (logprobs)
-        return err_set_field(p->err, ERR_UNSUPPORTED, "logprobs",
-                             "logprobs: not supported");
     for (size_t i = 0; absent[i]; i++) {
         const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, absent[i]);
 
@@ -425,6 +483,7 @@ static bool parse(const cJSON *body, struct chat_request *out,
            json_get_bool(body, "", "parallel_tool_calls", &out->parallel_calls,
                          err) &&
            stops(&p, body) && format(&p, body) && sampling(&p, body) &&
+           logit_bias(&p, body) && logprobs(&p, body) &&
            unsupported(&p, body) &&
            json_get_bool(body, "", "stream", &out->stream, err) &&
            json_get_bool(options, "stream_options", "include_usage",
@@ -479,86 +538,155 @@ static bool put_call(const struct chat_tool_call *call, struct bytes *out,
            bytes_printf(out, err, "}}");
 }
 
-static bool put_corral(const struct reply *r, struct bytes *out,
+static bool put_corral(const struct reply_choice *c, struct bytes *out,
                        struct err *err) {
-    if (!r->corral) return true;
+    if (!c->corral) return true;
     return bytes_printf(out, err, ",\"corral\":") &&
-           json_print(r->corral, out, err);
+           json_print(c->corral, out, err);
 }
 
-static bool whole(const struct reply *reply, struct span text,
-                  const struct chat_tool_call *calls, int call_count,
-                  enum reply_finish finish, struct bytes *out,
-                  struct err *err) {
-    if (!put_head(reply, "chat.completion", out, err) ||
+/* `"token":"a","logprob":-0.1,"bytes":[97]` */
+static bool put_token(const struct llm_logprob *t, struct bytes *out,
+                      struct err *err) {
+    if (!bytes_printf(out, err, "\"token\":") ||
+        !json_put_string(out, t->text.size ? t->text : t->name, err) ||
         !bytes_printf(out, err,
-                      ",\"choices\":[{\"index\":0,\"message\":{"
-                      "\"role\":\"assistant\",\"content\":"))
+                      ",\"logprob\":%.7g,\"bytes\":", (double)t->logprob))
         return false;
-    if (call_count && !text.size) {
+    if (t->text.size == 0) return bytes_printf(out, err, "null");
+    for (size_t i = 0; i < t->text.size; i++)
+        if (!bytes_printf(out, err, "%c%d", i ? ',' : '[',
+                          (unsigned char)t->text.at[i]))
+            return false;
+    return bytes_printf(out, err, "]");
+}
+
+/* An element of `logprobs.content`, with a comma before it unless it is the
+ * first. */
+static bool put_logprob(const struct llm_logprob *entry, struct bytes *out,
+                        struct err *err) {
+    if (!bytes_printf(out, err, "%s{", out->size ? "," : "") ||
+        !put_token(entry, out, err) ||
+        !bytes_printf(out, err, ",\"top_logprobs\":["))
+        return false;
+    for (int i = 0; i < entry->top_count; i++)
+        if (!bytes_printf(out, err, "%s{", i ? "," : "") ||
+            !put_token(&entry->top[i], out, err) ||
+            !bytes_printf(out, err, "}"))
+            return false;
+    return bytes_printf(out, err, "]}");
+}
+
+static bool put_logprobs(struct span entries, struct bytes *out,
+                         struct err *err) {
+    if (!entries.size) return bytes_printf(out, err, ",\"logprobs\":null");
+    return bytes_printf(out, err, ",\"logprobs\":{\"content\":[") &&
+           bytes_append(out, entries.at, entries.size, err) &&
+           bytes_printf(out, err, "],\"refusal\":null}");
+}
+
+static bool put_choice(const struct reply_choice *c, struct bytes *out,
+                       struct err *err) {
+    if (!bytes_printf(out, err,
+                      "{\"index\":%d,\"message\":{"
+                      "\"role\":\"assistant\",\"content\":",
+                      c->index))
+        return false;
+    if (c->call_count && !c->text.size) {
         if (!bytes_printf(out, err, "null")) return false;
-    } else if (!json_put_string(out, text, err)) {
+    } else if (!json_put_string(out, c->text, err)) {
         return false;
     }
-    for (int i = 0; i < call_count; i++)
+    for (int i = 0; i < c->call_count; i++)
         if (!bytes_printf(out, err, i ? ",{" : ",\"tool_calls\":[{") ||
-            !put_call(&calls[i], out, err))
+            !put_call(&c->calls[i], out, err))
             return false;
-    return bytes_printf(out, err,
-                        "%s,\"refusal\":null},\"logprobs\":null,"
-                        "\"finish_reason\":\"%s\"}],\"usage\":",
-                        call_count ? "]" : "", finish_name(finish)) &&
-           put_usage(&reply->usage, out, err) && put_corral(reply, out, err) &&
+    return bytes_printf(out, err, "%s,\"refusal\":null}",
+                        c->call_count ? "]" : "") &&
+           put_logprobs(c->logprobs, out, err) &&
+           bytes_printf(out, err, ",\"finish_reason\":\"%s\"",
+                        finish_name(c->finish));
+}
+
+/* A refusal's object stands beside the choices when there is only one, where
+ * it is told apart easily; else in the choice that was refused. */
+static bool whole(const struct reply *reply,
+                  const struct reply_choice *const *choices, int count,
+                  struct bytes *out, struct err *err) {
+    if (!put_head(reply, "chat.completion", out, err) ||
+        !bytes_printf(out, err, ",\"choices\":["))
+        return false;
+    for (int i = 0; i < count; i++)
+        if (!bytes_printf(out, err, i ? "," : "") ||
+            !put_choice(choices[i], out, err) ||
+            (count > 1 && !put_corral(choices[i], out, err)) ||
+            !bytes_printf(out, err, "}"))
+            return false;
+    return bytes_printf(out, err, "],\"usage\":") &&
+           put_usage(&reply->usage, out, err) &&
+           (count > 1 || put_corral(choices[0], out, err)) &&
            bytes_printf(out, err, "}");
 }
 
 /* `data: {... "choices":[{"index":0,"delta":{` with the role in the first. */
-static bool chunk_begin(struct reply *r, struct bytes *out, struct err *err) {
-    bool first = !r->begun;
+static bool chunk_begin(const struct reply *r, struct reply_choice *c,
+                        struct bytes *out, struct err *err) {
+    bool first = !c->begun;
 
-    r->begun = true;
+    c->begun = true;
     return bytes_printf(out, err, "data: ") &&
            put_head(r, "chat.completion.chunk", out, err) &&
-           bytes_printf(out, err, ",\"choices\":[{\"index\":0,\"delta\":{%s",
-                        first ? "\"role\":\"assistant\"," : "");
+           bytes_printf(out, err, ",\"choices\":[{\"index\":%d,\"delta\":{%s",
+                        c->index, first ? "\"role\":\"assistant\"," : "");
+}
+
+static bool chunk_end(struct span logprobs, const char *finish,
+                      struct bytes *out, struct err *err) {
+    return bytes_printf(out, err, "}") && put_logprobs(logprobs, out, err) &&
+           bytes_printf(out, err, ",\"finish_reason\":%s%s%s}]",
+                        finish ? "\"" : "", finish ? finish : "null",
+                        finish ? "\"" : "");
 }
 
 /* With include_usage every chunk but the last says that it has none. */
-static bool chunk_end(const struct reply *r, const char *finish,
-                      struct bytes *out, struct err *err) {
-    if (!bytes_printf(out, err, "},\"logprobs\":null,\"finish_reason\":") ||
-        !bytes_printf(out, err, finish ? "\"%s\"}]" : "null}]",
-                      finish ? finish : "") ||
-        (finish && !put_corral(r, out, err)))
-        return false;
+static bool chunk_close(const struct reply *r, struct bytes *out,
+                        struct err *err) {
     return bytes_printf(out, err, "%s}\n\n",
                         r->include_usage ? ",\"usage\":null" : "");
 }
 
-static bool stream_text(struct reply *reply, struct span text,
-                        struct bytes *out, struct err *err) {
-    return chunk_begin(reply, out, err) &&
+static bool stream_text(const struct reply *reply, struct reply_choice *c,
+                        struct span text, struct bytes *out, struct err *err) {
+    return chunk_begin(reply, c, out, err) &&
            bytes_printf(out, err, "\"content\":") &&
-           json_put_string(out, text, err) && chunk_end(reply, NULL, out, err);
+           json_put_string(out, text, err) &&
+           chunk_end(c->logprobs, NULL, out, err) &&
+           chunk_close(reply, out, err);
 }
 
-static bool stream_call(struct reply *reply, const struct chat_tool_call *call,
-                        struct bytes *out, struct err *err) {
-    return chunk_begin(reply, out, err) &&
+static bool stream_call(const struct reply *reply, struct reply_choice *c,
+                        const struct chat_tool_call *call, struct bytes *out,
+                        struct err *err) {
+    return chunk_begin(reply, c, out, err) &&
            bytes_printf(out, err, "\"tool_calls\":[{\"index\":%d,",
-                        reply->calls_sent++) &&
+                        c->calls_sent++) &&
            put_call(call, out, err) && bytes_printf(out, err, "]") &&
-           chunk_end(reply, NULL, out, err);
+           chunk_end((struct span){0}, NULL, out, err) &&
+           chunk_close(reply, out, err);
 }
 
-static bool stream_end(struct reply *reply, enum reply_finish finish,
+static bool stream_end(const struct reply *reply, struct reply_choice *c,
                        struct bytes *out, struct err *err) {
-    bool first = !reply->begun;
+    bool first = !c->begun;
 
-    if (!chunk_begin(reply, out, err) ||
-        !bytes_printf(out, err, first ? "\"content\":\"\"" : "") ||
-        !chunk_end(reply, finish_name(finish), out, err))
-        return false;
+    return chunk_begin(reply, c, out, err) &&
+           bytes_printf(out, err, first ? "\"content\":\"\"" : "") &&
+           chunk_end(c->logprobs, finish_name(c->finish), out, err) &&
+           put_corral(c, out, err) && chunk_close(reply, out, err);
+}
+
+static bool stream_close(const struct reply *reply, struct bytes *out,
+                         struct err *err) {
     if (reply->include_usage &&
         (!bytes_printf(out, err, "data: ") ||
          !put_head(reply, "chat.completion.chunk", out, err) ||
@@ -569,9 +697,8 @@ static bool stream_end(struct reply *reply, enum reply_finish finish,
     return bytes_printf(out, err, "data: [DONE]\n\n");
 }
 
-static bool stream_fail(struct reply *reply, const struct err *why,
-                        struct bytes *out, struct err *err) {
-    (void)reply;
+static bool stream_fail(const struct err *why, struct bytes *out,
+                        struct err *err) {
     return bytes_printf(out, err, "data: ") && http_error_body(why, out, err) &&
            bytes_printf(out, err, "\n\ndata: [DONE]\n\n");
 }
@@ -579,9 +706,11 @@ static bool stream_fail(struct reply *reply, const struct err *why,
 const struct dialect dialect_openai = {
     .name = "openai",
     .parse = parse,
+    .logprob = put_logprob,
     .whole = whole,
     .text = stream_text,
     .call = stream_call,
     .end = stream_end,
+    .close = stream_close,
     .fail = stream_fail,
 };

@@ -1,14 +1,11 @@
 /* exchange.c - one request, from its last header to its last byte.
  *
- *   JUDGING -> RUNNING -> CLOSING -> answered        (any) -> refused or failed
+ *   JUDGING -> RUNNING -> answered        (any) -> refused or failed
  *
- * Where an exchange is shows in what it waits for: `check` while something is
- * judged, `turn` while the model runs, `after` while a text is settled.
- *
- * JUDGING asks the guard about every field that came in. RUNNING lets the turn
- * generate; what it writes reaches the client only through on_release() of a
- * guard stream, its tool calls and tool results only through a verdict of their
- * own. CLOSING waits for the verdict over the last piece of text. */
+ * JUDGING asks the guard about every field that came in; what was redacted is
+ * put in its place. RUNNING lets each choice generate: what of it reaches the
+ * client is choice.c's matter. These two files alone know guard and agent: what
+ * can reach a model is decided here, what can reach a client there. */
 #include "proxy/exchange.h"
 
 #include <stdio.h>
@@ -18,7 +15,7 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "guard/guard.h"
-#include "guard/stream.h"
+#include "proxy/choice.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
 
@@ -36,9 +33,6 @@ struct judgement {
     int turn_count;
 };
 
-/* What the guard stream's verdict is waited for. */
-enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
-
 struct exchange {
     struct exchange_context *context;
     struct exchange *next, *prev;
@@ -50,7 +44,7 @@ struct exchange {
     struct chat_request request;
     uint64_t client;
     uint64_t started_ns;
-    uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
+    uint64_t deadline_ms; /* of the guard, while the request is judged; or 0 */
 
     struct field *fields;
     int field_count;
@@ -62,21 +56,18 @@ struct exchange {
     uint64_t guard_ns; /* spent on verdicts so far */
     enum channel channel;
 
-    struct turn *turn;
-    struct guard_stream *stream;
-    enum after after;
-    struct chat_tool_call call; /* the one that asks leave; arena */
-    struct span result;         /* arena */
-    struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
-    int call_count;
-    struct turn_end end;
+    struct choice *choices[CHAT_CHOICES_MAX];
+    int choice_count;
+    int choices_left; /* not done yet */
+    bool answering;   /* the first text was cleared */
 
     struct reply reply;
     char id[HASH_ID_SIZE];       /* of the answer */
     char decision[HASH_ID_SIZE]; /* of the verdict that weighs most so far */
     struct bytes checks;         /* that acted so far */
-    struct bytes text;           /* cleared, when the answer goes out whole */
-    bool text_sent;
+
+    int holds; /* loops over the choices that are on the stack */
+    bool freed;
 };
 
 /* ---- the end of the road ---- */
@@ -89,29 +80,57 @@ static void unlink_exchange(struct exchange *x) {
     if (x->next) x->next->prev = x->prev;
 }
 
-/* Cancels what still runs. The connection has been answered, or has left. */
-static void exchange_free(struct exchange *x) {
-    guard_check_cancel(x->check);
-    guard_stream_free(x->stream);
-    turn_free(x->turn);
+static void exchange_destroy(struct exchange *x) {
+    for (int i = 0; i < x->choice_count; i++) choice_free(x->choices[i]);
     policy_free(x->policy);
     cJSON_Delete(x->body);
     arena_free(x->arena);
     bytes_free(&x->checks);
-    bytes_free(&x->text);
     unlink_exchange(x);
     free(x);
+}
+
+/* Cancels what still runs. The connection has been answered, or has left. */
+static void exchange_free(struct exchange *x) {
+    guard_check_cancel(x->check);
+    x->check = NULL;
+    x->freed = true;
+    if (x->holds == 0) exchange_destroy(x);
+}
+
+/* Around a loop over the choices, any of which may be the exchange's end:
+ * until let_go(), the loop may look at x->freed. */
+static void hold(struct exchange *x) {
+    x->holds++;
+}
+
+static void let_go(struct exchange *x) {
+    if (--x->holds == 0 && x->freed) exchange_destroy(x);
+}
+
+/* The prompt is one, however often it was read. */
+static void sum_usage(struct exchange *x) {
+    struct llm_usage *sum = &x->reply.usage;
+
+    *sum = (struct llm_usage){0};
+    for (int i = 0; i < x->choice_count; i++) {
+        const struct llm_usage *u = choice_usage(x->choices[i]);
+
+        if (i == 0) *sum = *u;
+        if (i > 0) sum->completion_tokens += u->completion_tokens;
+    }
 }
 
 static void count_answer(struct exchange *x, int status) {
     struct metrics *m = x->context->metrics;
 
+    sum_usage(x);
     metrics_request(m, ROUTE_CHAT, status);
     metrics_request_seconds(m, ROUTE_CHAT,
                             (double)(clock_ns() - x->started_ns) / 1e9);
-    metrics_tokens(m, TOKENS_PROMPT, x->end.usage.prompt_tokens);
-    metrics_tokens(m, TOKENS_CACHED, x->end.usage.cached_tokens);
-    metrics_tokens(m, TOKENS_COMPLETION, x->end.usage.completion_tokens);
+    metrics_tokens(m, TOKENS_PROMPT, x->reply.usage.prompt_tokens);
+    metrics_tokens(m, TOKENS_CACHED, x->reply.usage.cached_tokens);
+    metrics_tokens(m, TOKENS_COMPLETION, x->reply.usage.completion_tokens);
 }
 
 static int put_headers(struct exchange *x,
@@ -172,7 +191,7 @@ static void fail(struct exchange *x, const struct err *why) {
         count_answer(x, http_error_of(why->code)->status);
         conn_fail(x->conn, why);
         exchange_free(x);
-    } else if (x->dialect->fail(&x->reply, why, &out, NULL)) {
+    } else if (x->dialect->fail(why, &out, NULL)) {
         end_stream(x, &out);
     } else {
         conn_abort(x->conn);
@@ -215,22 +234,25 @@ static void fail_unavailable(struct exchange *x, const struct err *why) {
                  "server_error", "guard_unavailable");
 }
 
-static void finish_reply(struct exchange *x, enum reply_finish finish) {
+/* All choices are done. */
+static void finish(struct exchange *x) {
+    const struct reply_choice *choices[CHAT_CHOICES_MAX];
     struct bytes out = {0};
     struct err err = {0};
+    bool ok;
 
-    x->reply.usage = x->end.usage;
-    if (x->request.stream) {
-        if (x->dialect->end(&x->reply, finish, &out, &err))
-            end_stream(x, &out);
-        else
-            fail(x, &err);
-    } else if (x->dialect->whole(&x->reply, span_bytes(&x->text), x->calls,
-                                 x->call_count, finish, &out, &err)) {
-        answer(x, 200, &out);
-    } else {
+    sum_usage(x);
+    for (int i = 0; i < x->choice_count; i++)
+        choices[i] = choice_reply(x->choices[i]);
+    ok = x->request.stream ? x->dialect->close(&x->reply, &out, &err)
+                           : x->dialect->whole(&x->reply, choices,
+                                               x->choice_count, &out, &err);
+    if (!ok)
         fail(x, &err);
-    }
+    else if (x->request.stream)
+        end_stream(x, &out);
+    else
+        answer(x, 200, &out);
     bytes_free(&out);
 }
 
@@ -295,102 +317,80 @@ static bool lets_pass(const struct verdict *v) {
            v->action == VERDICT_REDACT;
 }
 
-/* {decision_id, action, checks, categories, channel} as the answer shows it. */
-static cJSON *corral_object(const struct verdict *v, enum channel channel) {
-    cJSON *json = verdict_to_json(v, channel);
-    cJSON *id = cJSON_DetachItemFromObjectCaseSensitive(json, "id");
-
-    if (id) (void)cJSON_AddItemToObject(json, "decision_id", id);
-    return json;
+static bool refusal_is_error(const struct exchange *x) {
+    return policy_on_block_error(x->policy) && !conn_streaming(x->conn);
 }
 
-/* The policy said no: its message in the place of the answer, or an error. */
+static void refuse_error(struct exchange *x) {
+    answer_error(x, 400, "Blocked by the content policy.",
+                 "invalid_request_error", "content_filter");
+}
+
+/* The policy said no to the request: its message in the place of every answer,
+ * or an error. */
 static void refuse(struct exchange *x, enum channel channel,
                    const struct verdict *v) {
-    struct bytes out = {0};
-    struct err err = {0};
-    cJSON *corral;
-
-    guard_stream_free(x->stream);
-    x->stream = NULL;
-    turn_free(x->turn);
-    x->turn = NULL;
     if (v->cause == VERDICT_CAUSE_UNAVAILABLE) {
         fail_unavailable(x, &v->err);
         return;
     }
-    if (policy_on_block_error(x->policy) && !conn_streaming(x->conn)) {
-        answer_error(x, 400, "Blocked by the content policy.",
-                     "invalid_request_error", "content_filter");
+    if (refusal_is_error(x)) {
+        refuse_error(x);
         return;
     }
-    corral = corral_object(v, channel);
-    x->reply.corral = corral;
-    x->call_count = 0;
-    x->text.size = 0;
-    /* After cleared text has gone out, the end alone says that it was cut. */
-    if (!x->request.stream) {
-        bytes_puts(&x->text, policy_message(x->policy, "en"));
-    } else if (!x->text_sent) {
-        begin_stream(x);
-        if (x->dialect->text(&x->reply,
-                             span_of(policy_message(x->policy, "en")), &out,
-                             &err))
-            (void)conn_write(x->conn, span_bytes(&out));
-        bytes_free(&out);
-    }
-    finish_reply(x, REPLY_FILTERED);
-    cJSON_Delete(corral);
+    hold(x);
+    for (int i = 0; i < x->choice_count && !x->freed; i++)
+        choice_refuse(x->choices[i], channel, v);
+    let_go(x);
 }
 
-/* ---- RUNNING: text ---- */
+/* ---- RUNNING ---- */
 
-/* The only way of model text to the client. */
-static void on_release(void *user, struct span text) {
+static void on_cleared(void *user) {
     struct exchange *x = user;
-    struct bytes out = {0};
-    struct err err = {0};
 
-    if (text.size == 0) return;
-    if (!x->text_sent)
+    if (!x->answering)
         metrics_ttft(x->context->metrics,
                      (double)(clock_ns() - x->started_ns) / 1e9);
-    x->text_sent = true;
-    if (!x->request.stream) {
-        /* What does not fit is not sent in part: see on_stream_verdict(). */
-        if (!bytes_append(&x->text, text.at, text.size, &err)) x->end.err = err;
-        return;
-    }
-    begin_stream(x);
-    if (x->dialect->text(&x->reply, text, &out, &err))
-        (void)conn_write(x->conn, span_bytes(&out));
-    else
-        x->end.err = err;
-    bytes_free(&out);
+    x->answering = true;
 }
 
-static void judge_call(struct exchange *x);
-static void finish_turn(struct exchange *x);
-
-static void on_stream_verdict(void *user, const struct verdict *v) {
+static void on_bytes(void *user, const struct bytes *bytes) {
     struct exchange *x = user;
-    enum after after = x->after;
 
-    note_verdict(x, CHANNEL_OUTPUT, v, 0);
-    x->deadline_ms = 0;
-    x->after = AFTER_NOTHING;
-    if (!lets_pass(v)) {
-        refuse(x, CHANNEL_OUTPUT, v);
-        return;
-    }
-    guard_stream_free(x->stream);
-    x->stream = NULL;
-    if (x->end.err.code)
-        fail(x, &x->end.err);
-    else if (after == AFTER_CALL)
-        judge_call(x);
-    else if (after == AFTER_END)
-        finish_turn(x);
+    begin_stream(x);
+    (void)conn_write(x->conn, span_bytes(bytes));
+}
+
+static void on_verdict(void *user, enum channel channel,
+                       const struct verdict *v, uint64_t ns) {
+    note_verdict(user, channel, v, ns);
+}
+
+/* One of several choices ends alone: the others are none the worse. */
+static void on_block(void *user, struct choice *c, enum channel channel,
+                     const struct verdict *v) {
+    struct exchange *x = user;
+
+    if (v->cause == VERDICT_CAUSE_UNAVAILABLE)
+        fail_unavailable(x, &v->err);
+    else if (x->choice_count == 1 && refusal_is_error(x))
+        refuse_error(x);
+    else
+        choice_refuse(c, channel, v);
+}
+
+static void on_fail(void *user, const struct err *why) {
+    /* A copy: what it lies in goes with the exchange. */
+    struct err err = *why;
+
+    fail(user, &err);
+}
+
+static void on_done(void *user) {
+    struct exchange *x = user;
+
+    if (--x->choices_left == 0) finish(x);
 }
 
 /* The conversation that an answer answers: what the classifier reads before
@@ -399,271 +399,45 @@ static const struct judgement *question(const struct exchange *x) {
     return x->judgement_count ? &x->judgements[0] : NULL;
 }
 
-static void open_stream(struct exchange *x, const int *tokens,
-                        int token_count) {
+static void make_choices(struct exchange *x) {
+    const struct exchange_context *context = x->context;
     const struct judgement *q = question(x);
-    struct guard_stream_options options = {
+    struct choice_options o = {
+        .guard = context->guard,
         .policy = x->policy,
-        .channel = CHANNEL_OUTPUT,
+        .llm = context->llm,
+        .tools = context->tools,
+        .turn_steps = context->turn_steps,
+        .turn_tool_calls = context->turn_tool_calls,
+        .turn_seconds = context->turn_seconds,
+        .dialect = x->dialect,
+        .reply = &x->reply,
+        .request = &x->request,
         .turns = q ? q->turns : NULL,
         .turn_count = q ? q->turn_count : 0,
-        .prompt_tokens = tokens,
-        .prompt_token_count = token_count,
         .client = x->client,
-        .on_release = on_release,
-        .on_verdict = on_stream_verdict,
+        .on_cleared = on_cleared,
+        .on_bytes = on_bytes,
+        .on_verdict = on_verdict,
+        .on_block = on_block,
+        .on_fail = on_fail,
+        .on_done = on_done,
         .user = x,
     };
 
-    guard_stream_free(x->stream);
-    x->stream = guard_stream_new(x->context->guard, &options);
-}
-
-static void on_prompt(void *user, const int *tokens, int token_count) {
-    open_stream(user, tokens, token_count);
-}
-
-static void on_text(void *user, struct span text, const int *tokens,
-                    int token_count) {
-    struct exchange *x = user;
-
-    if (!x->stream) open_stream(x, NULL, 0);
-    guard_stream_push(x->stream, text, tokens, token_count);
-}
-
-/* Wait for the verdict over the text so far, then go on with `after`. */
-static void settle_text(struct exchange *x, enum after after) {
-    x->after = after;
-    x->deadline_ms = clock_ms() + (uint64_t)policy_limits(x->policy)->guard_ms +
-                     GUARD_GRACE_MS;
-    guard_stream_finish(x->stream);
-}
-
-/* ---- RUNNING: tool calls and their results ---- */
-
-/* Ask the guard about one text of a tool. */
-static void judge_text(struct exchange *x, enum channel channel,
-                       struct span text, guard_done *done) {
-    struct guard_item item = {channel, text};
-    struct guard_turn turn = {GUARD_USER, text};
-    struct guard_request request = {
-        .policy = x->policy,
-        .items = &item,
-        .item_count = 1,
-        .turns = &turn,
-        .turn_count = text.size ? 1 : 0,
-        .channel = channel,
-        .client = x->client,
-    };
-    struct guard_check *check;
-
-    x->channel = channel;
-    x->check_ns = clock_ns();
-    x->deadline_ms = clock_ms() + (uint64_t)policy_limits(x->policy)->guard_ms +
-                     GUARD_GRACE_MS;
-    check = guard_check_start(x->context->guard, &request, done, x);
-    /* NULL: `done` has run, and `x` may be gone. */
-    if (check) x->check = check;
-}
-
-static void note_check(struct exchange *x, const struct verdict *v) {
-    x->check = NULL;
-    x->deadline_ms = 0;
-    note_verdict(x, x->channel, v, clock_ns() - x->check_ns);
-}
-
-static void on_call_verdict(void *user, const struct verdict *v) {
-    struct exchange *x = user;
-
-    note_check(x, v);
-    /* A redaction could turn the arguments into something that was never
-     * judged, so it counts as a block here. */
-    if (lets_pass(v) && v->action != VERDICT_REDACT)
-        turn_answer(x->turn, true);
-    else
-        refuse(x, CHANNEL_TOOL_CALL, v);
-}
-
-static void judge_call(struct exchange *x) {
-    struct bytes text = {0};
-    struct verdict v;
-    struct err err = {0};
-
-    if (!policy_tool_allowed(x->policy, x->call.name)) {
-        struct finding finding = {.check = "tools.allow",
-                                  .category = "",
-                                  .score = 1,
-                                  .action = VERDICT_BLOCK,
-                                  .shadow = policy_shadow(x->policy)};
-
-        verdict_begin(&v, policy_revision(x->policy));
-        verdict_add(&v, &finding);
-        if (!lets_pass(&v)) {
-            note_verdict(x, CHANNEL_TOOL_CALL, &v, 0);
-            refuse(x, CHANNEL_TOOL_CALL, &v);
-            return;
-        }
+    for (; x->choice_count < x->request.choices; x->choice_count++) {
+        o.index = x->choice_count;
+        x->choices[o.index] = choice_new(&o);
     }
-    if (fields_call_text(&x->call, &text, &err))
-        judge_text(x, CHANNEL_TOOL_CALL, span_bytes(&text), on_call_verdict);
-    else
-        fail(x, &err);
-    bytes_free(&text);
+    x->choices_left = x->choice_count;
 }
 
-static void ask_call(void *user, const struct chat_tool_call *call,
-                     bool server) {
-    struct exchange *x = user;
+static void run_choices(struct exchange *x) {
     struct err err = {0};
+    int i = 0;
 
-    (void)server; /* ours or the client's: a call is judged alike */
-    if (!arena_copy(x->arena, call->id, &x->call.id, &err) ||
-        !arena_copy(x->arena, call->name, &x->call.name, &err) ||
-        !arena_copy(x->arena, call->arguments, &x->call.arguments, &err)) {
-        fail(x, &err);
-        return;
-    }
-    /* Text before the call is settled first, so that it goes out first. */
-    if (x->stream)
-        settle_text(x, AFTER_CALL);
-    else
-        judge_call(x);
-}
-
-static void on_result_verdict(void *user, const struct verdict *v) {
-    struct exchange *x = user;
-    struct bytes text = {0};
-    struct err err = {0};
-
-    note_check(x, v);
-    if (!lets_pass(v)) {
-        refuse(x, CHANNEL_TOOL_RESULT, v);
-        return;
-    }
-    if (v->action != VERDICT_REDACT)
-        turn_answer(x->turn, true);
-    else if (verdict_redact(v, 0, x->result, &text, &err))
-        turn_answer_text(x->turn, span_bytes(&text));
-    else
-        fail(x, &err);
-    bytes_free(&text);
-}
-
-static void ask_result(void *user, const struct chat_tool_call *call,
-                       struct span result) {
-    struct exchange *x = user;
-    struct err err = {0};
-
-    (void)call;
-    if (!arena_copy(x->arena, result, &x->result, &err)) {
-        fail(x, &err);
-        return;
-    }
-    judge_text(x, CHANNEL_TOOL_RESULT, x->result, on_result_verdict);
-}
-
-static void on_client_call(void *user, const struct chat_tool_call *call) {
-    struct exchange *x = user;
-    struct err err = {0};
-    struct chat_tool_call *kept;
-
-    if (x->call_count == CHAT_TOOL_CALLS_MAX) return;
-    kept = &x->calls[x->call_count];
-    if (arena_copy(x->arena, call->id, &kept->id, &err) &&
-        arena_copy(x->arena, call->name, &kept->name, &err) &&
-        arena_copy(x->arena, call->arguments, &kept->arguments, &err))
-        x->call_count++;
-    else
-        x->end.err = err;
-}
-
-/* ---- RUNNING: the turn's end ---- */
-
-static bool send_calls(struct exchange *x, struct err *err) {
-    struct bytes out = {0};
-    bool ok = true;
-
-    if (!x->request.stream || !x->call_count) return true;
-    begin_stream(x);
-    for (int i = 0; ok && i < x->call_count; i++)
-        ok = x->dialect->call(&x->reply, &x->calls[i], &out, err);
-    if (ok) (void)conn_write(x->conn, span_bytes(&out));
-    bytes_free(&out);
-    return ok;
-}
-
-/* All text has been cleared and all calls allowed. */
-static void finish_turn(struct exchange *x) {
-    struct err err = {0};
-
-    switch (x->end.finish) {
-    case TURN_STOP:
-        finish_reply(x, REPLY_STOP);
-        return;
-    case TURN_LENGTH:
-        finish_reply(x, REPLY_LENGTH);
-        return;
-    case TURN_FILTERED:
-        finish_reply(x, REPLY_FILTERED);
-        return;
-    case TURN_CLIENT_CALLS:
-        if (send_calls(x, &err))
-            finish_reply(x, REPLY_TOOL_CALLS);
-        else
-            fail(x, &err);
-        return;
-    /* A limit of ours cuts the answer short; what was written is kept. */
-    case TURN_LIMIT:
-        finish_reply(x, REPLY_LENGTH);
-        return;
-    case TURN_REFUSED:
-    case TURN_FAILED:
-        break;
-    }
-    if (!x->end.err.code)
-        (void)err_set(&x->end.err, ERR_INTERNAL, "the turn failed");
-    fail(x, &x->end.err);
-}
-
-static void on_end(void *user, const struct turn_end *end) {
-    struct exchange *x = user;
-    struct err earlier = x->end.err;
-
-    x->end = *end;
-    if (earlier.code) {
-        x->end.finish = TURN_FAILED;
-        x->end.err = earlier;
-    }
-    if (x->end.finish == TURN_FAILED) {
-        /* Text that was not cleared is dropped, not sent. */
-        finish_turn(x);
-        return;
-    }
-    x->end.err.code = ERR_NONE;
-    if (x->stream)
-        settle_text(x, AFTER_END);
-    else
-        finish_turn(x);
-}
-
-static void run_turn(struct exchange *x) {
-    struct turn_limits limits = {x->context->turn_steps,
-                                 x->context->turn_tool_calls,
-                                 x->context->turn_seconds};
-    struct turn_hooks hooks = {
-        .on_prompt = on_prompt,
-        .on_text = on_text,
-        .ask_call = ask_call,
-        .ask_result = ask_result,
-        .on_client_call = on_client_call,
-        .on_end = on_end,
-        .user = x,
-    };
-    struct err err = {0};
-
-    x->turn = turn_start(x->context->llm, x->context->tools, &x->request,
-                         &limits, x->client, &hooks, &err);
-    if (!x->turn) fail(x, &err);
+    while (i < x->choice_count && choice_start(x->choices[i], &err)) i++;
+    if (i < x->choice_count) fail(x, &err);
 }
 
 /* ---- JUDGING ---- */
@@ -693,7 +467,9 @@ static void on_input_verdict(void *user, const struct verdict *v) {
     struct exchange *x = user;
     struct err err = {0};
 
-    note_check(x, v);
+    x->check = NULL;
+    x->deadline_ms = 0;
+    note_verdict(x, x->channel, v, clock_ns() - x->check_ns);
     if (!lets_pass(v)) {
         refuse(x, x->channel, v);
         return;
@@ -723,7 +499,7 @@ static void judge_next(struct exchange *x) {
     struct err err = {0};
 
     if (x->judging > 0 && x->judging >= x->judgement_count) {
-        run_turn(x);
+        run_choices(x);
         return;
     }
     if (x->judging == 0) {
@@ -862,7 +638,6 @@ void exchange_start(struct exchange_context *context,
     x->dialect = dialect;
     x->policy = policy_ref(context->policy);
     x->arena = arena_new(EXCHANGE_ARENA_BYTES_MAX);
-    x->text.limit = EXCHANGE_TEXT_BYTES_MAX;
     x->client = conn_id(c);
     x->started_ns = clock_ns();
     hash_random_id(x->id);
@@ -876,6 +651,7 @@ void exchange_start(struct exchange_context *context,
                        .model = context->llm->name ? span_of(context->llm->name)
                                                    : x->request.model,
                        .include_usage = x->request.include_usage};
+    make_choices(x);
     judge_next(x);
 }
 
@@ -885,21 +661,27 @@ void exchange_gone(struct exchange *x) {
     exchange_free(x);
 }
 
+static void tick(struct exchange *x) {
+    struct err err = {.code = ERR_TIMEOUT};
+    struct verdict v;
+
+    if (x->deadline_ms && clock_ms() > x->deadline_ms) {
+        verdict_fail(&v, policy_revision(x->policy), &err);
+        note_verdict(x, x->channel, &v, 0);
+        refuse(x, x->channel, &v);
+        return;
+    }
+    hold(x);
+    for (int i = 0; i < x->choice_count && !x->freed; i++)
+        choice_tick(x->choices[i]);
+    let_go(x);
+}
+
 void exchange_tick(struct exchange_context *context) {
     struct exchange *x = context->list, *next;
-    uint64_t now = clock_ms();
 
     for (; x; x = next) {
         next = x->next;
-        if (x->deadline_ms && now > x->deadline_ms) {
-            struct verdict v;
-            struct err err = {.code = ERR_TIMEOUT};
-
-            verdict_fail(&v, policy_revision(x->policy), &err);
-            note_verdict(x, x->channel, &v, 0);
-            refuse(x, x->channel, &v);
-        } else if (x->turn) {
-            turn_tick(x->turn);
-        }
+        tick(x);
     }
 }

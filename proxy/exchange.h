@@ -1,6 +1,6 @@
-/* exchange.h - one request's road: judged, run, judged, sent. exchange.c is the
- * only file that knows both guard and agent: to know what can reach a client,
- * read it. Event-loop thread. */
+/* exchange.h - one request's road: judged, run, judged, sent. To know what can
+ * reach a model, read exchange.c; what can reach a client, choice.c.
+ * Event-loop thread. */
 #ifndef CORRAL_PROXY_EXCHANGE_H
 #define CORRAL_PROXY_EXCHANGE_H
 
@@ -13,7 +13,7 @@ struct policy;
 struct registry;
 struct exchange;
 
-enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20, EXCHANGE_TEXT_BYTES_MAX = 8 << 20 };
+enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20 };
 
 /* What all exchanges share; the owner outlives them. */
 struct exchange_context {

@@ -111,6 +111,29 @@ static cJSON *format_json(const struct chat_request *r) {
     return json;
 }
 
+/* What OpenAI's API does not have goes only to those who were asked for it. */
+static void put_extensions(cJSON *json, const struct chat_request *r) {
+    if (r->top_k) put(json, "top_k", cJSON_CreateNumber(r->top_k));
+    if (r->min_p > 0) put(json, "min_p", cJSON_CreateNumber((double)r->min_p));
+    if (r->repeat_penalty > 0) {
+        put(json, "repeat_penalty",
+            cJSON_CreateNumber((double)r->repeat_penalty));
+        put(json, "repeat_last_n", cJSON_CreateNumber(r->repeat_window));
+    }
+}
+
+/* Token ids are the upstream's own: the client must know its model. */
+static void put_bias(cJSON *json, const struct chat_request *r) {
+    cJSON *bias = cJSON_CreateObject();
+    char key[16];
+
+    for (int i = 0; i < r->bias_count; i++) {
+        (void)snprintf(key, sizeof key, "%d", r->biases[i].token);
+        put(bias, key, cJSON_CreateNumber((double)r->biases[i].bias));
+    }
+    put(json, "logit_bias", bias);
+}
+
 static void put_sampling(cJSON *json, const struct chat_request *r) {
     if (r->temperature >= 0)
         put(json, "temperature", cJSON_CreateNumber((double)r->temperature));
@@ -125,6 +148,12 @@ static void put_sampling(cJSON *json, const struct chat_request *r) {
         put(json, "seed", cJSON_CreateNumber((double)(int64_t)r->seed));
     if (r->max_tokens)
         put(json, "max_tokens", cJSON_CreateNumber(r->max_tokens));
+    if (r->bias_count) put_bias(json, r);
+    if (r->logprobs) {
+        put(json, "logprobs", cJSON_CreateTrue());
+        put(json, "top_logprobs", cJSON_CreateNumber(r->top_logprobs));
+    }
+    put_extensions(json, r);
     if (r->stop_count) {
         cJSON *stops = cJSON_CreateArray();
 

@@ -49,6 +49,7 @@ void upstream_reader_free(struct upstream_reader *r) {
 
 void upstream_reader_mute(struct upstream_reader *r) {
     r->events.on_text = NULL;
+    r->events.on_logprobs = NULL;
     r->events.on_tool_call = NULL;
 }
 
@@ -112,6 +113,86 @@ static void take_finish(struct upstream_reader *r, const char *reason) {
         r->finish = LLM_STOP;
 }
 
+/* ---- log probabilities. What is no entry is passed over: they are figures,
+ * and whether they belong to the text is looked at later ---- */
+
+/* The token's bytes from a list of numbers; false when that is none. */
+static bool bytes_of(const cJSON *list, struct bytes *out) {
+    const cJSON *item;
+    char byte;
+
+    if (!cJSON_IsArray(list)) return false;
+    cJSON_ArrayForEach(item, list) {
+        if (!cJSON_IsNumber(item) || item->valueint < 0 || item->valueint > 255)
+            return false;
+        byte = (char)(unsigned char)item->valueint;
+        bytes_put(out, (struct span){&byte, 1});
+    }
+    return true;
+}
+
+/* A figure for people: nonsense, or none, is as unlikely as can be. */
+static float logprob_of(const cJSON *json) {
+    double value =
+        cJSON_IsNumber(json) ? json->valuedouble : (double)LOGPROB_LEAST;
+
+    if (!(value > (double)LOGPROB_LEAST)) return LOGPROB_LEAST;
+    return value < 0 ? (float)value : 0;
+}
+
+/* Its text goes behind those in `room`, where it is pointed to later. */
+static bool take_entry(const cJSON *json, struct bytes *room,
+                       struct llm_logprob *out) {
+    const cJSON *token = cJSON_GetObjectItemCaseSensitive(json, "token");
+    size_t before = room->size;
+
+    if (!cJSON_IsString(token)) return false;
+    if (!bytes_of(cJSON_GetObjectItemCaseSensitive(json, "bytes"), room)) {
+        room->size = before;
+        bytes_put(room, span_of(token->valuestring));
+    }
+    *out = (struct llm_logprob){
+        .text = {NULL, room->size - before},
+        .logprob =
+            logprob_of(cJSON_GetObjectItemCaseSensitive(json, "logprob"))};
+    return true;
+}
+
+static void take_logprob(const struct upstream_reader *r, const cJSON *json) {
+    struct llm_logprob list[1 + LOGPROBS_TOP_MAX]; /* the rivals follow */
+    struct bytes room = {0};
+    const cJSON *rival;
+    size_t at = 0;
+    int count = 1;
+
+    if (take_entry(json, &room, &list[0])) {
+        cJSON_ArrayForEach(
+            rival, cJSON_GetObjectItemCaseSensitive(json, "top_logprobs")) {
+            if (count <= LOGPROBS_TOP_MAX &&
+                take_entry(rival, &room, &list[count]))
+                count++;
+        }
+        for (int i = 0; i < count; i++) {
+            list[i].text.at = room.at + at;
+            at += list[i].text.size;
+        }
+        list[0].top = list + 1;
+        list[0].top_count = count - 1;
+        r->events.on_logprobs(r->events.user, list, 1);
+    }
+    bytes_free(&room);
+}
+
+static void take_logprobs(const struct upstream_reader *r, const cJSON *json) {
+    const cJSON *entry;
+
+    cJSON_ArrayForEach(entry,
+                       cJSON_GetObjectItemCaseSensitive(json, "content")) {
+        /* The event may cancel the call, which mutes it. */
+        if (r->events.on_logprobs) take_logprob(r, entry);
+    }
+}
+
 /* A choice of a chunk, or (a server that does not stream) of a whole answer.
  * Reasoning and refusal texts have no place in the conversation and are
  * dropped here, so they cannot pass unjudged. */
@@ -121,6 +202,7 @@ static bool take_choice(struct upstream_reader *r, const cJSON *choice,
     const cJSON *content, *calls, *call, *reason;
 
     if (!delta) delta = cJSON_GetObjectItemCaseSensitive(choice, "message");
+    take_logprobs(r, cJSON_GetObjectItemCaseSensitive(choice, "logprobs"));
     content = cJSON_GetObjectItemCaseSensitive(delta, "content");
     if (cJSON_IsString(content) && *content->valuestring && r->events.on_text)
         r->events.on_text(r->events.user, span_of(content->valuestring), NULL,

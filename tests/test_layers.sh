@@ -39,4 +39,6 @@ check 1 proxy/a.c '#include "guard/guard.h"
 #include "agent/turn.h"'
 check 0 proxy/exchange.c '#include "guard/guard.h"
 #include "agent/turn.h"'
+check 0 proxy/choice.c '#include "guard/guard.h"
+#include "agent/turn.h"'
 exit $failed

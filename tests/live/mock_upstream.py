@@ -6,6 +6,15 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
+def logprobs(piece):
+    """The piece as one token, with itself and another as rivals."""
+    tokens = [(piece, -0.5), ("other", -1.5)]
+    entries = [
+        {"token": t, "logprob": p, "bytes": list(t.encode())} for t, p in tokens
+    ]
+    return {"content": [{**entries[0], "top_logprobs": entries}]}
+
+
 def chunk(delta, finish=None):
     return {
         "id": "up-1",
@@ -68,7 +77,10 @@ class MockUpstream:
                 for i, piece in enumerate(mock.pieces):
                     if i == mock.break_after:
                         return
-                    self.event(chunk({"content": piece}))
+                    event = chunk({"content": piece})
+                    if mock.requests[-1].get("logprobs"):
+                        event["choices"][0]["logprobs"] = logprobs(piece)
+                    self.event(event)
                     time.sleep(mock.pause)
                 self.event(chunk({}, "stop"))
                 usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}

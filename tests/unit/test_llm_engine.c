@@ -36,6 +36,8 @@ struct world {
     int texts;
     int text_tokens;
     struct bytes text;
+    struct bytes spelt; /* by the tokens of on_logprobs() */
+    int rivals;
     char names[CALLS_SEEN_MAX][TOOL_NAME_MAX + 1];
     int calls;
     bool ended;
@@ -69,6 +71,7 @@ static int close_model(void **state) {
     registry_free(w->registry);
     arena_free(w->arena);
     bytes_free(&w->text);
+    bytes_free(&w->spelt);
     free(w);
     return 0;
 }
@@ -97,6 +100,22 @@ static void on_text(void *user, struct span text, const int *tokens,
         w->llm->cancel(w->llm, w->call);
         w->call = NULL;
     }
+}
+
+static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
+    struct world *w = user;
+
+    for (int i = 0; i < count; i++) {
+        assert_true(list[i].text.size > 0 || list[i].name.size > 0);
+        assert_true(list[i].logprob <= 0);
+        bytes_put(&w->spelt, list[i].text);
+        w->rivals += list[i].top_count;
+        for (int r = 0; r < list[i].top_count; r++)
+            assert_true(list[i].top[r].text.size > 0 ||
+                        span_starts(list[i].top[r].name, span_of("<")));
+    }
+    /* Told before their text. */
+    assert_true(span_starts(span_bytes(&w->spelt), span_bytes(&w->text)));
 }
 
 static void on_tool_call(void *user, const struct chat_tool_call *call) {
@@ -142,6 +161,8 @@ static struct world *ask(void **state, const char *question) {
     w->request.max_tokens = 24;
     w->cancel_after = w->prompts = w->texts = w->text_tokens = w->calls = 0;
     w->text.size = 0;
+    w->spelt.size = 0;
+    w->rivals = 0;
     w->ended = false;
     memset(w->names, 0, sizeof w->names);
     return w;
@@ -165,6 +186,7 @@ static void with_tools(struct world *w, enum chat_choice choice) {
 static bool begin(struct world *w, struct err *err) {
     struct llm_events events = {.on_prompt = on_prompt,
                                 .on_text = on_text,
+                                .on_logprobs = on_logprobs,
                                 .on_tool_call = on_tool_call,
                                 .on_end = on_end,
                                 .user = w};
@@ -227,6 +249,64 @@ static void test_answer(void **state) {
     assert_true(span_equal(span_bytes(&w->text),
                            span_slice(span_bytes(&first), 0, at)));
     bytes_free(&first);
+}
+
+/* The tokens spell the text, also where it had to wait: for a character to be
+ * whole, or for a stop or a call's marker not to come. */
+static void test_logprobs(void **state) {
+    static const char *const questions[] = {
+        "What is the capital of France?",
+        "Write three emojis and some Chinese words."};
+    static const struct span stop = {"\n\n\n\n", 4};
+    struct span text, whole;
+
+    for (int i = 0; i < 4; i++) {
+        struct world *w = ask(state, questions[i % 2]);
+
+        w->request.logprobs = true;
+        w->request.top_logprobs = 3;
+        w->request.stops = (struct span[]){stop};
+        w->request.stop_count = 1;
+        if (i >= 2) {
+            with_tools(w, CHOICE_AUTO);
+            w->request.choice = CHOICE_NONE;
+        }
+        run(w);
+        /* Where the limit cuts a character off, the text has U+FFFD. */
+        text = span_bytes(&w->text);
+        whole = span_slice(text, 0, span_find(text, span_of("\xEF\xBF\xBD")));
+        assert_true(whole.size > 10);
+        assert_true(span_starts(span_bytes(&w->spelt), whole));
+        assert_true(whole.size < text.size || w->spelt.size == text.size);
+        assert_true(w->rivals >= 3 * w->text_tokens);
+    }
+    /* None unless asked for. */
+    run(ask(state, questions[0]));
+    assert_int_equal(((struct world *)*state)->spelt.size, 0);
+}
+
+/* A bias and the other options reach the model. */
+static void test_sampling(void **state) {
+    struct world *w = ask(state, "What is the capital of France?");
+    struct token_bias only = {42, 100}; /* ":" */
+    struct bytes cold = {0};
+
+    w->request.biases = &only;
+    w->request.bias_count = 1;
+    w->request.max_tokens = 5;
+    run(w);
+    assert_true(span_is(span_bytes(&w->text), ":::::"));
+    /* One candidate is the best one, whatever the heat. */
+    run(ask(state, "What is the capital of France?"));
+    bytes_put(&cold, span_bytes(&w->text));
+    w = ask(state, "What is the capital of France?");
+    w->request.temperature = 2;
+    w->request.top_k = 1;
+    run(w);
+    if (!span_equal(span_bytes(&w->text), span_bytes(&cold)))
+        fail_msg("%.*s, not %.*s", (int)w->text.size, w->text.at,
+                 (int)cold.size, cold.at);
+    bytes_free(&cold);
 }
 
 static void test_length(void **state) {
@@ -420,6 +500,7 @@ static void test_cancel(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answer),       cmocka_unit_test(test_seed),
+        cmocka_unit_test(test_logprobs),     cmocka_unit_test(test_sampling),
         cmocka_unit_test(test_required),     cmocka_unit_test(test_auto),
         cmocka_unit_test(test_required_hot), cmocka_unit_test(test_format),
         cmocka_unit_test(test_refused),      cmocka_unit_test(test_cancel),

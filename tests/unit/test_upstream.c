@@ -18,6 +18,23 @@ static void on_text(void *user, struct span text, const int *tokens,
     bytes_put(user, text);
 }
 
+/* (token -0.5: rival rival) */
+static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
+    char figure[32];
+
+    for (int i = 0; i < count; i++) {
+        bytes_puts(user, "(");
+        bytes_put(user, list[i].text);
+        (void)snprintf(figure, sizeof figure, " %g:", (double)list[i].logprob);
+        bytes_puts(user, figure);
+        for (int t = 0; t < list[i].top_count; t++) {
+            bytes_puts(user, " ");
+            bytes_put(user, list[i].top[t].text);
+        }
+        bytes_puts(user, ")");
+    }
+}
+
 static void on_tool_call(void *user, const struct chat_tool_call *call) {
     bytes_puts(user, "<");
     bytes_put(user, call->id);
@@ -31,8 +48,10 @@ static void on_tool_call(void *user, const struct chat_tool_call *call) {
 /* The events of a stream, cut into pieces of `step` bytes; false on error. */
 static bool read_all(const char *in, size_t step, struct bytes *out,
                      struct llm_end *end, struct err *err) {
-    struct llm_events events = {
-        .on_text = on_text, .on_tool_call = on_tool_call, .user = out};
+    struct llm_events events = {.on_text = on_text,
+                                .on_logprobs = on_logprobs,
+                                .on_tool_call = on_tool_call,
+                                .user = out};
     struct upstream_reader *r = upstream_reader_new(&events);
     struct span all = span_of(in);
     bool ok = true;
@@ -94,6 +113,34 @@ static void test_text(void **state) {
           "whole", LLM_STOP);
 }
 
+#define ENTRY(token, more) "{\"token\":\"" token "\",\"logprob\":-0.5" more "}"
+#define WITH(content, entries)                                                 \
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"" content       \
+    "\"},\"logprobs\":{\"content\":[" entries                                  \
+    "]},\"finish_reason\":\"stop\"}]}\n\n"
+
+static void test_logprobs(void **state) {
+    (void)state;
+    check(WITH("ab", ENTRY("a", ",\"top_logprobs\":[" ENTRY("x", "") "," ENTRY(
+                                    "y", "") "]") "," ENTRY("b", "")),
+          "(a -0.5: x y)(b -0.5:)ab", LLM_STOP);
+    /* The bytes say more than a token that is half a character. */
+    check(WITH("\xC3\xA4", ENTRY("?", ",\"bytes\":[195]") "," ENTRY(
+                               "?", ",\"bytes\":[164]")),
+          "(\xC3 -0.5:)(\xA4 -0.5:)\xC3\xA4", LLM_STOP);
+    check(WITH("a", ENTRY("a", ",\"bytes\":null")), "(a -0.5:)a", LLM_STOP);
+    /* What is none is left out. */
+    check(WITH("a", "7,{},[],{\"token\":1,\"logprob\":-1},{\"token\":\"a\"},"
+                    "{\"token\":\"a\",\"logprob\":1},{\"token\":\"a\","
+                    "\"logprob\":\"x\"},null"),
+          "(a -9999:)(a 0:)(a -9999:)a", LLM_STOP);
+    check(WITH("a", ENTRY("a", ",\"bytes\":[256]") "," ENTRY(
+                        "b", ",\"bytes\":[\"x\"]")),
+          "(a -0.5:)(b -0.5:)a", LLM_STOP);
+    check(WITH("a", ENTRY("a", ",\"top_logprobs\":{\"a\":[7]}")), "(a -0.5:)a",
+          LLM_STOP);
+}
+
 static void test_calls(void **state) {
     (void)state;
     check(CHUNK("\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{"
@@ -142,7 +189,9 @@ static void test_body(void **state) {
         "{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c\",\"type\":"
         "\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]},"
         "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":\"r\"}],"
-        "\"stop\":\"END\",\"top_p\":0.5,\"seed\":7,\"max_tokens\":5,"
+        "\"stop\":\"END\",\"top_p\":0.5,\"seed\":7,\"max_tokens\":5,\"n\":3,"
+        "\"logprobs\":true,\"top_logprobs\":2,\"logit_bias\":{\"5\":-100},"
+        "\"min_p\":0.5,\"top_k\":40,\"repeat_penalty\":2,"
         "\"smuggled\":\"x\"}";
     static const char expected[] =
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
@@ -150,7 +199,9 @@ static void test_body(void **state) {
         "\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\","
         "\"arguments\":\"{}\"}}]},{\"role\":\"tool\",\"content\":\"r\","
         "\"tool_call_id\":\"c\"}],\"top_p\":0.5,\"seed\":7,"
-        "\"max_tokens\":5,\"stop\":[\"END\"],\"stream\":true,"
+        "\"max_tokens\":5,\"logit_bias\":{\"5\":-100},\"logprobs\":true,"
+        "\"top_logprobs\":2,\"top_k\":40,\"min_p\":0.5,\"repeat_penalty\":2,"
+        "\"repeat_last_n\":64,\"stop\":[\"END\"],\"stream\":true,"
         "\"stream_options\":{\"include_usage\":true}}";
     struct arena *arena = arena_new(1 << 20);
     struct bytes out = {0};
@@ -170,8 +221,9 @@ static void test_body(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text), cmocka_unit_test(test_calls),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_body)};
+        cmocka_unit_test(test_text), cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_calls), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_body)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,557 @@
+/* choice.c - with exchange.c the only file that knows both guard and agent:
+ * to know what can reach a client, read this one. The states are drawn in
+ * choice.h. Where a choice is shows in what it waits for: `turn` while the
+ * model runs, `after` while a text is settled, `check` while a tool's text is
+ * judged. */
+#include "proxy/choice.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/turn.h"
+#include "base/clock.h"
+#include "guard/stream.h"
+#include "proxy/fields.h"
+#include "proxy/logprob_queue.h"
+
+enum {
+    /* Beyond the guard's own deadline, for a verdict that never comes. */
+    GUARD_GRACE_MS = 1000
+};
+
+/* What the guard stream's verdict is waited for. */
+enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
+
+struct choice {
+    struct choice_options o;
+    struct chat_request request;
+    uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
+
+    struct turn *turn;
+    struct guard_stream *stream;
+    struct guard_check *check;
+    enum channel channel; /* of the check, or of the stream */
+    uint64_t check_ns;
+    enum after after;
+    struct chat_tool_call call; /* the one that asks leave; arena */
+    struct span result;         /* arena */
+    struct turn_end end;
+
+    struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
+    struct bytes text; /* cleared, when the answer goes out whole */
+    bool text_sent;
+    struct logprob_queue waiting; /* for their text to be cleared */
+    struct bytes logprobs;        /* cleared, and not sent yet */
+    struct reply_choice reply;
+};
+
+/* ---- its life ---- */
+
+static void on_entry(void *user, const struct llm_logprob *entry,
+                     struct span before);
+
+/* Our own copy, but for its texts. */
+static void take_request(struct choice *c) {
+    c->request = *c->o.request;
+    /* The first choice is what it would be alone. */
+    c->request.seed += (uint64_t)c->o.index;
+}
+
+struct choice *choice_new(const struct choice_options *o) {
+    struct choice *c = xalloc(sizeof *c);
+
+    c->o = *o;
+    take_request(c);
+    c->text.limit = CHOICE_TEXT_BYTES_MAX;
+    c->logprobs.limit = CHOICE_LOGPROB_BYTES_MAX;
+    c->waiting.on_entry = on_entry;
+    c->waiting.user = c;
+    c->reply.index = o->index;
+    c->reply.calls = c->calls;
+    return c;
+}
+
+static void stop(struct choice *c) {
+    guard_check_cancel(c->check);
+    guard_stream_free(c->stream);
+    turn_free(c->turn);
+    c->check = NULL;
+    c->stream = NULL;
+    c->turn = NULL;
+    c->deadline_ms = 0;
+    logprob_queue_restart(&c->waiting);
+}
+
+void choice_free(struct choice *c) {
+    if (!c) return;
+    stop(c);
+    cJSON_Delete(c->reply.corral);
+    logprob_queue_clear(&c->waiting);
+    bytes_free(&c->logprobs);
+    bytes_free(&c->text);
+    free(c);
+}
+
+const struct reply_choice *choice_reply(const struct choice *c) {
+    return &c->reply;
+}
+
+const struct llm_usage *choice_usage(const struct choice *c) {
+    return &c->end.usage;
+}
+
+static void wait_for_guard(struct choice *c, enum channel channel) {
+    c->channel = channel;
+    c->deadline_ms = clock_ms() +
+                     (uint64_t)policy_limits(c->o.policy)->guard_ms +
+                     GUARD_GRACE_MS;
+}
+
+/* ---- to the client ---- */
+
+/* What goes out next, by the reply's own pointers. */
+static void show(struct choice *c) {
+    c->reply.text = span_bytes(&c->text);
+    c->reply.logprobs = span_bytes(&c->logprobs);
+}
+
+static void sent(struct choice *c, struct bytes *out) {
+    if (out->size) c->o.on_bytes(c->o.user, out);
+    c->logprobs.size = 0;
+    bytes_free(out);
+}
+
+static void finish(struct choice *c, enum reply_finish how) {
+    struct bytes out = {0};
+    struct err err = {0};
+
+    c->reply.finish = how;
+    show(c);
+    if (c->request.stream &&
+        !c->o.dialect->end(c->o.reply, &c->reply, &out, &err)) {
+        bytes_free(&out);
+        c->o.on_fail(c->o.user, &err);
+        return;
+    }
+    if (c->request.stream) sent(c, &out);
+    c->o.on_done(c->o.user);
+}
+
+static void send_text(struct choice *c, struct span text) {
+    struct bytes out = {0};
+    struct err err = {0};
+
+    c->text_sent = true;
+    if (!c->request.stream) {
+        /* What does not fit is not sent in part: see on_stream_verdict(). */
+        if (!bytes_append(&c->text, text.at, text.size, &err)) c->end.err = err;
+        return;
+    }
+    show(c);
+    if (!c->o.dialect->text(c->o.reply, &c->reply, text, &out, &err)) {
+        c->end.err = err;
+        out.size = 0;
+    }
+    sent(c, &out);
+}
+
+/* ---- blocked ---- */
+
+static bool lets_pass(const struct verdict *v) {
+    return v->action == VERDICT_ALLOW || v->action == VERDICT_FLAG ||
+           v->action == VERDICT_REDACT;
+}
+
+static void block(struct choice *c, enum channel channel,
+                  const struct verdict *v) {
+    stop(c);
+    c->o.on_block(c->o.user, c, channel, v);
+}
+
+/* {decision_id, action, checks, categories, channel} as the answer shows it. */
+static cJSON *corral_object(const struct verdict *v, enum channel channel) {
+    cJSON *json = verdict_to_json(v, channel);
+    cJSON *id = cJSON_DetachItemFromObjectCaseSensitive(json, "id");
+
+    if (id) (void)cJSON_AddItemToObject(json, "decision_id", id);
+    return json;
+}
+
+void choice_refuse(struct choice *c, enum channel channel,
+                   const struct verdict *v) {
+    stop(c);
+    c->reply.corral = corral_object(v, channel);
+    c->reply.call_count = 0;
+    c->text.size = 0;
+    c->logprobs.size = 0;
+    /* After cleared text has gone out, the end alone says that it was cut. */
+    if (!c->request.stream || !c->text_sent)
+        send_text(c, span_of(policy_message(c->o.policy, "en")));
+    finish(c, REPLY_FILTERED);
+}
+
+/* ---- text ---- */
+
+static bool reaches(const struct verdict *v, size_t from) {
+    for (int i = 0; i < v->finding_count; i++) {
+        const struct finding *f = &v->findings[i];
+
+        if (!f->shadow && f->action <= VERDICT_REDACT && f->end > from)
+            return true;
+    }
+    return v->finding_count == VERDICT_FINDINGS_MAX;
+}
+
+/* A rival was not written, so no stream has judged it. It is one token that
+ * follows cleared text, too little to ask a classifier about; but where a rule
+ * or an entity would have ended there, it is left out. */
+static bool may_be_told(const struct choice *c, struct span before,
+                        const struct llm_logprob *rival) {
+    struct bytes text = {0};
+    struct verdict v;
+    bool ok;
+
+    if (rival->text.size == 0) return true;
+    bytes_put(&text, before);
+    bytes_put(&text, rival->text);
+    verdict_begin(&v, policy_revision(c->o.policy));
+    ok = policy_scan(c->o.policy, CHANNEL_OUTPUT, 0, span_bytes(&text), &v,
+                     NULL) &&
+         !reaches(&v, before.size);
+    bytes_free(&text);
+    return ok;
+}
+
+/* A token whose text has been released. */
+static void on_entry(void *user, const struct llm_logprob *entry,
+                     struct span before) {
+    struct choice *c = user;
+    struct llm_logprob told = *entry, top[LOGPROBS_TOP_MAX];
+    struct err err = {0};
+
+    told.top = top;
+    told.top_count = 0;
+    for (int i = 0; i < entry->top_count && i < c->request.top_logprobs; i++)
+        if (may_be_told(c, before, &entry->top[i]))
+            top[told.top_count++] = entry->top[i];
+    if (!c->o.dialect->logprob(&told, &c->logprobs, &err)) c->end.err = err;
+}
+
+static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
+    struct choice *c = user;
+
+    if (c->request.logprobs) logprob_queue_push(&c->waiting, list, count);
+}
+
+/* The only way of model text to the client. */
+static void on_release(void *user, struct span text) {
+    struct choice *c = user;
+
+    if (text.size == 0) return;
+    c->o.on_cleared(c->o.user);
+    if (c->request.logprobs) logprob_queue_release(&c->waiting, text);
+    send_text(c, text);
+}
+
+static void judge_call(struct choice *c);
+static void finish_turn(struct choice *c);
+
+static void on_stream_verdict(void *user, const struct verdict *v) {
+    struct choice *c = user;
+    enum after after = c->after;
+
+    c->o.on_verdict(c->o.user, CHANNEL_OUTPUT, v, 0);
+    c->deadline_ms = 0;
+    c->after = AFTER_NOTHING;
+    if (!lets_pass(v)) {
+        block(c, CHANNEL_OUTPUT, v);
+        return;
+    }
+    guard_stream_free(c->stream);
+    c->stream = NULL;
+    logprob_queue_restart(&c->waiting);
+    if (c->end.err.code)
+        c->o.on_fail(c->o.user, &c->end.err);
+    else if (after == AFTER_CALL)
+        judge_call(c);
+    else if (after == AFTER_END)
+        finish_turn(c);
+}
+
+static void open_stream(struct choice *c, const int *tokens, int token_count) {
+    struct guard_stream_options options = {
+        .policy = c->o.policy,
+        .channel = CHANNEL_OUTPUT,
+        .turns = c->o.turns,
+        .turn_count = c->o.turn_count,
+        .prompt_tokens = tokens,
+        .prompt_token_count = token_count,
+        .client = c->o.client,
+        .on_release = on_release,
+        .on_verdict = on_stream_verdict,
+        .user = c,
+    };
+
+    guard_stream_free(c->stream);
+    c->stream = guard_stream_new(c->o.guard, &options);
+}
+
+static void on_prompt(void *user, const int *tokens, int token_count) {
+    open_stream(user, tokens, token_count);
+}
+
+static void on_text(void *user, struct span text, const int *tokens,
+                    int token_count) {
+    struct choice *c = user;
+
+    if (!c->stream) open_stream(c, NULL, 0);
+    guard_stream_push(c->stream, text, tokens, token_count);
+}
+
+/* Wait for the verdict over the text so far, then go on with `after`. */
+static void settle_text(struct choice *c, enum after after) {
+    c->after = after;
+    wait_for_guard(c, CHANNEL_OUTPUT);
+    guard_stream_finish(c->stream);
+}
+
+/* ---- tool calls and their results ---- */
+
+/* Ask the guard about one text of a tool. */
+static void judge_text(struct choice *c, enum channel channel, struct span text,
+                       guard_done *done) {
+    struct guard_item item = {channel, text};
+    struct guard_turn turn = {GUARD_USER, text};
+    struct guard_request request = {
+        .policy = c->o.policy,
+        .items = &item,
+        .item_count = 1,
+        .turns = &turn,
+        .turn_count = text.size ? 1 : 0,
+        .channel = channel,
+        .client = c->o.client,
+    };
+    struct guard_check *check;
+
+    c->check_ns = clock_ns();
+    wait_for_guard(c, channel);
+    check = guard_check_start(c->o.guard, &request, done, c);
+    /* NULL: `done` has run, and `c` may be gone. */
+    if (check) c->check = check;
+}
+
+static void note_check(struct choice *c, const struct verdict *v) {
+    c->check = NULL;
+    c->deadline_ms = 0;
+    c->o.on_verdict(c->o.user, c->channel, v, clock_ns() - c->check_ns);
+}
+
+static void on_call_verdict(void *user, const struct verdict *v) {
+    struct choice *c = user;
+
+    note_check(c, v);
+    /* A redaction could turn the arguments into something that was never
+     * judged, so it counts as a block here. */
+    if (lets_pass(v) && v->action != VERDICT_REDACT)
+        turn_answer(c->turn, true);
+    else
+        block(c, CHANNEL_TOOL_CALL, v);
+}
+
+static void judge_call(struct choice *c) {
+    struct bytes text = {0};
+    struct verdict v;
+    struct err err = {0};
+
+    if (!policy_tool_allowed(c->o.policy, c->call.name)) {
+        struct finding finding = {.check = "tools.allow",
+                                  .category = "",
+                                  .score = 1,
+                                  .action = VERDICT_BLOCK,
+                                  .shadow = policy_shadow(c->o.policy)};
+
+        verdict_begin(&v, policy_revision(c->o.policy));
+        verdict_add(&v, &finding);
+        if (!lets_pass(&v)) {
+            c->o.on_verdict(c->o.user, CHANNEL_TOOL_CALL, &v, 0);
+            block(c, CHANNEL_TOOL_CALL, &v);
+            return;
+        }
+    }
+    if (fields_call_text(&c->call, &text, &err))
+        judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), on_call_verdict);
+    else
+        c->o.on_fail(c->o.user, &err);
+    bytes_free(&text);
+}
+
+static bool copy_call(struct choice *c, const struct chat_tool_call *from,
+                      struct chat_tool_call *to, struct err *err) {
+    struct arena *arena = c->request.arena;
+
+    return arena_copy(arena, from->id, &to->id, err) &&
+           arena_copy(arena, from->name, &to->name, err) &&
+           arena_copy(arena, from->arguments, &to->arguments, err);
+}
+
+static void ask_call(void *user, const struct chat_tool_call *call,
+                     bool server) {
+    struct choice *c = user;
+    struct err err = {0};
+
+    (void)server; /* ours or the client's: a call is judged alike */
+    if (!copy_call(c, call, &c->call, &err)) {
+        c->o.on_fail(c->o.user, &err);
+        return;
+    }
+    /* Text before the call is settled first, so that it goes out first. */
+    if (c->stream)
+        settle_text(c, AFTER_CALL);
+    else
+        judge_call(c);
+}
+
+static void on_result_verdict(void *user, const struct verdict *v) {
+    struct choice *c = user;
+    struct bytes text = {0};
+    struct err err = {0};
+
+    note_check(c, v);
+    if (!lets_pass(v)) {
+        block(c, CHANNEL_TOOL_RESULT, v);
+        return;
+    }
+    if (v->action != VERDICT_REDACT)
+        turn_answer(c->turn, true);
+    else if (verdict_redact(v, 0, c->result, &text, &err))
+        turn_answer_text(c->turn, span_bytes(&text));
+    else
+        c->o.on_fail(c->o.user, &err);
+    bytes_free(&text);
+}
+
+static void ask_result(void *user, const struct chat_tool_call *call,
+                       struct span result) {
+    struct choice *c = user;
+    struct err err = {0};
+
+    (void)call;
+    if (!arena_copy(c->request.arena, result, &c->result, &err)) {
+        c->o.on_fail(c->o.user, &err);
+        return;
+    }
+    judge_text(c, CHANNEL_TOOL_RESULT, c->result, on_result_verdict);
+}
+
+static void on_client_call(void *user, const struct chat_tool_call *call) {
+    struct choice *c = user;
+    struct err err = {0};
+
+    if (c->reply.call_count == CHAT_TOOL_CALLS_MAX) return;
+    if (copy_call(c, call, &c->calls[c->reply.call_count], &err))
+        c->reply.call_count++;
+    else
+        c->end.err = err;
+}
+
+/* ---- the turn's end ---- */
+
+static bool send_calls(struct choice *c, struct err *err) {
+    struct bytes out = {0};
+    bool ok = true;
+
+    if (!c->request.stream || !c->reply.call_count) return true;
+    show(c);
+    for (int i = 0; ok && i < c->reply.call_count; i++)
+        ok = c->o.dialect->call(c->o.reply, &c->reply, &c->calls[i], &out, err);
+    if (ok) c->o.on_bytes(c->o.user, &out);
+    bytes_free(&out);
+    return ok;
+}
+
+/* All text has been cleared and all calls allowed. */
+static void finish_turn(struct choice *c) {
+    struct err err = {0};
+
+    switch (c->end.finish) {
+    case TURN_STOP:
+        finish(c, REPLY_STOP);
+        return;
+    case TURN_LENGTH:
+        finish(c, REPLY_LENGTH);
+        return;
+    case TURN_FILTERED:
+        finish(c, REPLY_FILTERED);
+        return;
+    case TURN_CLIENT_CALLS:
+        if (send_calls(c, &err))
+            finish(c, REPLY_TOOL_CALLS);
+        else
+            c->o.on_fail(c->o.user, &err);
+        return;
+    /* A limit of ours cuts the answer short; what was written is kept. */
+    case TURN_LIMIT:
+        finish(c, REPLY_LENGTH);
+        return;
+    case TURN_REFUSED:
+    case TURN_FAILED:
+        break;
+    }
+    if (!c->end.err.code)
+        (void)err_set(&c->end.err, ERR_INTERNAL, "the turn failed");
+    c->o.on_fail(c->o.user, &c->end.err);
+}
+
+static void on_end(void *user, const struct turn_end *end) {
+    struct choice *c = user;
+    struct err earlier = c->end.err;
+
+    c->end = *end;
+    if (earlier.code) {
+        c->end.finish = TURN_FAILED;
+        c->end.err = earlier;
+    }
+    if (c->end.finish == TURN_FAILED) {
+        /* Text that was not cleared is dropped, not sent. */
+        finish_turn(c);
+        return;
+    }
+    c->end.err.code = ERR_NONE;
+    if (c->stream)
+        settle_text(c, AFTER_END);
+    else
+        finish_turn(c);
+}
+
+bool choice_start(struct choice *c, struct err *err) {
+    struct turn_limits limits = {c->o.turn_steps, c->o.turn_tool_calls,
+                                 c->o.turn_seconds};
+    struct turn_hooks hooks = {
+        .on_prompt = on_prompt,
+        .on_text = on_text,
+        .on_logprobs = on_logprobs,
+        .ask_call = ask_call,
+        .ask_result = ask_result,
+        .on_client_call = on_client_call,
+        .on_end = on_end,
+        .user = c,
+    };
+
+    take_request(c); /* as it was judged and redacted */
+    c->turn = turn_start(c->o.llm, c->o.tools, &c->request, &limits,
+                         c->o.client, &hooks, err);
+    return c->turn != NULL;
+}
+
+void choice_tick(struct choice *c) {
+    if (c->deadline_ms && clock_ms() > c->deadline_ms) {
+        struct verdict v;
+        struct err err = {.code = ERR_TIMEOUT};
+
+        verdict_fail(&v, policy_revision(c->o.policy), &err);
+        c->o.on_verdict(c->o.user, c->channel, &v, 0);
+        block(c, c->channel, &v);
+    } else if (c->turn) {
+        turn_tick(c->turn);
+    }
+}

@@ -1,0 +1,72 @@
+/* choice.h - one of the answers to a request: the model's turn, the guard in
+ * front of it, and what has been cleared. choice.c is the only way of model
+ * text, tool calls and log probabilities to a client. Event-loop thread.
+ *
+ *   RUNNING -> CLOSING -> done        (any) -> blocked -> done, or failed
+ *
+ * What the model writes leaves only through on_release() of a guard stream, its
+ * tool calls and what a tool answers only after a verdict of their own. CLOSING
+ * waits for the verdict over the last piece of text. */
+#ifndef CORRAL_PROXY_CHOICE_H
+#define CORRAL_PROXY_CHOICE_H
+
+#include "guard/guard.h"
+#include "proxy/dialect.h"
+
+enum { CHOICE_TEXT_BYTES_MAX = 8 << 20, CHOICE_LOGPROB_BYTES_MAX = 8 << 20 };
+
+struct choice;
+struct registry;
+
+/* Borrowed by the choice for its life. Only on_block(), on_fail() and on_done()
+ * may free the choice. */
+struct choice_options {
+    struct guard *guard;
+    const struct policy *policy;
+    struct llm *llm;
+    const struct registry *tools; /* may be NULL */
+    int turn_steps;               /* see turn.h */
+    int turn_tool_calls;
+    int turn_seconds;
+    const struct dialect *dialect;
+    const struct reply *reply;
+    const struct chat_request *request; /* judged when choice_start() comes */
+    /* The conversation that is answered: what the classifier reads before the
+     * answer itself. */
+    const struct guard_turn *turns;
+    int turn_count;
+    uint64_t client;
+    int index;
+
+    /* Text was cleared. */
+    void (*on_cleared)(void *user);
+    /* To the client, now; only when the request streams. */
+    void (*on_bytes)(void *user, const struct bytes *bytes);
+    /* A verdict, whatever it says, and the time that it took. */
+    void (*on_verdict)(void *user, enum channel channel,
+                       const struct verdict *v, uint64_t ns);
+    /* The verdict stops this choice; choice_refuse() is the usual answer. */
+    void (*on_block)(void *user, struct choice *c, enum channel channel,
+                     const struct verdict *v);
+    void (*on_fail)(void *user, const struct err *why);
+    /* All of it is out, or in choice_reply(). */
+    void (*on_done)(void *user);
+    void *user;
+};
+
+struct choice *choice_new(const struct choice_options *o);
+/* No event comes inside. */
+MUST_USE bool choice_start(struct choice *c, struct err *err);
+/* The policy's message in the place of the answer, or after what was cleared
+ * of it just the end; on_done() or on_fail() comes inside. */
+void choice_refuse(struct choice *c, enum channel channel,
+                   const struct verdict *v);
+/* Now and then: ends what is past its time. */
+void choice_tick(struct choice *c);
+void choice_free(struct choice *c); /* cancels; NULL is fine */
+
+/* What is ready of the answer, borrowed. */
+const struct reply_choice *choice_reply(const struct choice *c);
+const struct llm_usage *choice_usage(const struct choice *c);
+
+#endif

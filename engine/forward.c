@@ -122,16 +122,21 @@ static void mixed_task(void *user, int task, int thread) {
     lora_down(p, &p->s->narrow, from, end);
 }
 
-/* The forms of down's input that feed_task has not made. */
+/* feed_task has made down's input in pieces, but not for the adapters. */
 static void fed_task(void *user, int task, int thread) {
     struct pass *p = user;
     int from = task * p->rows_each;
     int end = task_end(p, task);
+    int kinds = kinds_of(p);
 
     (void)thread;
-    for (int row = from; row < end; row++)
-        activation_fill(&p->s->wide, p->m->kernels, kinds_of(p), (size_t)row, 0,
-                        p->s->wide.k);
+    for (int row = from; row < end; row++) {
+        if (p->adapted)
+            activation_fill(&p->s->wide, p->m->kernels, kinds, (size_t)row, 0,
+                            p->s->wide.k);
+        else
+            activation_finish(&p->s->wide, p->m->kernels, kinds, (size_t)row);
+    }
     lora_down(p, &p->s->wide, from, end);
 }
 
@@ -285,7 +290,7 @@ static void forward_rest(struct pass *p) {
     activation_begin(&s->wide, s->gate, feed, feed);
     run_columns(p, pack_panels(&w[LAYER_GATE]), width, feed_task);
     p->first = p->last = LAYER_DOWN;
-    if (p->adapted) run_rows(p, (int)feed, fed_task);
+    run_rows(p, (int)feed, fed_task);
     run_columns(p, pack_panels(&w[LAYER_DOWN]), feed, down_task);
 }
 

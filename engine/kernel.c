@@ -8,14 +8,6 @@
 #include <sys/auxv.h>
 #endif
 
-size_t kernel_group_bytes(int format) {
-    size_t codes = format & KERNEL_WIDE ? 32 : 16;
-    size_t halves = format & KERNEL_HALVES ? 2 : 1;
-    size_t kinds = format & KERNEL_MIN ? 2 : 1;
-
-    return KERNEL_PANEL * (codes + halves * kinds * sizeof(uint16_t));
-}
-
 size_t kernel_kv_bytes(enum kernel_kv type, size_t head) {
     static const size_t bytes[KERNEL_KV_TYPES] = {4, 2, 1};
     size_t scales = type == KERNEL_KV_Q8 ? head / KERNEL_GROUP : 0;

@@ -1,19 +1,12 @@
 /* kernel.h - the inner loops, one table of them for each instruction set,
- * chosen once at start. A kernel sees numbers and sizes, no structs; it has no
- * state, so any number of threads may run it at once.
+ * chosen once at start. A kernel sees numbers and sizes, in plain arrays; it
+ * has no state, so any number of threads may run it at once.
  *
- * Weights lie in panels of 16 output rows. A panel is a stream of groups of 32
- * inputs, each with its 16 scales (f16), its 16 mins if the format has them
- * (both twice when the halves of a group differ), and its codes, interleaved
- * so that one 32-bit lane holds 4 successive inputs of one output row:
- *
- *   narrow: byte 64j + 4r + i = code[r][4j+i] | code[r][16+4j+i] << 4, j < 4
- *   wide:   byte 64j + 4r + i = code[r][4j+i],                         j < 8
- *
- * A weight is scale * (code - offset) + min. Activations are int8 in groups of
- * 32 with a float scale, and the sums of the group and of its second half,
- * which supply the offset and min terms: the integer part of a dot product is
- * exact, and all tables agree on it. */
+ * Weights lie in panels of 16 output rows; kernel_layout.h says how. A weight
+ * is scale * (code - offset) + min. Activations are int8 in groups of 32 with a
+ * float scale; the sums of the codes, times the scale, supply the offset and
+ * min terms. The dot product of a group's codes is an exact integer in every
+ * table, the rest is float. */
 #ifndef CORRAL_ENGINE_KERNEL_H
 #define CORRAL_ENGINE_KERNEL_H
 
@@ -39,29 +32,58 @@ enum {
  *        position's groups of 32 dimensions; head is a multiple of 32 */
 enum kernel_kv { KERNEL_KV_F32, KERNEL_KV_F16, KERNEL_KV_Q8, KERNEL_KV_TYPES };
 
-/* A format of codes: any union of these. */
-enum {
-    KERNEL_WIDE = 1,   /* 8 bits a code, else 4 */
-    KERNEL_HALVES = 2, /* the halves of a group have their own scale and min */
-    KERNEL_MIN = 4,
-    KERNEL_FORMATS = 8
+/* How the codes and scales of a weight matrix are stored; the K formats have
+ * byte scales under one f16 scale for 256 inputs. */
+enum kernel_format {
+    KERNEL_Q4, /* offset 8 */
+    KERNEL_Q4_MIN,
+    KERNEL_Q5, /* offset 16 */
+    KERNEL_Q5_MIN,
+    KERNEL_Q8, /* offset 128 */
+    KERNEL_Q2_K,
+    KERNEL_Q3_K,
+    KERNEL_Q4_K,
+    KERNEL_Q5_K,
+    KERNEL_Q6_K,
+    KERNEL_FORMATS
+};
+
+/* Activations of some rows, borrowed. A row may have spills: groups whose
+ * scale is coarse, quantised once more after the first codes were taken off.
+ * They stand in ascending order of their group and count like further groups
+ * of the row. */
+struct kernel_input {
+    size_t rows;
+    size_t groups;      /* of 32 inputs, in a row */
+    const int8_t *q;    /* [rows][groups][32], -127 to 127 */
+    const float *scale; /* [rows][groups] */
+    const float *sum;   /* [rows][groups][2]: scale times the sum of the
+                         * group's codes, and of its second half's */
+
+    const uint32_t *spills;      /* [rows]: their count; NULL: no row has any */
+    size_t spills_max;           /* room of a row */
+    const uint32_t *spill_group; /* [rows][spills_max] */
+    const int8_t *spill_q;       /* [rows][spills_max][32] */
+    const float *spill_scale;    /* [rows][spills_max] */
+    const float *spill_sum;      /* [rows][spills_max][2] */
 };
 
 struct kernels {
     const char *name;
 
-    /* x[k] to q[k], scale[k/32], sum[k/32][2]; k is a multiple of 32. */
+    /* x[k] to q[k], scale[k/32], sum[k/32][2] as in struct kernel_input; k is
+     * a multiple of 32. */
     void (*quantise)(const float *x, size_t k, int8_t *q, float *scale,
-                     int32_t *sum);
+                     float *sum);
     void (*to_bf16)(const float *x, size_t n, uint16_t *out);
     void (*to_f16)(const float *x, size_t n, uint16_t *out);
 
-    /* out[row][0..columns) = or += w * activation[row], of `rows` rows that
-     * follow one another. The last panel may be cut by `columns`. */
-    void (*gemm_q)(int format, int offset, const uint8_t *w, size_t groups,
-                   size_t columns, const int8_t *q, const float *scale,
-                   const int32_t *sum, size_t rows, float *out,
-                   size_t out_stride, bool add);
+    /* out[row][0..columns) = or += w * x[row], with the spills. `w` is the
+     * first of the panels; the last may be cut by `columns`. A row's result
+     * depends on its own numbers only. */
+    void (*gemm_q)(enum kernel_format format, const uint8_t *w, size_t columns,
+                   const struct kernel_input *x, float *out, size_t out_stride,
+                   bool add);
     /* Weights in panels of pairs: [k/2][16][2], k even. */
     void (*gemm_bf16)(const uint16_t *w, size_t k, size_t columns,
                       const uint16_t *x, size_t x_stride, size_t rows,
@@ -91,8 +113,6 @@ struct kernels {
                                  size_t count, size_t head, float *out);
 };
 
-/* Bytes of one group of a panel. */
-size_t kernel_group_bytes(int format);
 /* Bytes of K, or of V, of one KV head in a page. */
 size_t kernel_kv_bytes(enum kernel_kv type, size_t head);
 

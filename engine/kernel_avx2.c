@@ -3,8 +3,7 @@
 
 #include "engine/kernel_attention.h"
 #include "engine/kernel_avx2.h"
-
-enum { TILE = 2 };
+#include "engine/kernel_avx2_gemm.h"
 
 INLINE int32_t sum_ints(__m256i v) {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v),
@@ -16,7 +15,7 @@ INLINE int32_t sum_ints(__m256i v) {
 }
 
 static void quantise(const float *x, size_t k, int8_t *q, float *scale,
-                     int32_t *sum) {
+                     float *sum) {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 
@@ -26,6 +25,8 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
         __m256 inverse;
         __m256 top = _mm256_setzero_ps();
         float most;
+        int32_t all;
+        int32_t second;
 
         for (size_t j = 0; j < 4; j++) {
             v[j] = _mm256_loadu_ps(x + g * KERNEL_GROUP + j * LANES);
@@ -47,8 +48,10 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
                                    _mm256_packs_epi32(n[2], n[3])),
                 order));
         scale[g] = most / 127.0f;
-        sum[2 * g + 1] = sum_ints(_mm256_add_epi32(n[2], n[3]));
-        sum[2 * g] = sum_ints(_mm256_add_epi32(n[0], n[1])) + sum[2 * g + 1];
+        second = sum_ints(_mm256_add_epi32(n[2], n[3]));
+        all = sum_ints(_mm256_add_epi32(n[0], n[1])) + second;
+        sum[2 * g] = scale[g] * (float)all;
+        sum[2 * g + 1] = scale[g] * (float)second;
     }
 }
 
@@ -74,172 +77,6 @@ static void to_f16(const float *x, size_t n, uint16_t *out) {
     for (; i < n; i++)
         out[i] = (uint16_t)_mm_cvtsi128_si32(
             _mm_cvtps_ph(_mm_set_ss(x[i]), _MM_FROUND_TO_NEAREST_INT));
-}
-
-/* Four products each, summed in 32 bits. Codes of 8 bits with offset 128 are
- * int8 with the top bit turned: maddubs would overflow on codes, so it gets
- * magnitudes, and the signs go to the activations. Other codes stay below 64,
- * and 2 * 63 * 127 fits in 16 bits. */
-INLINE __m256i products(__m256i sum, __m256i code, __m256i q, bool centred) {
-    const __m256i ones = _mm256_set1_epi16(1);
-
-    if (centred) {
-        code = _mm256_xor_si256(code, _mm256_set1_epi8(-128));
-        q = _mm256_sign_epi8(q, code);
-        code = _mm256_abs_epi8(code);
-    }
-    return _mm256_add_epi32(
-        sum, _mm256_madd_epi16(_mm256_maddubs_epi16(code, q), ones));
-}
-
-/* Codes of inputs 4j to 4j+3, for outputs 8h to 8h+7. */
-INLINE __m256i load_code(int format, const uint8_t *at, int j, int h) {
-    const __m256i nibble = _mm256_set1_epi8(15);
-    __m256i both;
-
-    if (format & KERNEL_WIDE) return load_bytes(at + 64 * j + 32 * h);
-    both = load_bytes(at + 64 * (j % 4) + 32 * h);
-    if (j >= 4) both = _mm256_srli_epi16(both, 4);
-    return _mm256_and_si256(both, nibble);
-}
-
-INLINE __m256 scaled(int format, const uint8_t *w, int half, int h, __m256i dot,
-                     int32_t sum) {
-    int halves = format & KERNEL_HALVES ? 2 : 1;
-    __m256 t = _mm256_mul_ps(_mm256_cvtepi32_ps(dot),
-                             load_f16(w + 32 * half + 16 * h));
-
-    if (format & KERNEL_MIN)
-        t = _mm256_fmadd_ps(load_f16(w + 32 * (halves + half) + 16 * h),
-                            _mm256_cvtepi32_ps(_mm256_set1_epi32(sum)), t);
-    return t;
-}
-
-INLINE void finish(float *out, __m256 v, size_t lanes, bool add) {
-    float line[LANES];
-
-    if (lanes >= LANES) {
-        if (add) v = _mm256_add_ps(v, _mm256_loadu_ps(out));
-        _mm256_storeu_ps(out, v);
-        return;
-    }
-    _mm256_storeu_ps(line, v);
-    for (size_t i = 0; i < lanes; i++)
-        out[i] = add ? out[i] + line[i] : line[i];
-}
-
-/* Half `h` of a panel (8 outputs) times `tile` rows. */
-INLINE void panel_q(int format, bool centred, int offset, const uint8_t *w,
-                    int h, size_t groups, const int8_t *q, const float *scale,
-                    const int32_t *sum, size_t tile, float *out,
-                    size_t out_stride, size_t lanes, bool add) {
-    size_t scales = (format & KERNEL_HALVES ? 2u : 1u) *
-                    (format & KERNEL_MIN ? 2u : 1u) * 32u;
-    size_t bytes = scales + (format & KERNEL_WIDE ? 512 : 256);
-    __m256 total[TILE];
-
-    for (size_t m = 0; m < tile; m++) total[m] = _mm256_setzero_ps();
-    for (size_t g = 0; g < groups; g++, w += bytes) {
-        __m256i dot[TILE][2];
-
-        for (size_t m = 0; m < tile; m++) {
-            int32_t all = sum[2 * (m * groups + g)];
-            int32_t second = sum[2 * (m * groups + g) + 1];
-
-            /* With the centred codes the offset is gone already. */
-            dot[m][0] = dot[m][1] = _mm256_setzero_si256();
-            if (centred || !offset) continue;
-            dot[m][0] = _mm256_set1_epi32(-offset * (all - second));
-            dot[m][1] = _mm256_set1_epi32(-offset * second);
-        }
-        for (int j = 0; j < 8; j++) {
-            __m256i code = load_code(format, w + scales, j, h);
-
-            for (size_t m = 0; m < tile; m++)
-                dot[m][j / 4] = products(
-                    dot[m][j / 4], code,
-                    spread(q + (m * groups + g) * KERNEL_GROUP + 4 * j),
-                    centred);
-        }
-        for (size_t m = 0; m < tile; m++) {
-            size_t at = m * groups + g;
-            int32_t all = sum[2 * at];
-            int32_t second = sum[2 * at + 1];
-            __m256 t;
-
-            if (format & KERNEL_HALVES)
-                t = _mm256_add_ps(
-                    scaled(format, w, 0, h, dot[m][0], all - second),
-                    scaled(format, w, 1, h, dot[m][1], second));
-            else
-                t = scaled(format, w, 0, h,
-                           _mm256_add_epi32(dot[m][0], dot[m][1]), all);
-            total[m] = _mm256_fmadd_ps(t, _mm256_set1_ps(scale[at]), total[m]);
-        }
-    }
-    for (size_t m = 0; m < tile; m++)
-        finish(out + m * out_stride, total[m], lanes, add);
-}
-
-INLINE void gemm_format(int format, bool centred, int offset, const uint8_t *w,
-                        size_t groups, size_t columns, const int8_t *q,
-                        const float *scale, const int32_t *sum, size_t rows,
-                        float *out, size_t out_stride, bool add) {
-    size_t panel_bytes = groups * kernel_group_bytes(format);
-
-    for (size_t c = 0; c < columns; c += LANES) {
-        const uint8_t *panel = w + c / KERNEL_PANEL * panel_bytes;
-        int h = (int)(c % KERNEL_PANEL / LANES);
-        size_t lanes = columns - c;
-        size_t m = 0;
-
-        for (; rows - m >= TILE; m += TILE)
-            panel_q(format, centred, offset, panel, h, groups,
-                    q + m * groups * KERNEL_GROUP, scale + m * groups,
-                    sum + 2 * m * groups, TILE, out + m * out_stride + c,
-                    out_stride, lanes, add);
-        for (; m < rows; m++)
-            panel_q(format, centred, offset, panel, h, groups,
-                    q + m * groups * KERNEL_GROUP, scale + m * groups,
-                    sum + 2 * m * groups, 1, out + m * out_stride + c,
-                    out_stride, lanes, add);
-    }
-}
-
-/* A function for each format, so that the loops above are compiled for it. */
-#define GEMM(name, format)                                                     \
-    static void name(int offset, const uint8_t *w, size_t groups,              \
-                     size_t columns, const int8_t *q, const float *scale,      \
-                     const int32_t *sum, size_t rows, float *out,              \
-                     size_t out_stride, bool add) {                            \
-        if (((format)&KERNEL_WIDE) && offset == 128)                           \
-            gemm_format(format, true, 0, w, groups, columns, q, scale, sum,    \
-                        rows, out, out_stride, add);                           \
-        else                                                                   \
-            gemm_format(format, false, offset, w, groups, columns, q, scale,   \
-                        sum, rows, out, out_stride, add);                      \
-    }
-
-GEMM(gemm_0, 0)
-GEMM(gemm_1, 1)
-GEMM(gemm_2, 2)
-GEMM(gemm_3, 3)
-GEMM(gemm_4, 4)
-GEMM(gemm_5, 5)
-GEMM(gemm_6, 6)
-GEMM(gemm_7, 7)
-
-static void gemm_q(int format, int offset, const uint8_t *w, size_t groups,
-                   size_t columns, const int8_t *q, const float *scale,
-                   const int32_t *sum, size_t rows, float *out,
-                   size_t out_stride, bool add) {
-    static void (*const each[KERNEL_FORMATS])(
-        int, const uint8_t *, size_t, size_t, const int8_t *, const float *,
-        const int32_t *, size_t, float *, size_t, bool) = {
-        gemm_0, gemm_1, gemm_2, gemm_3, gemm_4, gemm_5, gemm_6, gemm_7};
-
-    each[format](offset, w, groups, columns, q, scale, sum, rows, out,
-                 out_stride, add);
 }
 
 /* A lane holds a pair of bf16: the odd one is the float's top half already,
@@ -299,7 +136,7 @@ const struct kernels kernels_avx2 = {
     .quantise = quantise,
     .to_bf16 = to_bf16,
     .to_f16 = to_f16,
-    .gemm_q = gemm_q,
+    .gemm_q = avx2_gemm_q,
     .gemm_bf16 = gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx2),
 };

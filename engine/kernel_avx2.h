@@ -3,11 +3,19 @@
 #define CORRAL_ENGINE_KERNEL_AVX2_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* Loops over registers, which must not stay loops. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 enum { LANES = 8 };
 
@@ -40,6 +48,20 @@ INLINE float max_lanes(__m256 v) {
 
     s = _mm_max_ps(s, _mm_movehl_ps(s, s));
     return _mm_cvtss_f32(_mm_max_ss(s, _mm_movehdup_ps(s)));
+}
+
+/* Store or add to memory the first `lanes` lanes. */
+INLINE void finish(float *out, __m256 v, size_t lanes, bool add) {
+    float line[LANES];
+
+    if (lanes >= LANES) {
+        if (add) v = _mm256_add_ps(v, _mm256_loadu_ps(out));
+        _mm256_storeu_ps(out, v);
+        return;
+    }
+    _mm256_storeu_ps(line, v);
+    for (size_t i = 0; i < lanes; i++)
+        out[i] = add ? out[i] + line[i] : line[i];
 }
 
 #endif

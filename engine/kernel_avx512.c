@@ -3,12 +3,13 @@
 
 #include "engine/kernel_attention.h"
 #include "engine/kernel_avx512.h"
+#include "engine/kernel_avx512_gemm.h"
 
 /* Rows of activations that share one reading of a panel. */
 enum { TILE = 8, PAIR_BLOCKS = 4 };
 
 static void quantise(const float *x, size_t k, int8_t *q, float *scale,
-                     int32_t *sum) {
+                     float *sum) {
     const __m512i low = _mm512_set1_epi32(-127);
     const __m512i high = _mm512_set1_epi32(127);
 
@@ -32,8 +33,9 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
         _mm_storeu_si128((__m128i *)(void *)(q + g * KERNEL_GROUP + LANES),
                          _mm512_cvtepi32_epi8(second));
         scale[g] = most / 127.0f;
-        sum[2 * g] = _mm512_reduce_add_epi32(_mm512_add_epi32(first, second));
-        sum[2 * g + 1] = _mm512_reduce_add_epi32(second);
+        sum[2 * g] = scale[g] * (float)_mm512_reduce_add_epi32(
+                                    _mm512_add_epi32(first, second));
+        sum[2 * g + 1] = scale[g] * (float)_mm512_reduce_add_epi32(second);
     }
 }
 
@@ -54,151 +56,6 @@ static void to_f16(const float *x, size_t n, uint16_t *out) {
         _mm256_mask_storeu_epi16(out + i, mask,
                                  _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
     }
-}
-
-INLINE void finish(float *out, __m512 v, __mmask16 mask, bool add) {
-    if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, out));
-    _mm512_mask_storeu_ps(out, mask, v);
-}
-
-/* The eight registers of codes of a group, inputs 4j to 4j+3 in code[j]. */
-INLINE void load_codes(int format, const uint8_t *at, __m512i code[8]) {
-    const __m512i nibble = _mm512_set1_epi8(15);
-
-    if (format & KERNEL_WIDE) {
-        for (int j = 0; j < 8; j++) code[j] = _mm512_loadu_si512(at + 64 * j);
-        return;
-    }
-    for (int j = 0; j < 4; j++) {
-        __m512i both = _mm512_loadu_si512(at + 64 * j);
-
-        code[j] = _mm512_and_si512(both, nibble);
-        code[j + 4] = _mm512_and_si512(_mm512_srli_epi16(both, 4), nibble);
-    }
-}
-
-/* Dot products of one row and the codes [from, end), less the offset. */
-INLINE __m512 codes_dot(const __m512i code[8], int from, int end,
-                        const int8_t *q, int offset, int32_t sum) {
-    __m512i dot = offset ? _mm512_mullo_epi32(_mm512_set1_epi32(sum),
-                                              _mm512_set1_epi32(-offset))
-                         : _mm512_setzero_si512();
-
-    for (int j = from; j < end; j++)
-        dot = _mm512_dpbusd_epi32(dot, code[j], spread(q + 4 * j));
-    return _mm512_cvtepi32_ps(dot);
-}
-
-/* scale * dot + min * sum */
-INLINE __m512 scaled(int format, const uint8_t *w, int half, __m512 dot,
-                     int32_t sum) {
-    int halves = format & KERNEL_HALVES ? 2 : 1;
-    __m512 t = _mm512_mul_ps(dot, load_f16(w + 32 * half));
-
-    if (format & KERNEL_MIN)
-        t = _mm512_fmadd_ps(load_f16(w + 32 * (halves + half)),
-                            _mm512_cvtepi32_ps(_mm512_set1_epi32(sum)), t);
-    return t;
-}
-
-/* One panel times `tile` rows. */
-INLINE void panel_q(int format, int offset, const uint8_t *w, size_t groups,
-                    const int8_t *q, const float *scale, const int32_t *sum,
-                    size_t tile, float *out, size_t out_stride, __mmask16 mask,
-                    bool add) {
-    size_t scales = (format & KERNEL_HALVES ? 2u : 1u) *
-                    (format & KERNEL_MIN ? 2u : 1u) * 32u;
-    size_t bytes = scales + (format & KERNEL_WIDE ? 512 : 256);
-    __m512 total[TILE];
-    __m512i code[8];
-
-    for (size_t m = 0; m < tile; m++) total[m] = _mm512_setzero_ps();
-    for (size_t g = 0; g < groups; g++, w += bytes) {
-        load_codes(format, w + scales, code);
-        for (size_t m = 0; m < tile; m++) {
-            size_t at = m * groups + g;
-            const int8_t *line = q + at * KERNEL_GROUP;
-            int32_t all = sum[2 * at];
-            int32_t second = sum[2 * at + 1];
-            __m512 t;
-
-            if (format & KERNEL_HALVES) {
-                t = scaled(format, w, 0,
-                           codes_dot(code, 0, 4, line, offset, all - second),
-                           all - second);
-                t = _mm512_add_ps(
-                    t, scaled(format, w, 1,
-                              codes_dot(code, 4, 8, line, offset, second),
-                              second));
-            } else {
-                t = scaled(format, w, 0,
-                           codes_dot(code, 0, 8, line, offset, all), all);
-            }
-            total[m] = _mm512_fmadd_ps(t, _mm512_set1_ps(scale[at]), total[m]);
-        }
-    }
-    for (size_t m = 0; m < tile; m++)
-        finish(out + m * out_stride, total[m], mask, add);
-}
-
-INLINE void gemm_format(int format, int offset, const uint8_t *w, size_t groups,
-                        size_t columns, const int8_t *q, const float *scale,
-                        const int32_t *sum, size_t rows, float *out,
-                        size_t out_stride, bool add) {
-    size_t panel_bytes = groups * kernel_group_bytes(format);
-
-    for (size_t c = 0; c < columns; c += KERNEL_PANEL, w += panel_bytes) {
-        __mmask16 mask = lanes_below(columns - c);
-        size_t m = 0;
-
-#define PANEL_TILES(tile)                                                      \
-    for (; rows - m >= (tile); m += (tile))                                    \
-    panel_q(format, offset, w, groups, q + m * groups * KERNEL_GROUP,          \
-            scale + m * groups, sum + 2 * m * groups, (tile),                  \
-            out + m * out_stride + c, out_stride, mask, add)
-        PANEL_TILES(8);
-        PANEL_TILES(4);
-        PANEL_TILES(2);
-        PANEL_TILES(1);
-#undef PANEL_TILES
-    }
-}
-
-/* A function for each format, with and without an offset, so that the loops
- * above are compiled for it. */
-#define GEMM(name, format)                                                     \
-    static void name(int offset, const uint8_t *w, size_t groups,              \
-                     size_t columns, const int8_t *q, const float *scale,      \
-                     const int32_t *sum, size_t rows, float *out,              \
-                     size_t out_stride, bool add) {                            \
-        if (offset)                                                            \
-            gemm_format(format, offset, w, groups, columns, q, scale, sum,     \
-                        rows, out, out_stride, add);                           \
-        else                                                                   \
-            gemm_format(format, 0, w, groups, columns, q, scale, sum, rows,    \
-                        out, out_stride, add);                                 \
-    }
-
-GEMM(gemm_0, 0)
-GEMM(gemm_1, 1)
-GEMM(gemm_2, 2)
-GEMM(gemm_3, 3)
-GEMM(gemm_4, 4)
-GEMM(gemm_5, 5)
-GEMM(gemm_6, 6)
-GEMM(gemm_7, 7)
-
-static void gemm_q(int format, int offset, const uint8_t *w, size_t groups,
-                   size_t columns, const int8_t *q, const float *scale,
-                   const int32_t *sum, size_t rows, float *out,
-                   size_t out_stride, bool add) {
-    static void (*const each[KERNEL_FORMATS])(
-        int, const uint8_t *, size_t, size_t, const int8_t *, const float *,
-        const int32_t *, size_t, float *, size_t, bool) = {
-        gemm_0, gemm_1, gemm_2, gemm_3, gemm_4, gemm_5, gemm_6, gemm_7};
-
-    each[format](offset, w, groups, columns, q, scale, sum, rows, out,
-                 out_stride, add);
 }
 
 INLINE void panel_bf16(const uint16_t *w, size_t k, const uint16_t *x,
@@ -292,7 +149,7 @@ const struct kernels kernels_avx512 = {
     .quantise = quantise,
     .to_bf16 = to_bf16,
     .to_f16 = to_f16,
-    .gemm_q = gemm_q,
+    .gemm_q = avx512_gemm_q,
     .gemm_bf16 = gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx512),
 };

@@ -3,11 +3,19 @@
 #define CORRAL_ENGINE_KERNEL_AVX512_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+
+/* Loops over registers, which must not stay loops. */
+#if defined(__clang__)
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 enum { LANES = 16 };
 
@@ -24,6 +32,12 @@ INLINE __m512i spread(const void *four_bytes) {
 
 INLINE __m512 load_f16(const void *at) {
     return _mm512_cvtph_ps(_mm256_loadu_si256(at));
+}
+
+/* Store or add to memory the lanes of `mask`. */
+INLINE void finish(float *out, __m512 v, __mmask16 mask, bool add) {
+    if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, out));
+    _mm512_mask_storeu_ps(out, mask, v);
 }
 
 #endif

@@ -6,7 +6,7 @@
 #include "engine/kernel_neon_panel.h"
 
 void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
-                   int32_t *sum) {
+                   float *sum) {
     for (size_t g = 0; g < k / KERNEL_GROUP; g++) {
         float32x4_t v[8];
         int32x4_t n[8];
@@ -14,6 +14,8 @@ void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
         float32x4_t top = vdupq_n_f32(0);
         float inverse;
         float most;
+        int32_t all;
+        int32_t second;
 
         /* maxnm passes NaN over, as the plain loop does. */
         for (size_t j = 0; j < 8; j++) {
@@ -34,8 +36,10 @@ void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
                 q + g * KERNEL_GROUP + j * LANES,
                 vmovn_s16(vcombine_s16(vmovn_s32(n[j]), vmovn_s32(n[j + 1]))));
         scale[g] = most / 127.0f;
-        sum[2 * g + 1] = vaddvq_s32(half[1]);
-        sum[2 * g] = vaddvq_s32(half[0]) + sum[2 * g + 1];
+        second = vaddvq_s32(half[1]);
+        all = vaddvq_s32(half[0]) + second;
+        sum[2 * g] = scale[g] * (float)all;
+        sum[2 * g + 1] = scale[g] * (float)second;
     }
 }
 
@@ -98,17 +102,16 @@ INLINE int32x4_t few_dot(const struct codes *c, const int8_t *q, size_t from,
  * group 8 * 15 * 127. */
 INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
                       size_t count, int32x4_t dot[2][2]) {
-    size_t step = c->layout.centred ? 2 : 4;
+    size_t step = c->layout.bits == 8 ? 2 : 4;
     size_t part = 4;
 
-    if (!(c->layout.format & (KERNEL_WIDE | KERNEL_HALVES))) step = part = 8;
+    if (c->layout.bits <= 4 && !c->layout.halves) step = part = 8;
     for (size_t i = 0; i < count; i++) {
         dot[i][0] = dot[i][1] = vdupq_n_s32(0);
         for (size_t j = 0; j < 8; j += step)
             dot[i][j / part] =
                 vaddq_s32(dot[i][j / part], few_dot(c, q[i], j, j + step));
-        if (!(c->layout.format & KERNEL_HALVES))
-            dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
+        if (!c->layout.halves) dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
     }
 }
 

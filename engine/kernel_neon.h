@@ -39,7 +39,7 @@ INLINE void finish(float *out, float32x4_t v, size_t lanes, bool add) {
 
 /* The parts that one table takes over from another. */
 void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
-                   int32_t *sum);
+                   float *sum);
 void neon_to_bf16(const float *x, size_t n, uint16_t *out);
 void neon_to_f16(const float *x, size_t n, uint16_t *out);
 void neon_gemm_bf16(const uint16_t *w, size_t k, size_t columns,

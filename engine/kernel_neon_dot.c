@@ -21,8 +21,7 @@ INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
     for (size_t i = 0; i < count; i++) {
         dot[i][0] = half_dot(vdupq_n_s32(0), c->at, q[i]);
         dot[i][1] = half_dot(vdupq_n_s32(0), c->at + 4, q[i] + 16);
-        if (!(c->layout.format & KERNEL_HALVES))
-            dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
+        if (!c->layout.halves) dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
     }
 }
 

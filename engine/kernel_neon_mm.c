@@ -46,7 +46,7 @@ INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
         dot[0][0] = half_dot(vdupq_n_s32(0), c->at, q[0]);
         dot[0][1] = half_dot(vdupq_n_s32(0), c->at + 4, q[0] + 16);
     }
-    if (c->layout.format & KERNEL_HALVES) return;
+    if (c->layout.halves) return;
     for (size_t i = 0; i < count; i++)
         dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
 }

@@ -10,177 +10,244 @@
 #ifndef CORRAL_ENGINE_KERNEL_NEON_PANEL_H
 #define CORRAL_ENGINE_KERNEL_NEON_PANEL_H
 
+#include "engine/kernel_layout.h"
 #include "engine/kernel_neon.h"
 
 enum { TILE = 8 /* rows of activations that share one reading of a panel */ };
 
-/* What the loops are compiled for: constants wherever they are used. */
-struct layout {
-    int format;
-    bool centred; /* codes of 8 bits with offset 128, turned into int8 */
-    int offset;   /* that is left */
+/* Codes of a group for 4 outputs: inputs 4j to 4j+3 are in at[j], four to a
+ * lane. Those of 8 bits are turned into int8, the others stay below 64. What
+ * the loops are compiled for is a constant wherever it is used. */
+struct codes {
+    struct kernel_layout layout;
+    int8x16_t at[8];
 };
 
-/* Codes of a group for 4 outputs: inputs 4j to 4j+3 are in at[j], four to a
- * lane. Centred ones reach from -128 to 127, other wide ones stay below 64 and
- * narrow ones below 16. */
-struct codes {
-    struct layout layout;
-    int8x16_t at[8];
+/* The float side of a group for 4 outputs: the offset of the codes is in the
+ * min, and the second half's min is less that of the first, which goes with the
+ * sum of the whole group. */
+struct factors {
+    float32x4_t scale[2];
+    float32x4_t min[2];
 };
 
 static void group_dot(const struct codes *c, const int8_t *const q[2],
                       size_t count, int32x4_t dot[2][2]);
 
+INLINE uint8x16_t shifted(uint8x16_t v, int right) {
+    return vshlq_u8(v, vdupq_n_s8((int8_t)-right));
+}
+
+/* The bits of input 4j to 4j+3 beyond, or without, the low four; `at` is where
+ * the pieces of pairs or of single bits begin. */
+INLINE uint8x16_t more_bits(const struct kernel_layout *l, const uint8_t *at,
+                            int j) {
+    uint8x16_t v = vdupq_n_u8(0);
+
+    if (l->bits == 5)
+        return vandq_u8(shifted(vld1q_u8(at), j - 4), vdupq_n_u8(16));
+    if (l->bits == 6)
+        return vandq_u8(
+            shifted(vld1q_u8(at + j / 4 * KERNEL_LINE), j % 4 * 2 - 4),
+            vdupq_n_u8(48));
+    if (l->bits <= 3)
+        v = vandq_u8(shifted(vld1q_u8(at + j / 4 * KERNEL_LINE), j % 4 * 2),
+                     vdupq_n_u8(3));
+    if (l->bits == 3)
+        v = vorrq_u8(v, vandq_u8(shifted(vld1q_u8(at + 2 * KERNEL_LINE), j - 2),
+                                 vdupq_n_u8(4)));
+    return v;
+}
+
 /* Those of quarter r of a panel; `at` is where the group's codes begin. */
 INLINE void load_codes(struct codes *c, const uint8_t *at, size_t r) {
-    at += 16 * r;
-    for (size_t j = 0; j < 4; j++) {
-        uint8x16_t a = vld1q_u8(at + 64 * j);
-        uint8x16_t b;
+    const struct kernel_layout *l = &c->layout;
+    const uint8_t *more = l->bits < 4 ? at : at + 4 * KERNEL_LINE;
 
-        if (c->layout.format & KERNEL_WIDE) {
-            b = vld1q_u8(at + 64 * (j + 4));
-            if (c->layout.centred) {
-                a = veorq_u8(a, vdupq_n_u8(128));
-                b = veorq_u8(b, vdupq_n_u8(128));
-            }
-        } else {
-            b = vshrq_n_u8(a, 4);
-            a = vandq_u8(a, vdupq_n_u8(15));
-        }
+    at += 16 * r;
+    more += 16 * r;
+    for (int j = 0; j < 8; j++) {
+        uint8x16_t a = vdupq_n_u8(0);
+
+        if (l->bits == 8)
+            a = veorq_u8(vld1q_u8(at + KERNEL_LINE * j), vdupq_n_u8(128));
+        else if (l->bits >= 4 && j < 4)
+            a = vandq_u8(vld1q_u8(at + KERNEL_LINE * j), vdupq_n_u8(15));
+        else if (l->bits >= 4)
+            a = vshrq_n_u8(vld1q_u8(at + KERNEL_LINE * (j - 4)), 4);
+        if (l->bits < 8 && l->bits != 4) a = vorrq_u8(a, more_bits(l, more, j));
         c->at[j] = vreinterpretq_s8_u8(a);
-        c->at[j + 4] = vreinterpretq_s8_u8(b);
     }
 }
 
-/* scale * (dot - offset * sum) + min * sum; `w` is the group's scales. */
-INLINE float32x4_t scaled(struct layout y, const uint8_t *w, size_t half,
-                          size_t r, int32x4_t dot, int32_t sum) {
-    size_t halves = y.format & KERNEL_HALVES ? 2 : 1;
-    const uint8_t *at = w + 2 * LANES * r;
-    float32x4_t t;
+/* `common` is the f16 numbers that a K format multiplies by. */
+INLINE float32x4_t load_factor(bool super, const uint8_t *at,
+                               const uint8_t *common, size_t r) {
+    int32_t four;
+    int16x8_t steps;
 
-    if (y.offset) dot = vsubq_s32(dot, vdupq_n_s32(y.offset * sum));
-    t = vmulq_f32(vcvtq_f32_s32(dot), load_f16(at + 32 * half));
-    if (y.format & KERNEL_MIN)
-        t = vfmaq_n_f32(t, load_f16(at + 32 * (halves + half)), (float)sum);
-    return t;
+    if (!super) return load_f16(at + 2 * LANES * r);
+    memcpy(&four, at + LANES * r, sizeof four);
+    steps = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+    return vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(steps))),
+                     load_f16(common + 2 * LANES * r));
+}
+
+INLINE struct factors load_factors(const struct kernel_layout *l,
+                                   const struct kernel_place *p, size_t r) {
+    struct factors f;
+
+    for (size_t h = 0; h < (l->halves ? 2 : 1); h++) {
+        f.scale[h] = load_factor(l->super, p->head + p->scale[h], p->head, r);
+        f.min[h] = vdupq_n_f32(0);
+        if (l->min)
+            f.min[h] = load_factor(l->super, p->head + p->min[h],
+                                   p->head + 2 * KERNEL_PANEL, r);
+        if (l->bits < 8)
+            f.min[h] = vfmsq_n_f32(f.min[h], f.scale[h], (float)l->offset);
+    }
+    if (l->halves) f.min[1] = vsubq_f32(f.min[1], f.min[0]);
+    return f;
 }
 
 /* `total` and a group's part of one row. */
-INLINE float32x4_t add_group(float32x4_t total, struct layout y,
-                             const uint8_t *w, size_t r, const int32x4_t dot[2],
-                             const int32_t sum[2], float scale) {
-    float32x4_t t;
+INLINE float32x4_t add_group(float32x4_t total, bool halves,
+                             const struct factors *f, const int32x4_t dot[2],
+                             const float sum[2], float scale) {
+    for (size_t h = 0; h < (halves ? 2 : 1); h++) {
+        float32x4_t t = vmulq_f32(vcvtq_f32_s32(dot[h]), f->scale[h]);
 
-    if (y.format & KERNEL_HALVES)
-        t = vaddq_f32(scaled(y, w, 0, r, dot[0], sum[0] - sum[1]),
-                      scaled(y, w, 1, r, dot[1], sum[1]));
-    else
-        t = scaled(y, w, 0, r, dot[0], sum[0]);
-    return vfmaq_n_f32(total, t, scale);
+        total = vfmaq_n_f32(total, t, scale);
+        total = vfmaq_n_f32(total, f->min[h], sum[h]);
+    }
+    return total;
+}
+
+/* The spills of a row, into its total of quarter r. */
+INLINE float32x4_t add_spills(enum kernel_format format, const uint8_t *w,
+                              size_t r, const struct kernel_input *x,
+                              size_t row, float32x4_t total) {
+    struct codes codes = {.layout = kernel_layouts[format]};
+    size_t at = row * x->spills_max;
+
+    for (size_t end = at + x->spills[row]; at < end; at++) {
+        struct kernel_place p =
+            kernel_place(format, w, x->groups, x->spill_group[at]);
+        struct factors f = load_factors(&codes.layout, &p, r);
+        const int8_t *line = x->spill_q + at * KERNEL_GROUP;
+        const int8_t *const lines[2] = {line, line};
+        int32x4_t dot[2][2];
+
+        load_codes(&codes, p.codes, r);
+        group_dot(&codes, lines, 1, dot);
+        total = add_group(total, codes.layout.halves, &f, dot[0],
+                          x->spill_sum + 2 * at, x->spill_scale[at]);
+    }
+    return total;
 }
 
 /* Quarters [from, from + quarters) of a panel times `tile` rows. */
-INLINE void panel_q(struct layout y, const uint8_t *w, size_t from,
-                    size_t quarters, size_t groups, const int8_t *q,
-                    const float *scale, const int32_t *sum, size_t tile,
-                    float *out, size_t out_stride, size_t lanes, bool add) {
-    size_t bytes = kernel_group_bytes(y.format);
-    size_t scales = bytes - (y.format & KERNEL_WIDE ? 512 : 256);
+INLINE void panel_q(enum kernel_format format, const uint8_t *w, size_t from,
+                    size_t quarters, const struct kernel_input *x, size_t row,
+                    size_t tile, float *out, size_t out_stride, size_t lanes,
+                    bool add) {
     float32x4_t total[TILE][QUARTERS];
-    struct codes codes = {.layout = y};
+    struct codes codes = {.layout = kernel_layouts[format]};
+    size_t groups = x->groups;
 
     for (size_t m = 0; m < tile; m++)
         for (size_t r = 0; r < quarters; r++) total[m][r] = vdupq_n_f32(0);
-    for (size_t g = 0; g < groups; g++, w += bytes) {
+    for (size_t g = 0; g < groups; g++) {
+        struct kernel_place p = kernel_place(format, w, groups, g);
+
         for (size_t r = 0; r < quarters; r++) {
-            load_codes(&codes, w + scales, from + r);
+            struct factors f = load_factors(&codes.layout, &p, from + r);
+
+            load_codes(&codes, p.codes, from + r);
             for (size_t m = 0; m < tile; m += 2) {
                 size_t count = tile - m < 2 ? 1 : 2;
-                const int8_t *lines[2] = {q + (m * groups + g) * KERNEL_GROUP,
-                                          q + ((m + count - 1) * groups + g) *
-                                                  KERNEL_GROUP};
+                size_t at = (row + m) * groups + g;
+                const int8_t *line = x->q + at * KERNEL_GROUP;
+                const int8_t *const lines[2] = {
+                    line, line + (count - 1) * groups * KERNEL_GROUP};
                 int32x4_t dot[2][2];
 
                 group_dot(&codes, lines, count, dot);
-                for (size_t i = 0; i < count; i++) {
-                    size_t at = (m + i) * groups + g;
-
+                for (size_t i = 0; i < count; i++, at += groups)
                     total[m + i][r] =
-                        add_group(total[m + i][r], y, w, from + r, dot[i],
-                                  sum + 2 * at, scale[at]);
-                }
+                        add_group(total[m + i][r], codes.layout.halves, &f,
+                                  dot[i], x->sum + 2 * at, x->scale[at]);
             }
         }
     }
-    for (size_t m = 0; m < tile; m++)
-        for (size_t r = 0; r < quarters && (from + r) * LANES < lanes; r++)
+    for (size_t m = 0; m < tile; m++) {
+        for (size_t r = 0; r < quarters && (from + r) * LANES < lanes; r++) {
+            if (x->spills)
+                total[m][r] =
+                    add_spills(format, w, from + r, x, row + m, total[m][r]);
             finish(out + m * out_stride + (from + r) * LANES, total[m][r],
                    lanes - (from + r) * LANES, add);
+        }
+    }
 }
 
-INLINE void gemm_format(struct layout y, const uint8_t *w, size_t groups,
-                        size_t columns, const int8_t *q, const float *scale,
-                        const int32_t *sum, size_t rows, float *out,
-                        size_t out_stride, bool add) {
-    size_t panel_bytes = groups * kernel_group_bytes(y.format);
+INLINE void gemm_format(enum kernel_format format, const uint8_t *w,
+                        size_t columns, const struct kernel_input *x,
+                        float *out, size_t out_stride, bool add) {
+    size_t panel_bytes = kernel_panel_bytes(format, x->groups);
 
     for (size_t c = 0; c < columns; c += KERNEL_PANEL, w += panel_bytes) {
         size_t m = 0;
 
 #define QUARTERS_OF(tile, from, quarters)                                      \
-    panel_q(y, w, from, quarters, groups, q + m * groups * KERNEL_GROUP,       \
-            scale + m * groups, sum + 2 * m * groups, tile,                    \
-            out + m * out_stride + c, out_stride, columns - c, add)
+    panel_q(format, w, from, quarters, x, m, tile, out + m * out_stride + c,   \
+            out_stride, columns - c, add)
         /* Totals are 16 registers either way; in the wider tile the codes are
          * taken apart for twice as many rows. */
-        for (; rows - m >= TILE; m += TILE) {
+        for (; x->rows - m >= TILE; m += TILE) {
             QUARTERS_OF(TILE, 0, 2);
             if (columns - c > 2 * LANES) QUARTERS_OF(TILE, 2, 2);
         }
-        for (; rows - m >= 4; m += 4) QUARTERS_OF(4, 0, 4);
-        for (; rows - m >= 2; m += 2) QUARTERS_OF(2, 0, 4);
-        for (; m < rows; m++) QUARTERS_OF(1, 0, 4);
+        for (; x->rows - m >= 4; m += 4) QUARTERS_OF(4, 0, 4);
+        for (; x->rows - m >= 2; m += 2) QUARTERS_OF(2, 0, 4);
+        for (; m < x->rows; m++) QUARTERS_OF(1, 0, 4);
 #undef QUARTERS_OF
     }
 }
 
 /* A function for each format, so that the loops above are compiled for it. */
 #define GEMM(name, format)                                                     \
-    static void name(int offset, const uint8_t *w, size_t groups,              \
-                     size_t columns, const int8_t *q, const float *scale,      \
-                     const int32_t *sum, size_t rows, float *out,              \
+    static void name(const uint8_t *w, size_t columns,                         \
+                     const struct kernel_input *x, float *out,                 \
                      size_t out_stride, bool add) {                            \
-        if (((format)&KERNEL_WIDE) && offset == 128)                           \
-            gemm_format((struct layout){format, true, 0}, w, groups, columns,  \
-                        q, scale, sum, rows, out, out_stride, add);            \
-        else                                                                   \
-            gemm_format((struct layout){format, false, offset}, w, groups,     \
-                        columns, q, scale, sum, rows, out, out_stride, add);   \
+        gemm_format(format, w, columns, x, out, out_stride, add);              \
     }
 
-GEMM(gemm_0, 0)
-GEMM(gemm_1, 1)
-GEMM(gemm_2, 2)
-GEMM(gemm_3, 3)
-GEMM(gemm_4, 4)
-GEMM(gemm_5, 5)
-GEMM(gemm_6, 6)
-GEMM(gemm_7, 7)
+GEMM(q4, KERNEL_Q4)
+GEMM(q4_min, KERNEL_Q4_MIN)
+GEMM(q5, KERNEL_Q5)
+GEMM(q5_min, KERNEL_Q5_MIN)
+GEMM(q8, KERNEL_Q8)
+GEMM(q2_k, KERNEL_Q2_K)
+GEMM(q3_k, KERNEL_Q3_K)
+GEMM(q4_k, KERNEL_Q4_K)
+GEMM(q5_k, KERNEL_Q5_K)
+GEMM(q6_k, KERNEL_Q6_K)
 
-static void gemm_q(int format, int offset, const uint8_t *w, size_t groups,
-                   size_t columns, const int8_t *q, const float *scale,
-                   const int32_t *sum, size_t rows, float *out,
-                   size_t out_stride, bool add) {
-    static void (*const each[KERNEL_FORMATS])(
-        int, const uint8_t *, size_t, size_t, const int8_t *, const float *,
-        const int32_t *, size_t, float *, size_t, bool) = {
-        gemm_0, gemm_1, gemm_2, gemm_3, gemm_4, gemm_5, gemm_6, gemm_7};
+static void gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
+                   const struct kernel_input *x, float *out, size_t out_stride,
+                   bool add) {
+    static void (*const each[KERNEL_FORMATS])(const uint8_t *, size_t,
+                                              const struct kernel_input *,
+                                              float *, size_t, bool) = {
+        [KERNEL_Q4] = q4,     [KERNEL_Q4_MIN] = q4_min,
+        [KERNEL_Q5] = q5,     [KERNEL_Q5_MIN] = q5_min,
+        [KERNEL_Q8] = q8,     [KERNEL_Q2_K] = q2_k,
+        [KERNEL_Q3_K] = q3_k, [KERNEL_Q4_K] = q4_k,
+        [KERNEL_Q5_K] = q5_k, [KERNEL_Q6_K] = q6_k,
+    };
 
-    each[format](offset, w, groups, columns, q, scale, sum, rows, out,
-                 out_stride, add);
+    each[format](w, columns, x, out, out_stride, add);
 }
 
 #endif

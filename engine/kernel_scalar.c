@@ -2,15 +2,19 @@
 #include "engine/kernel_attention.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdlib.h>
 
+#include "base/bytes.h"
+#include "engine/kernel_unpack.h"
 #include "engine/quant.h"
 
 static void quantise(const float *x, size_t k, int8_t *q, float *scale,
-                     int32_t *sum) {
+                     float *sum) {
     for (size_t g = 0; g < k / KERNEL_GROUP; g++) {
         float most = 0;
         float inverse;
+        int all = 0;
+        int second = 0;
 
         for (size_t i = 0; i < KERNEL_GROUP; i++) {
             float a = fabsf(x[g * KERNEL_GROUP + i]);
@@ -22,7 +26,6 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
         if (most < 1e-30f) most = 0;
         inverse = most > 0 ? 127.0f / most : 0;
         scale[g] = most / 127.0f;
-        sum[2 * g] = sum[2 * g + 1] = 0;
         for (size_t i = 0; i < KERNEL_GROUP; i++) {
             float v = rintf(x[g * KERNEL_GROUP + i] * inverse);
 
@@ -30,9 +33,11 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
             if (!(v >= -127.0f)) v = -127.0f;
             if (!(v <= 127.0f)) v = 127.0f;
             q[g * KERNEL_GROUP + i] = (int8_t)v;
-            sum[2 * g] += (int8_t)v;
-            if (i >= KERNEL_GROUP / 2) sum[2 * g + 1] += (int8_t)v;
+            all += (int8_t)v;
+            if (i >= KERNEL_GROUP / 2) second += (int8_t)v;
         }
+        sum[2 * g] = scale[g] * (float)all;
+        sum[2 * g + 1] = scale[g] * (float)second;
     }
 }
 
@@ -44,69 +49,84 @@ static void to_f16(const float *x, size_t n, uint16_t *out) {
     for (size_t i = 0; i < n; i++) out[i] = quant_to_f16(x[i]);
 }
 
-static float f16_at(const uint8_t *at, size_t index) {
-    uint16_t half;
+/* A group of a panel, as the loops below want it. */
+struct group {
+    kernel_codes code;
+    float scale[2][KERNEL_PANEL];
+    float min[2][KERNEL_PANEL];
+};
 
-    memcpy(&half, at + 2 * index, sizeof half);
-    return quant_from_f16(half);
+static void unpack(enum kernel_format format, const uint8_t *panel,
+                   size_t groups, size_t g, struct group *out) {
+    struct kernel_place p = kernel_place(format, panel, groups, g);
+
+    kernel_unpack_codes(format, p.codes, out->code);
+    for (size_t h = 0; h < 2; h++) {
+        for (size_t r = 0; r < KERNEL_PANEL; r++) {
+            out->scale[h][r] = kernel_scale(format, &p, h, r);
+            out->min[h][r] = kernel_min(format, &p, h, r);
+        }
+    }
 }
 
-/* One output of one group. */
-static float group_dot(int format, int offset, const uint8_t *w, size_t r,
-                       const int8_t *q, float scale, const int32_t *sum) {
-    size_t halves = format & KERNEL_HALVES ? 2 : 1;
-    size_t kinds = format & KERNEL_MIN ? 2 : 1;
-    const uint8_t *codes = w + KERNEL_PANEL * 2 * halves * kinds;
+/* Output `r` of a group times 32 activations. */
+static float group_dot(const struct kernel_layout *l, const struct group *w,
+                       size_t r, const int8_t *q, float scale,
+                       const float *sum) {
     int32_t dot[2] = {0, 0};
+
+    for (size_t i = 0; i < KERNEL_GROUP; i++)
+        dot[i / 16] += (w->code[i / 4][4 * r + i % 4] - l->offset) * q[i];
+    if (!l->halves)
+        return w->scale[0][r] * scale * (float)(dot[0] + dot[1]) +
+               w->min[0][r] * sum[0];
+    return w->scale[0][r] * scale * (float)dot[0] +
+           w->scale[1][r] * scale * (float)dot[1] +
+           w->min[0][r] * (sum[0] - sum[1]) + w->min[1][r] * sum[1];
+}
+
+/* Output `r` of a panel that was unpacked, for one row. */
+static float row_dot(const struct kernel_layout *l, const struct group *w,
+                     size_t r, const struct kernel_input *x, size_t row) {
     float total = 0;
+    size_t count = x->spills ? x->spills[row] : 0;
 
-    for (size_t i = 0; i < KERNEL_GROUP; i++) {
-        size_t j = i / 4;
-        int code;
+    for (size_t g = 0; g < x->groups; g++) {
+        size_t at = row * x->groups + g;
 
-        if (format & KERNEL_WIDE)
-            code = codes[64 * j + 4 * r + i % 4];
-        else
-            code = codes[64 * (j % 4) + 4 * r + i % 4] >> (j / 4 * 4) & 15;
-        dot[i / 16] += (code - offset) * q[i];
+        total += group_dot(l, &w[g], r, x->q + at * KERNEL_GROUP, x->scale[at],
+                           x->sum + 2 * at);
     }
-    if (halves == 1) {
-        total = f16_at(w, r) * scale * (float)(dot[0] + dot[1]);
-        if (kinds == 2) total += f16_at(w, 16 + r) * (scale * (float)sum[0]);
-        return total;
-    }
-    for (size_t h = 0; h < 2; h++) {
-        total += f16_at(w, 16 * h + r) * scale * (float)dot[h];
-        if (kinds == 2)
-            total += f16_at(w, 32 + 16 * h + r) *
-                     (scale * (float)(h ? sum[1] : sum[0] - sum[1]));
+    for (size_t i = 0; i < count; i++) {
+        size_t at = row * x->spills_max + i;
+
+        total += group_dot(l, &w[x->spill_group[at]], r,
+                           x->spill_q + at * KERNEL_GROUP, x->spill_scale[at],
+                           x->spill_sum + 2 * at);
     }
     return total;
 }
 
-static void gemm_q(int format, int offset, const uint8_t *w, size_t groups,
-                   size_t columns, const int8_t *q, const float *scale,
-                   const int32_t *sum, size_t rows, float *out,
-                   size_t out_stride, bool add) {
-    size_t group_bytes = kernel_group_bytes(format);
+static void gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
+                   const struct kernel_input *x, float *out, size_t out_stride,
+                   bool add) {
+    const struct kernel_layout *l = &kernel_layouts[format];
+    struct group *panel = xalloc_array(x->groups, sizeof *panel);
 
     for (size_t c = 0; c < columns; c++) {
-        const uint8_t *panel = w + c / KERNEL_PANEL * groups * group_bytes;
+        if (c % KERNEL_PANEL == 0) {
+            for (size_t g = 0; g < x->groups; g++)
+                unpack(format, w, x->groups, g, &panel[g]);
+            w += kernel_panel_bytes(format, x->groups);
+        }
+        for (size_t row = 0; row < x->rows; row++) {
+            float total = row_dot(l, panel, c % KERNEL_PANEL, x, row);
+            float *to = out + row * out_stride + c;
 
-        for (size_t row = 0; row < rows; row++) {
-            float total = 0;
-
-            for (size_t g = 0; g < groups; g++) {
-                size_t at = row * groups + g;
-
-                total += group_dot(format, offset, panel + g * group_bytes,
-                                   c % KERNEL_PANEL, q + at * KERNEL_GROUP,
-                                   scale[at], sum + 2 * at);
-            }
-            out[row * out_stride + c] =
-                add ? out[row * out_stride + c] + total : total;
+            *to = add ? *to + total : total;
         }
     }
+    free(panel);
 }
 
 static void gemm_bf16(const uint16_t *w, size_t k, size_t columns,

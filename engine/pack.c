@@ -10,9 +10,10 @@
 
 #include "base/bytes.h"
 #include "engine/gemm.h"
+#include "engine/kernel_layout.h"
+#include "engine/pack_quant.h"
 #include "engine/pool.h"
 #include "engine/quant.h"
-#include "engine/spill.h"
 
 enum { PANELS_PER_TASK = 8 };
 
@@ -42,64 +43,12 @@ size_t pack_panels(const struct packed *p) {
     return (p->n + KERNEL_PANEL - 1) / KERNEL_PANEL;
 }
 
-/* False when a number is out of f16's range or not finite. */
-static bool put_f16(uint8_t *at, size_t index, float value) {
-    uint16_t half = quant_to_f16(value);
-
-    memcpy(at + 2 * index, &half, sizeof half);
-    return (half & 0x7c00) != 0x7c00;
-}
-
-/* Row `r` of one group of a panel. */
-static bool put_group(const struct packed *p, uint8_t *at, size_t r,
-                      const struct quant_group *g) {
-    size_t halves = p->format & KERNEL_HALVES ? 2 : 1;
-    size_t kinds = p->format & KERNEL_MIN ? 2 : 1;
-    uint8_t *codes = at + KERNEL_PANEL * 2 * halves * kinds;
-    bool ok = true;
-
-    for (size_t h = 0; h < halves; h++) {
-        ok &= put_f16(at, KERNEL_PANEL * h + r, g->scale[h]);
-        if (kinds == 2)
-            ok &= put_f16(at, KERNEL_PANEL * (halves + h) + r, g->min[h]);
-    }
-    for (size_t i = 0; i < QUANT_GROUP; i++) {
-        size_t lane = 4 * r + i % 4;
-
-        if (p->format & KERNEL_WIDE) {
-            codes[64 * (i / 4) + lane] = g->code[i];
-        } else {
-            uint8_t *byte = &codes[64 * (i / 4 % 4) + lane];
-
-            *byte = (uint8_t)(*byte | g->code[i] << (i / 16 * 4));
-        }
-    }
-    return ok;
-}
-
 struct job {
     struct packed *out;
     const struct gguf_tensor *tensor;
     size_t row_bytes;
     atomic_bool bad;
 };
-
-static void pack_quant_row(struct job *job, size_t row) {
-    struct packed *p = job->out;
-    size_t groups = p->k / QUANT_GROUP;
-    size_t group_bytes = kernel_group_bytes(p->format);
-    uint8_t *panel = p->data + row / KERNEL_PANEL * p->panel_bytes;
-    const uint8_t *source =
-        (const uint8_t *)job->tensor->data + row * job->row_bytes;
-    struct quant_group g;
-    bool ok = true;
-
-    for (size_t i = 0; i < groups; i++) {
-        quant_group(job->tensor->type, source, i, &g);
-        ok &= put_group(p, panel + i * group_bytes, row % KERNEL_PANEL, &g);
-    }
-    if (!ok) atomic_store(&job->bad, true);
-}
 
 /* `w` is one row of k numbers. */
 static bool pack_float_row(struct packed *p, size_t row, const float *w) {
@@ -130,33 +79,33 @@ static void pack_task(void *user, int task, int thread) {
     (void)thread;
     if (p->kind != PACK_QUANT) line = xalloc_array(p->k, sizeof *line);
     for (; row < end && row < p->n; row++) {
+        const uint8_t *source =
+            (const uint8_t *)job->tensor->data + row * job->row_bytes;
+        uint8_t *panel = p->data + row / KERNEL_PANEL * p->panel_bytes;
+        bool ok;
+
         if (p->kind == PACK_QUANT) {
-            pack_quant_row(job, row);
-            continue;
+            ok = pack_quant_row(panel, p->format, row % KERNEL_PANEL,
+                                job->tensor->type, source, p->k / KERNEL_GROUP);
+        } else {
+            quant_row(job->tensor->type, source, p->k, line);
+            ok = pack_float_row(p, row, line);
         }
-        quant_row(job->tensor->type,
-                  (const uint8_t *)job->tensor->data + row * job->row_bytes,
-                  p->k, line);
-        if (!pack_float_row(p, row, line)) atomic_store(&job->bad, true);
+        if (!ok) atomic_store(&job->bad, true);
     }
     free(line);
 }
 
 static void pack_layout(struct packed *p, enum gguf_type type, bool exact) {
-    struct quant_format f = {0};
-
     if (exact || type == GGUF_F32) {
         p->kind = PACK_F32;
         p->panel_bytes = KERNEL_PANEL * p->k * sizeof(float);
-    } else if (!quant_format(type, &f)) {
+    } else if (pack_quant_format(type, &p->format)) {
+        p->kind = PACK_QUANT;
+        p->panel_bytes = kernel_panel_bytes(p->format, p->k / KERNEL_GROUP);
+    } else {
         p->kind = PACK_BF16;
         p->panel_bytes = KERNEL_PANEL * p->k * sizeof(uint16_t);
-    } else {
-        p->kind = PACK_QUANT;
-        p->format = (f.wide ? KERNEL_WIDE : 0) |
-                    (f.halves ? KERNEL_HALVES : 0) | (f.min ? KERNEL_MIN : 0);
-        p->offset = f.offset;
-        p->panel_bytes = p->k / QUANT_GROUP * kernel_group_bytes(p->format);
     }
 }
 
@@ -210,51 +159,6 @@ bool pack_floats(struct packed *out, const float *w, size_t n, size_t k,
     return true;
 }
 
-static void *reserve(struct activation *a, size_t count, size_t size) {
-    void *at = NULL;
-
-    /* Cache lines, and room for a kernel that reads a whole vector. */
-    count = (count * size + 127) / 64 * 64;
-    if (posix_memalign(&at, 64, count)) abort();
-    memset(at, 0, count);
-    a->bytes += count;
-    return at;
-}
-
-void activation_init(struct activation *a, size_t rows, size_t k_max) {
-    *a = (struct activation){0};
-    a->q = reserve(a, rows * k_max, sizeof *a->q);
-    a->scale = reserve(a, rows * k_max / KERNEL_GROUP + 1, sizeof *a->scale);
-    a->sum = reserve(a, rows * k_max / 16 + 1, sizeof *a->sum);
-    a->bf16 = reserve(a, rows * k_max, sizeof *a->bf16);
-}
-
-void activation_clear(struct activation *a) {
-    free(a->q);
-    free(a->scale);
-    free(a->sum);
-    free(a->bf16);
-    *a = (struct activation){0};
-}
-
-void activation_begin(struct activation *a, const float *f32, size_t stride,
-                      size_t k) {
-    a->f32 = f32;
-    a->f32_stride = stride;
-    a->k = k;
-}
-
-void activation_fill(struct activation *a, const struct kernels *kernels,
-                     int kinds, size_t row, size_t from, size_t end) {
-    const float *x = a->f32 + row * a->f32_stride + from;
-    size_t at = row * a->k + from;
-
-    if (kinds & PACK_QUANT)
-        kernels->quantise(x, end - from, a->q + at,
-                          a->scale + at / KERNEL_GROUP, a->sum + at / 16);
-    if (kinds & PACK_BF16) kernels->to_bf16(x, end - from, a->bf16 + at);
-}
-
 void pack_apply(const struct packed *p, const struct kernels *kernels,
                 const struct activation *a, size_t row, size_t rows,
                 size_t from, size_t end, float *out, size_t out_stride,
@@ -262,20 +166,19 @@ void pack_apply(const struct packed *p, const struct kernels *kernels,
     size_t first = from * KERNEL_PANEL;
     size_t columns = end * KERNEL_PANEL < p->n ? end * KERNEL_PANEL : p->n;
     const uint8_t *w = p->data + from * p->panel_bytes;
-    size_t at = row * a->k;
 
     assert(p->kind == PACK_QUANT ? a->k == p->k : a->k >= p->k);
     if (first >= columns || !rows) return;
     columns -= first;
     out += first;
     if (p->kind == PACK_QUANT) {
-        kernels->gemm_q(p->format, p->offset, w, p->k / KERNEL_GROUP, columns,
-                        a->q + at, a->scale + at / KERNEL_GROUP,
-                        a->sum + at / 16, rows, out, out_stride, add);
-        spill_apply(p, kernels, a, row, rows, w, columns, out, out_stride);
+        struct kernel_input x = activation_input(a, row, rows);
+
+        kernels->gemm_q(p->format, w, columns, &x, out, out_stride, add);
     } else if (p->kind == PACK_BF16)
         kernels->gemm_bf16((const uint16_t *)(const void *)w, p->k, columns,
-                           a->bf16 + at, a->k, rows, out, out_stride, add);
+                           a->bf16 + row * a->k, a->k, rows, out, out_stride,
+                           add);
     else
         gemm_f32((const float *)(const void *)w, p->k, columns,
                  a->f32 + row * a->f32_stride, a->f32_stride, rows, out,

@@ -1,21 +1,23 @@
-/* pack.h - a weight matrix in the kernels' layout, and the activations that
- * it is multiplied with. Immutable once packed. */
+/* pack.h - a weight matrix in the kernels' layout. Immutable once packed. */
 #ifndef CORRAL_ENGINE_PACK_H
 #define CORRAL_ENGINE_PACK_H
 
+#include "engine/activation.h"
 #include "engine/gguf.h"
-#include "engine/kernel.h"
 
-/* How a matrix wants its activations: int8 groups, bf16, or floats. */
-enum pack_kind { PACK_QUANT = 1, PACK_BF16 = 2, PACK_F32 = 4 };
+/* How a matrix wants its activations. */
+enum pack_kind {
+    PACK_QUANT = ACTIVATION_QUANT,
+    PACK_BF16 = ACTIVATION_BF16,
+    PACK_F32 = ACTIVATION_F32
+};
 
 struct pool;
 
 /* out[n] = W[n][k] * x[k]. All zero is an empty matrix. */
 struct packed {
     enum pack_kind kind;
-    int format; /* of PACK_QUANT: KERNEL_WIDE and so on */
-    int offset;
+    enum kernel_format format; /* of PACK_QUANT */
     size_t k;
     size_t n;
     size_t panel_bytes; /* of 16 outputs; the last panel is filled up */
@@ -32,29 +34,6 @@ MUST_USE bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
 MUST_USE bool pack_floats(struct packed *out, const float *w, size_t n,
                           size_t k, float scale, bool exact, struct err *err);
 void pack_clear(struct packed *p);
-
-/* Activations of up to `rows` rows of up to `k_max` numbers, in the forms that
- * the matrices want. `f32` is borrowed, with `f32_stride` floats to a row. */
-struct activation {
-    const float *f32;
-    size_t f32_stride;
-    size_t k; /* now; the arrays below are dense for it */
-    int8_t *q;
-    float *scale;
-    int32_t *sum;
-    uint16_t *bf16;
-    size_t bytes;
-};
-
-void activation_init(struct activation *a, size_t rows, size_t k_max);
-void activation_clear(struct activation *a);
-/* From now on rows of `k` numbers (a multiple of 32, or for bf16 of 2), read
- * from f32. */
-void activation_begin(struct activation *a, const float *f32, size_t stride,
-                      size_t k);
-/* Make columns [from, end) (multiples of 32) of a row in the forms `kinds`. */
-void activation_fill(struct activation *a, const struct kernels *kernels,
-                     int kinds, size_t row, size_t from, size_t end);
 
 /* out[i][c] = or += W * a[row + i] for the outputs of panels [from, end);
  * column c of `out` is output c of W. */

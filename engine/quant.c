@@ -8,19 +8,14 @@ static const struct {
     enum gguf_type type;
     uint16_t bytes;
     uint16_t elements;
-    struct quant_format format;
+    int offset;
 } formats[] = {
-    {GGUF_Q4_0, 18, 32, {.offset = 8}},
-    {GGUF_Q4_1, 20, 32, {.min = true}},
-    {GGUF_Q5_0, 22, 32, {.wide = true, .offset = 16}},
-    {GGUF_Q5_1, 24, 32, {.wide = true, .min = true}},
-    {GGUF_Q8_0, 34, 32, {.wide = true, .offset = 128}},
-    {GGUF_Q2_K, 84, 256, {.halves = true, .min = true}},
-    {GGUF_Q3_K, 110, 256, {.halves = true, .offset = 4}},
-    {GGUF_Q4_K, 144, 256, {.min = true}},
-    {GGUF_Q5_K, 176, 256, {.wide = true, .min = true}},
-    {GGUF_Q6_K, 210, 256, {.wide = true, .halves = true, .offset = 32}},
-    {GGUF_IQ4_NL, 18, 32, {.wide = true, .offset = 128}},
+    {GGUF_Q4_0, 18, 32, 8},     {GGUF_Q4_1, 20, 32, 0},
+    {GGUF_Q5_0, 22, 32, 16},    {GGUF_Q5_1, 24, 32, 0},
+    {GGUF_Q8_0, 34, 32, 128},   {GGUF_Q2_K, 84, 256, 0},
+    {GGUF_Q3_K, 110, 256, 4},   {GGUF_Q4_K, 144, 256, 0},
+    {GGUF_Q5_K, 176, 256, 0},   {GGUF_Q6_K, 210, 256, 32},
+    {GGUF_IQ4_NL, 18, 32, 128},
 };
 
 enum { FORMAT_COUNT = sizeof formats / sizeof formats[0] };
@@ -32,11 +27,11 @@ static size_t format_of(enum gguf_type type) {
     return i;
 }
 
-bool quant_format(enum gguf_type type, struct quant_format *out) {
+bool quant_offset(enum gguf_type type, int *out) {
     size_t i = format_of(type);
 
     if (i == FORMAT_COUNT) return false;
-    *out = formats[i].format;
+    *out = formats[i].offset;
     return true;
 }
 
@@ -110,16 +105,29 @@ uint16_t quant_to_bf16(float value) {
     return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-static float f16_at(const uint8_t *at) {
+static uint16_t half_at(const uint8_t *at) {
     uint16_t half;
 
     memcpy(&half, at, sizeof half);
-    return quant_from_f16(half);
+    return half;
 }
 
-static void set(struct quant_group *g, float scale, float min) {
-    g->scale[0] = g->scale[1] = scale;
-    g->min[0] = g->min[1] = min;
+/* A format without steps. */
+static void set(struct quant_group *g, uint16_t scale, uint16_t min) {
+    g->scale = scale;
+    g->min = min;
+    g->step[0] = g->step[1] = g->step_min[0] = g->step_min[1] = 1;
+}
+
+/* The K-quants take their min off: the sign goes to the common factor. */
+static void set_super(struct quant_group *g, uint16_t scale, uint16_t min) {
+    g->scale = scale;
+    g->min = min ^ 0x8000;
+}
+
+static void set_steps(struct quant_group *g, int half, int step, int min) {
+    g->step[half] = (int8_t)step;
+    g->step_min[half] = (int8_t)min;
 }
 
 static void nibbles(const uint8_t *qs, uint8_t *code) {
@@ -139,7 +147,7 @@ static void group_iq4_nl(const uint8_t *b, struct quant_group *g) {
     static const int8_t table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                      1,    13,   25,  38,  53,  69,  89,  113};
 
-    set(g, f16_at(b), 0);
+    set(g, half_at(b), 0);
     nibbles(b + 2, g->code);
     for (int i = 0; i < QUANT_GROUP; i++)
         g->code[i] = (uint8_t)(table[g->code[i]] + 128);
@@ -166,7 +174,9 @@ static void group_q45_k(const uint8_t *b, size_t j, bool five,
     int min;
 
     six_bits(b + 4, j, &scale, &min);
-    set(g, f16_at(b) * (float)scale, -(f16_at(b + 2) * (float)min));
+    set_super(g, half_at(b), half_at(b + 2));
+    set_steps(g, 0, scale, min);
+    set_steps(g, 1, scale, min);
     for (int i = 0; i < QUANT_GROUP; i++) {
         int code = j % 2 ? qs[i] >> 4 : qs[i] & 15;
 
@@ -181,14 +191,10 @@ static void group_q6_k(const uint8_t *b, size_t j, struct quant_group *g) {
     const uint8_t *ql = b + j / 4 * 64 + j % 2 * 32;
     const uint8_t *qh = b + 128 + j / 4 * 32;
     size_t quarter = j % 4;
-    float d = f16_at(b + 208);
 
-    for (int h = 0; h < 2; h++) {
-        int8_t scale = (int8_t)b[192 + 2 * j + (size_t)h];
-
-        g->scale[h] = d * (float)scale;
-        g->min[h] = 0;
-    }
+    set_super(g, half_at(b + 208), 0);
+    for (int h = 0; h < 2; h++)
+        set_steps(g, h, (int8_t)b[192 + 2 * j + (size_t)h], 0);
     for (int i = 0; i < QUANT_GROUP; i++) {
         int low = quarter < 2 ? ql[i] & 15 : ql[i] >> 4;
 
@@ -200,11 +206,11 @@ static void group_q6_k(const uint8_t *b, size_t j, struct quant_group *g) {
 static void group_q2_k(const uint8_t *b, size_t j, struct quant_group *g) {
     const uint8_t *qs = b + 16 + j / 4 * 32;
 
+    set_super(g, half_at(b + 80), half_at(b + 82));
     for (int h = 0; h < 2; h++) {
         uint8_t scale = b[2 * j + (size_t)h];
 
-        g->scale[h] = f16_at(b + 80) * (float)(scale & 15);
-        g->min[h] = -(f16_at(b + 82) * (float)(scale >> 4));
+        set_steps(g, h, scale & 15, scale >> 4);
     }
     for (int i = 0; i < QUANT_GROUP; i++)
         g->code[i] = qs[i] >> (2 * (j % 4)) & 3;
@@ -216,13 +222,13 @@ static void group_q3_k(const uint8_t *b, size_t j, struct quant_group *g) {
     const uint8_t *qs = b + 32 + j / 4 * 32;
     const uint8_t *s = b + 96;
 
-    for (size_t h = 0; h < 2; h++) {
-        size_t k = 2 * j + h;
+    set_super(g, half_at(b + 108), 0);
+    for (int h = 0; h < 2; h++) {
+        size_t k = 2 * j + (size_t)h;
         int low = k < 8 ? s[k] & 15 : s[k - 8] >> 4;
         int high = s[8 + k % 4] >> (2 * (k / 4)) & 3;
 
-        g->scale[h] = f16_at(b + 108) * (float)((low | high << 4) - 32);
-        g->min[h] = 0;
+        set_steps(g, h, (low | high << 4) - 32, 0);
     }
     for (int i = 0; i < QUANT_GROUP; i++)
         g->code[i] =
@@ -230,7 +236,7 @@ static void group_q3_k(const uint8_t *b, size_t j, struct quant_group *g) {
 }
 
 static void group_q8_0(const uint8_t *b, struct quant_group *g) {
-    set(g, f16_at(b), 0);
+    set(g, half_at(b), 0);
     for (int i = 0; i < QUANT_GROUP; i++)
         g->code[i] = b[2 + i] ^ 0x80; /* int8 + 128 */
 }
@@ -247,20 +253,20 @@ void quant_group(enum gguf_type type, const void *row, size_t index,
     index %= groups;
     switch (type) {
     case GGUF_Q4_0:
-        set(out, f16_at(b), 0);
+        set(out, half_at(b), 0);
         nibbles(b + 2, out->code);
         break;
     case GGUF_Q4_1:
-        set(out, f16_at(b), f16_at(b + 2));
+        set(out, half_at(b), half_at(b + 2));
         nibbles(b + 4, out->code);
         break;
     case GGUF_Q5_0:
-        set(out, f16_at(b), 0);
+        set(out, half_at(b), 0);
         nibbles(b + 6, out->code);
         fifth_bits(b + 2, out->code);
         break;
     case GGUF_Q5_1:
-        set(out, f16_at(b), f16_at(b + 2));
+        set(out, half_at(b), half_at(b + 2));
         nibbles(b + 8, out->code);
         fifth_bits(b + 4, out->code);
         break;
@@ -288,17 +294,27 @@ void quant_group(enum gguf_type type, const void *row, size_t index,
     }
 }
 
+static void group_floats(const struct quant_group *g, int offset, float *out) {
+    for (int h = 0; h < 2; h++) {
+        float scale = quant_from_f16(g->scale) * (float)g->step[h];
+        float min = quant_from_f16(g->min) * (float)g->step_min[h];
+
+        for (int i = h * 16; i < h * 16 + 16; i++)
+            out[i] = scale * (float)(g->code[i] - offset) + min;
+    }
+}
+
 void quant_row(enum gguf_type type, const void *row, size_t count, float *out) {
     const uint8_t *at = row;
-    struct quant_format f;
     struct quant_group g;
     uint16_t half;
+    int offset;
 
     if (type == GGUF_F32) {
         memcpy(out, row, count * sizeof *out);
         return;
     }
-    if (!quant_format(type, &f)) {
+    if (!quant_offset(type, &offset)) {
         for (size_t i = 0; i < count; i++) {
             memcpy(&half, at + 2 * i, sizeof half);
             out[i] =
@@ -306,12 +322,8 @@ void quant_row(enum gguf_type type, const void *row, size_t count, float *out) {
         }
         return;
     }
-    for (size_t i = 0; i < count; i++) {
-        size_t k = i % QUANT_GROUP;
-        size_t half_index = k / (QUANT_GROUP / 2);
-
-        if (k == 0) quant_group(type, row, i / QUANT_GROUP, &g);
-        out[i] = g.scale[half_index] * (float)(g.code[k] - f.offset) +
-                 g.min[half_index];
+    for (size_t i = 0; i < count; i += QUANT_GROUP) {
+        quant_group(type, row, i / QUANT_GROUP, &g);
+        group_floats(&g, offset, out + i);
     }
 }

@@ -7,25 +7,21 @@
 #include "engine/gguf.h"
 
 /* Every quantised format is seen as groups of 32 codes, in two halves:
- *     value = scale[half] * (code - offset) + min[half]
- * where only the K-quants with 16 values to a scale use the halves. */
+ *     value = scale * step[half] * (code - offset) + min * step_min[half]
+ * where only the K-quants have steps (else 1), and only those with 16 values
+ * to a scale use the halves. */
 enum { QUANT_GROUP = 32 };
-
-struct quant_format {
-    bool wide;   /* codes take 8 bits, else 4 */
-    bool halves; /* the two halves differ in scale and min */
-    bool min;    /* min is not always 0 */
-    int offset;
-};
 
 struct quant_group {
     uint8_t code[QUANT_GROUP];
-    float scale[2];
-    float min[2];
+    uint16_t scale; /* f16 */
+    uint16_t min;   /* f16 */
+    int8_t step[2];
+    int8_t step_min[2];
 };
 
 /* False for F32, F16, BF16 and what is no weight format. */
-bool quant_format(enum gguf_type type, struct quant_format *out);
+bool quant_offset(enum gguf_type type, int *out);
 /* Is it a format that weights may have here, quantised or not? */
 bool quant_known(enum gguf_type type);
 /* Bytes of a row of `count` elements, a whole number of blocks. */

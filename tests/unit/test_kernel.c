@@ -13,7 +13,8 @@
 #include <string.h>
 
 #include "base/bytes.h"
-#include "engine/kernel.h"
+#include "engine/activation.h"
+#include "engine/kernel_layout.h"
 #include "engine/quant.h"
 
 static uint32_t seed = 1;
@@ -48,7 +49,7 @@ static void check_quantise(const struct kernels *k) {
     float x[N];
     int8_t q[2][N];
     float scale[2][N / 32];
-    int32_t sum[2][N / 16];
+    float sum[2][N / 16];
 
     for (int round = 0; round < 50; round++) {
         fill(x, N);
@@ -75,8 +76,8 @@ static void check_quantise(const struct kernels *k) {
                 all += v;
                 if (j >= 16) second += v;
             }
-            assert_int_equal(all, sum[1][2 * i]);
-            assert_int_equal(second, sum[1][2 * i + 1]);
+            assert_true(sum[1][2 * i] == scale[1][i] * (float)all);
+            assert_true(sum[1][2 * i + 1] == scale[1][i] * (float)second);
         }
     }
     /* Nothing sensible comes of these, but the codes stay in range. */
@@ -87,82 +88,207 @@ static void check_quantise(const struct kernels *k) {
     for (size_t i = 0; i < N; i++) assert_int_not_equal(q[0][i], -128);
 }
 
-/* Codes as large as the format can have, with the sign bits of a trained
- * model's scales. */
-static uint8_t *make_panels(int format, int codes_max, size_t groups,
-                            size_t panels) {
-    size_t bytes = kernel_group_bytes(format);
-    size_t scales = bytes - (format & KERNEL_WIDE ? 512 : 256);
-    uint8_t *w = xalloc(panels * groups * bytes);
+/* Panels of any bits, but for the f16 numbers, which are finite. `edge` makes
+ * every code and step as large as it can be. */
+static uint8_t *make_panels(enum kernel_format format, size_t groups,
+                            size_t panels, bool edge) {
+    const struct kernel_layout l = kernel_layouts[format];
+    size_t bytes = kernel_panel_bytes(format, groups);
+    uint8_t *w = xalloc(panels * bytes);
 
-    for (size_t g = 0; g < panels * groups; g++) {
-        uint8_t *at = w + g * bytes;
+    for (size_t i = 0; i < panels * bytes; i++)
+        w[i] = edge ? 0xff : (uint8_t)next();
+    for (size_t p = 0; p < panels; p++) {
+        for (size_t g = 0; g < groups; g++) {
+            struct kernel_place at =
+                kernel_place(format, w + p * bytes, groups, g);
+            uint8_t *head = w + (at.head - w);
+            size_t scale = l.super ? 0 : at.scale[0];
+            size_t min = l.super ? 2 * KERNEL_PANEL : at.min[0];
 
-        for (size_t i = 0; i < scales; i += 2) {
-            uint16_t half = quant_to_f16(number() * 0.1f);
+            for (size_t r = 0; r < KERNEL_PANEL; r++) {
+                uint16_t half = quant_to_f16(number() * 0.1f);
 
-            memcpy(at + i, &half, sizeof half);
-        }
-        for (size_t i = scales; i < bytes; i++) {
-            if (format & KERNEL_WIDE)
-                at[i] = (uint8_t)(next() % 8 ? next() % (unsigned)codes_max
-                                             : (unsigned)codes_max - 1);
-            else
-                at[i] = (uint8_t)next();
+                memcpy(head + scale + 2 * r, &half, sizeof half);
+                half = quant_to_f16(number() * 0.1f);
+                if (l.min) memcpy(head + min + 2 * r, &half, sizeof half);
+            }
+            for (size_t h = 0; edge && l.super && h < 2; h++)
+                memset(head + at.scale[h], 0x80, KERNEL_PANEL);
         }
     }
     return w;
 }
 
-static void check_gemm_q(const struct kernels *k, int format, int offset,
-                         int codes_max, size_t rows, size_t columns) {
-    enum { GROUPS = 5, K = GROUPS * 32, STRIDE = 80, ROWS = 17 };
-    uint8_t *w = make_panels(format, codes_max, GROUPS, (columns + 15) / 16);
-    float x[ROWS * K];
-    int8_t q[ROWS * K];
-    float scale[ROWS * GROUPS];
-    int32_t sum[ROWS * GROUPS * 2];
-    float out[2][ROWS * STRIDE];
-    char what[80];
+struct rows {
+    struct activation a;
+    struct kernel_input x;
+    float *numbers;
+};
 
-    (void)snprintf(what, sizeof what, "%s format %d, offset %d, %zu rows",
-                   k->name, format, offset, rows);
-    fill(x, rows * K);
-    /* All activations at their limit: the largest sums there can be. */
-    for (size_t i = 0; i < K; i++) x[i] = 1.0f;
-    for (size_t r = 0; r < rows; r++)
-        kernels_scalar.quantise(x + r * K, K, q + r * K, scale + r * GROUPS,
-                                sum + 2 * r * GROUPS);
+/* Rows with spills here and there; row 0 is at its limit everywhere: the
+ * largest sums that there can be. Row 2 is zero. */
+static void make_rows(struct rows *r, size_t rows, size_t groups) {
+    size_t k = groups * KERNEL_GROUP;
+
+    r->numbers = xalloc_array(rows * k, sizeof(float));
+    fill(r->numbers, rows * k);
+    for (size_t i = 0; i < k; i++) r->numbers[i] = 1.0f;
+    for (size_t i = 0; rows > 2 && i < k; i++) r->numbers[2 * k + i] = 0;
+    for (size_t row = 1; row < rows; row += 2)
+        for (size_t g = row % 5; g < groups; g += 7)
+            r->numbers[row * k + g * KERNEL_GROUP + next() % KERNEL_GROUP] = 90;
+    activation_init(&r->a, rows, k);
+    activation_begin(&r->a, r->numbers, k, k);
+    for (size_t row = 0; row < rows; row++)
+        activation_fill(&r->a, &kernels_scalar, ACTIVATION_QUANT, row, 0, k);
+    r->x = activation_input(&r->a, 0, rows);
+}
+
+static void clear_rows(struct rows *r) {
+    activation_clear(&r->a);
+    free(r->numbers);
+}
+
+/* Floats err relative to the numbers that were added up. */
+static float size_of(const float *out, size_t n) {
+    float most = 1.0f;
+
+    for (size_t i = 0; i < n; i++)
+        if (fabsf(out[i]) > most) most = fabsf(out[i]);
+    return most;
+}
+
+static void check_gemm_q(const struct kernels *k, enum kernel_format format,
+                         size_t groups, size_t rows, size_t columns,
+                         bool edge) {
+    enum { STRIDE = 80 };
+    uint8_t *w = make_panels(format, groups, (columns + 15) / 16, edge);
+    float *out[2];
+    struct rows r;
+    size_t n = rows * STRIDE;
+
+    make_rows(&r, rows, groups);
+    for (int i = 0; i < 2; i++) out[i] = xalloc_array(n, sizeof(float));
     for (int add = 0; add < 2; add++) {
-        for (size_t i = 0; i < rows * STRIDE; i++)
-            out[0][i] = out[1][i] = (float)i;
-        kernels_scalar.gemm_q(format, offset, w, GROUPS, columns, q, scale, sum,
-                              rows, out[0], STRIDE, add);
-        k->gemm_q(format, offset, w, GROUPS, columns, q, scale, sum, rows,
-                  out[1], STRIDE, add);
-        /* The columns beyond are untouched in both. */
-        check_near(what, out[1], out[0], rows * STRIDE, 1e-4f);
+        for (size_t i = 0; i < n; i++) out[0][i] = out[1][i] = (float)(i % 9);
+        kernels_scalar.gemm_q(format, w, columns, &r.x, out[0], STRIDE, add);
+        k->gemm_q(format, w, columns, &r.x, out[1], STRIDE, add);
+        for (size_t i = 0; i < n; i++) {
+            float allowed = 2e-5f * size_of(out[0], n);
+
+            if (i % STRIDE >= columns) allowed = 0; /* untouched */
+            if (!(fabsf(out[1][i] - out[0][i]) <= allowed))
+                fail_msg("%s, format %d, %zu groups, %zu rows, %zu columns: "
+                         "[%zu] is %g, not %g",
+                         k->name, (int)format, groups, rows, columns, i,
+                         (double)out[1][i], (double)out[0][i]);
+        }
     }
+    clear_rows(&r);
+    free(out[0]);
+    free(out[1]);
     free(w);
 }
 
-static void check_each_gemm_q(const struct kernels *k) {
-    static const size_t rows[] = {1, 2, 3, 4, 7, 8, 9, 17};
-    static const size_t columns[] = {1, 7, 8, 9, 15, 16, 17, 31, 64, 71};
+static size_t groups_of(enum kernel_format format, size_t groups) {
+    return kernel_layouts[format].super ? (groups + 7) / 8 * 8 : groups;
+}
 
-    for (int format = 0; format < KERNEL_FORMATS; format++) {
-        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-            for (size_t j = 0; j < sizeof columns / sizeof columns[0]; j++) {
-                if (format & KERNEL_WIDE) {
-                    check_gemm_q(k, format, 128, 256, rows[i], columns[j]);
-                    check_gemm_q(k, format, 32, 64, rows[i], columns[j]);
-                    check_gemm_q(k, format, 0, 32, rows[i], columns[j]);
-                } else {
-                    check_gemm_q(k, format, 0, 16, rows[i], columns[j]);
-                    check_gemm_q(k, format, 8, 16, rows[i], columns[j]);
+static void check_each_gemm_q(const struct kernels *k) {
+    static const size_t columns[] = {1, 7, 8, 9, 15, 16, 17, 31, 64, 71};
+    static const size_t groups[] = {1, 5, 18, 24, 27, 56};
+
+    for (int f = 0; f < KERNEL_FORMATS; f++) {
+        enum kernel_format format = (enum kernel_format)f;
+
+        for (size_t rows = 1; rows <= 40; rows++)
+            check_gemm_q(k, format, groups_of(format, 5), rows,
+                         columns[rows % 10], rows % 2);
+        for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+            for (size_t rows = 1; rows <= 9; rows += 4)
+                check_gemm_q(k, format, groups_of(format, groups[i]), rows, 40,
+                             false);
+    }
+}
+
+/* Integer scales and activations that are whole numbers leave nothing to
+ * round: every table must give the very same sum. */
+static void check_exact(const struct kernels *k, enum kernel_format format) {
+    enum { ROWS = 7, GROUPS = 16, COLUMNS = 32 };
+    const struct kernel_layout l = kernel_layouts[format];
+    uint8_t *w = make_panels(format, GROUPS, COLUMNS / 16, false);
+    size_t bytes = kernel_panel_bytes(format, GROUPS);
+    float out[2][ROWS * COLUMNS];
+    struct rows r;
+
+    for (size_t p = 0; p < COLUMNS / 16; p++) {
+        for (size_t g = 0; g < GROUPS; g++) {
+            struct kernel_place at =
+                kernel_place(format, w + p * bytes, GROUPS, g);
+            uint8_t *head = w + (at.head - w);
+
+            for (size_t i = 0; i < KERNEL_PANEL; i++) {
+                uint16_t one = quant_to_f16((float)(i % 3));
+
+                memcpy(head + (l.super ? 0 : at.scale[0]) + 2 * i, &one, 2);
+                if (l.min)
+                    memcpy(head + (l.super ? 32 : at.min[0]) + 2 * i, &one, 2);
+                for (size_t h = 0; l.super && h < 2; h++) {
+                    head[at.scale[h] + i] = (uint8_t)(g % 2);
+                    if (l.min) head[at.min[h] + i] = 1;
                 }
             }
         }
+    }
+    make_rows(&r, ROWS, GROUPS);
+    for (size_t i = 0; i < ROWS * GROUPS; i++) {
+        int all = 0;
+        int second = 0;
+
+        for (size_t j = 0; j < KERNEL_GROUP; j++) {
+            r.a.q[i * KERNEL_GROUP + j] = (int8_t)((int)(next() % 255) - 127);
+            all += r.a.q[i * KERNEL_GROUP + j];
+            if (j >= 16) second += r.a.q[i * KERNEL_GROUP + j];
+        }
+        r.a.scale[i] = 1;
+        r.a.sum[2 * i] = (float)all;
+        r.a.sum[2 * i + 1] = (float)second;
+    }
+    r.x.spills = NULL;
+    kernels_scalar.gemm_q(format, w, COLUMNS, &r.x, out[0], COLUMNS, false);
+    k->gemm_q(format, w, COLUMNS, &r.x, out[1], COLUMNS, false);
+    assert_memory_equal(out[0], out[1], sizeof out[0]);
+    clear_rows(&r);
+    free(w);
+}
+
+/* A row's bits do not depend on the rows beside it. */
+static void check_rows_alone(const struct kernels *k,
+                             enum kernel_format format) {
+    enum { ROWS = 23, GROUPS = 56, COLUMNS = 48 };
+    uint8_t *w = make_panels(format, GROUPS, COLUMNS / 16, false);
+    float together[ROWS * COLUMNS];
+    float alone[COLUMNS];
+    struct rows r;
+
+    make_rows(&r, ROWS, GROUPS);
+    k->gemm_q(format, w, COLUMNS, &r.x, together, COLUMNS, false);
+    for (size_t row = 0; row < ROWS; row++) {
+        struct kernel_input one = activation_input(&r.a, row, 1);
+
+        k->gemm_q(format, w, COLUMNS, &one, alone, COLUMNS, false);
+        assert_memory_equal(alone, together + row * COLUMNS, sizeof alone);
+    }
+    clear_rows(&r);
+    free(w);
+}
+
+static void check_formats(const struct kernels *k) {
+    check_each_gemm_q(k);
+    for (int f = 0; f < KERNEL_FORMATS; f++) {
+        check_exact(k, (enum kernel_format)f);
+        check_rows_alone(k, (enum kernel_format)f);
     }
 }
 
@@ -402,7 +528,7 @@ static void check_all(const char *name) {
         return;
     }
     check_quantise(k);
-    check_each_gemm_q(k);
+    check_formats(k);
     check_gemm_bf16(k);
     check_halves(k);
     check_vectors(k);
@@ -414,55 +540,11 @@ static void test_each_table(void **state) {
     for (size_t i = 0; kernels_name(i); i++) check_all(kernels_name(i));
 }
 
-/* The scalar loop against a sum over the weights that the codes stand for. */
-static void test_scalar_gemm(void **state) {
-    enum { GROUPS = 2, K = GROUPS * 32 };
-    static const int formats[][2] = {{0, 8}, {4, 0}, {1, 128}, {3, 32}, {6, 0}};
-
+/* test_pack.c holds the scalar products against the dequantised weights. */
+static void test_scalar(void **state) {
     (void)state;
-    for (size_t f = 0; f < sizeof formats / sizeof formats[0]; f++) {
-        int format = formats[f][0];
-        size_t bytes = kernel_group_bytes(format);
-        size_t halves = format & KERNEL_HALVES ? 2 : 1;
-        size_t scales = bytes - (format & KERNEL_WIDE ? 512 : 256);
-        uint8_t *w = make_panels(format, 256, GROUPS, 1);
-        float x[K];
-        float scale[GROUPS];
-        int8_t q[K];
-        int32_t sum[GROUPS * 2];
-        float out[16];
-
-        fill(x, K);
-        kernels_scalar.quantise(x, K, q, scale, sum);
-        kernels_scalar.gemm_q(format, formats[f][1], w, GROUPS, 16, q, scale,
-                              sum, 1, out, 16, false);
-        for (size_t r = 0; r < 16; r++) {
-            double want = 0;
-
-            for (size_t i = 0; i < K; i++) {
-                const uint8_t *at = w + i / 32 * bytes;
-                size_t j = i % 32;
-                size_t h = halves == 2 ? j / 16 : 0;
-                uint16_t s[2] = {0, 0};
-                int code;
-
-                memcpy(&s[0], at + 2 * (16 * h + r), 2);
-                if (format & KERNEL_MIN)
-                    memcpy(&s[1], at + 2 * (16 * (halves + h) + r), 2);
-                if (format & KERNEL_WIDE)
-                    code = at[scales + 64 * (j / 4) + 4 * r + j % 4];
-                else
-                    code = at[scales + 64 * (j % 16 / 4) + 4 * r + j % 4] >>
-                               (j / 16 * 4) &
-                           15;
-                want += ((double)quant_from_f16(s[0]) * (code - formats[f][1]) +
-                         (double)quant_from_f16(s[1])) *
-                        (double)q[i] * (double)scale[i / 32];
-            }
-            assert_float_equal(out[r], (float)want, 1e-3);
-        }
-        free(w);
-    }
+    for (int f = 0; f < KERNEL_FORMATS; f++)
+        check_rows_alone(&kernels_scalar, (enum kernel_format)f);
 }
 
 static void test_choose(void **state) {
@@ -481,7 +563,7 @@ static void test_choose(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_choose),
-        cmocka_unit_test(test_scalar_gemm),
+        cmocka_unit_test(test_scalar),
         cmocka_unit_test(test_each_table),
     };
 

@@ -26,6 +26,8 @@ struct bench {
         enum err_code code;
     } events[EVENTS_MAX];
     int event_count;
+    struct token_bias ends[16];
+    int end_count;
 };
 
 /* Every look at the clock finds this much later. */
@@ -45,6 +47,15 @@ static void on_emit(void *user, struct scheduler_event *event) {
     b->events[b->event_count].end = event->event.end;
     b->events[b->event_count++].code = event->event.err.code;
     free(event);
+}
+
+/* What ends a text is never likely: the lengths below are those asked for. */
+static void find_ends(struct bench *b) {
+    int most = (int)(sizeof b->ends / sizeof *b->ends);
+
+    for (int i = 0; i < model_shape(b->model)->vocab; i++)
+        if (tokenizer_is_end(b->tokenizer, i) && b->end_count < most)
+            b->ends[b->end_count++] = (struct token_bias){i, -100};
 }
 
 static void bench_init(struct bench *b, int rows, int kv_positions) {
@@ -74,6 +85,7 @@ static void bench_init(struct bench *b, int rows, int kv_positions) {
     parts.clock_ns = fake_clock;
     parts.user = b;
     b->scheduler = scheduler_new(&parts);
+    find_ends(b);
 }
 
 static void bench_clear(struct bench *b) {
@@ -100,6 +112,8 @@ static struct task *add(struct bench *b, enum job_kind kind, int prompt,
                       .sampling = SAMPLING_GREEDY};
     struct task *t;
 
+    job.sampling.biases = b->ends;
+    job.sampling.bias_count = b->end_count;
     b->next_id++;
     for (int i = 0; i < prompt; i++)
         tokens[i] = (int)((b->next_id * 31 + (uint64_t)i * 7) % 250);

@@ -1,4 +1,4 @@
-/* test_spill.c - rows with one huge channel keep the precision of their other
+/* test_activation.c - rows with one huge channel keep the precision of their other
  * numbers, whatever rows stand beside them. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -91,13 +91,14 @@ static double error_of(const struct fixture *f, const float *got) {
 static void check(const char *tensor, const char *name) {
     const struct kernels *kernels = kernels_named(name);
     struct fixture f;
+    struct kernel_input x;
     double plain, spilled;
 
     if (!kernels) return;
     setup(&f, tensor, kernels);
-    kernels->gemm_q(f.packed.format, f.packed.offset, f.packed.data,
-                    f.k / KERNEL_GROUP, f.n, f.a.q, f.a.scale, f.a.sum, ROWS,
-                    f.got, f.n, false);
+    x = activation_input(&f.a, 0, ROWS);
+    x.spills = NULL;
+    kernels->gemm_q(f.packed.format, f.packed.data, f.n, &x, f.got, f.n, false);
     plain = error_of(&f, f.got);
     pack_apply(&f.packed, kernels, &f.a, 0, ROWS, 0, pack_panels(&f.packed),
                f.got, f.n, false);

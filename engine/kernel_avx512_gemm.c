@@ -1,0 +1,446 @@
+/* The AVX-512 table: quantised weights. A few rows read the panels as they
+ * are; more of them share an unpacked copy of a piece of two panels, small
+ * enough for the first cache. A row's numbers are added in the same order
+ * either way: in pieces of CHUNK groups, each followed by its spills. */
+#if defined(__x86_64__)
+
+#include "engine/kernel_avx512_gemm.h"
+#include "engine/kernel_avx512_group.h"
+
+enum {
+    CHUNK = 3 * KERNEL_BLOCK,
+    ROWS_FEW = 4,
+    ROWS = 6,       /* of a tile */
+    PANELS = 2,     /* of a tile: 12 sums and 12 totals in registers */
+    PREFETCH = 1024 /* bytes ahead of a stream that is read once */
+};
+
+/* Panels of a tile: the codes of a group, a register each, then its factors,
+ * and so on, group by group. */
+struct unpacked {
+    const __m512i *at;
+    size_t stride; /* registers from a panel to the next */
+};
+
+/* Registers of a group that was unpacked. */
+INLINE size_t group_registers(bool halves) {
+    return PIECES + (halves ? 6 : 3);
+}
+
+/* Pointers to the activations of a tile at one group. */
+struct line {
+    const int8_t *q;
+    const float *scale;
+    const float *sum;
+};
+
+INLINE struct line line_at(const struct kernel_input *x, size_t row,
+                           size_t group) {
+    size_t at = row * x->groups + group;
+
+    return (struct line){x->q + at * KERNEL_GROUP, x->scale + at,
+                         x->sum + 2 * at};
+}
+
+INLINE struct line spill_at(const struct kernel_input *x, size_t row,
+                            size_t index) {
+    size_t at = row * x->spills_max + index;
+
+    return (struct line){x->spill_q + at * KERNEL_GROUP, x->spill_scale + at,
+                         x->spill_sum + 2 * at};
+}
+
+/* total += a group, from its sums of dot products in half `h`. */
+INLINE __m512 add_half(__m512 total, __m512i dot, __m512 scale, __m512 less,
+                       __m512 min, const struct line *x, size_t at, int h) {
+    __m512 part = _mm512_fmadd_ps(_mm512_castsi512_ps(dot), scale, less);
+
+    total = _mm512_fmadd_ps(part, _mm512_set1_ps(x->scale[at]), total);
+    return _mm512_fmadd_ps(min, _mm512_set1_ps(x->sum[2 * at + (size_t)h]),
+                           total);
+}
+
+INLINE __m512i dot_zero(void) {
+    return _mm512_castps_si512(_mm512_set1_ps(DOT_ZERO));
+}
+
+/* One group in registers times `rows` rows. */
+INLINE void group_rows(bool halves, const __m512i code[PIECES],
+                       const struct factors *f, const struct line *x,
+                       size_t groups, size_t rows, __m512 *total) {
+    const int parts = halves ? 2 : 1;
+    const int each = PIECES / parts;
+
+    UNROLL
+    for (int h = 0; h < parts; h++) {
+        __m512i dot[ROWS_FEW];
+
+        UNROLL
+        for (size_t m = 0; m < rows; m++) dot[m] = dot_zero();
+        UNROLL
+        for (int j = h * each; j < (h + 1) * each; j++) {
+            UNROLL
+            for (size_t m = 0; m < rows; m++)
+                dot[m] = _mm512_dpbusd_epi32(
+                    dot[m], code[j],
+                    spread(x->q + m * groups * KERNEL_GROUP + 4 * j));
+        }
+        UNROLL
+        for (size_t m = 0; m < rows; m++)
+            total[m] = add_half(total[m], dot[m], f->scale[h], f->less[h],
+                                f->min[h], x, m * groups, h);
+    }
+}
+
+/* The spills of a row in groups [from, end), straight from the panel. */
+INLINE __m512 few_spills(enum kernel_format format, const uint8_t *panel,
+                         const struct kernel_input *x, size_t row, size_t from,
+                         size_t end, __m512 total) {
+    const uint32_t *group = x->spill_group + row * x->spills_max;
+
+    for (size_t i = 0; i < x->spills[row]; i++) {
+        struct kernel_place p;
+        struct common common;
+        struct factors f;
+        struct line line;
+        __m512i code[PIECES];
+
+        if (group[i] < from || group[i] >= end) continue;
+        p = kernel_place(format, panel, x->groups, group[i]);
+        common = load_common(format, p.head);
+        f = load_factors(format, &p, &common);
+        line = spill_at(x, row, i);
+        load_codes(format, p.codes, code);
+        group_rows(kernel_layouts[format].halves, code, &f, &line, 0, 1,
+                   &total);
+    }
+    return total;
+}
+
+/* Groups [from, end) of a panel, which begin with a block. */
+INLINE void few_chunk(enum kernel_format format, const uint8_t *panel,
+                      const struct kernel_input *x, size_t row, size_t rows,
+                      size_t from, size_t end, __m512 *total) {
+    struct common common = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+
+    UNROLL
+    for (size_t m = 0; m < rows; m++) total[m] = _mm512_setzero_ps();
+    for (size_t g = from; g < end; g++) {
+        struct kernel_place p = kernel_place(format, panel, x->groups, g);
+        struct line line = line_at(x, row, g);
+        struct factors f;
+        __m512i code[PIECES];
+
+        if (g % KERNEL_BLOCK == 0) common = load_common(format, p.head);
+        for (size_t i = 0; i < kernel_code_bytes(format); i += KERNEL_LINE)
+            _mm_prefetch((const char *)p.codes + PREFETCH + i, _MM_HINT_T0);
+        f = load_factors(format, &p, &common);
+        load_codes(format, p.codes, code);
+        group_rows(kernel_layouts[format].halves, code, &f, &line, x->groups,
+                   rows, total);
+    }
+    if (!x->spills) return;
+    UNROLL
+    for (size_t m = 0; m < rows; m++)
+        total[m] = few_spills(format, panel, x, row + m, from, end, total[m]);
+}
+
+/* A panel times `rows` rows, at most ROWS_FEW. */
+INLINE void few_panel(enum kernel_format format, const uint8_t *panel,
+                      const struct kernel_input *x, size_t row, size_t rows,
+                      float *out, size_t out_stride, __mmask16 mask, bool add) {
+    __m512 all[ROWS_FEW];
+
+    UNROLL
+    for (size_t m = 0; m < rows; m++)
+        all[m] = add ? _mm512_maskz_loadu_ps(mask, out + m * out_stride)
+                     : _mm512_setzero_ps();
+    for (size_t from = 0; from < x->groups; from += CHUNK) {
+        size_t end = x->groups - from < CHUNK ? x->groups : from + CHUNK;
+        __m512 total[ROWS_FEW];
+
+        few_chunk(format, panel, x, row, rows, from, end, total);
+        UNROLL
+        for (size_t m = 0; m < rows; m++)
+            all[m] = _mm512_add_ps(all[m], total[m]);
+    }
+    UNROLL
+    for (size_t m = 0; m < rows; m++)
+        _mm512_mask_storeu_ps(out + m * out_stride, mask, all[m]);
+}
+
+INLINE void few(enum kernel_format format, const uint8_t *w, size_t columns,
+                const struct kernel_input *x, size_t row, size_t rows,
+                float *out, size_t out_stride, bool add) {
+    size_t panel_bytes = kernel_panel_bytes(format, x->groups);
+
+    for (size_t c = 0; c < columns; c += KERNEL_PANEL, w += panel_bytes)
+        few_panel(format, w, x, row, rows, out + c, out_stride,
+                  lanes_below(columns - c), add);
+}
+
+/* Groups [from, from + count) of a panel, from the beginning of a block. */
+INLINE void unpack(enum kernel_format format, const uint8_t *panel,
+                   size_t groups, size_t from, size_t count, __m512i *out) {
+    const int parts = kernel_layouts[format].halves ? 2 : 1;
+    struct common common = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+
+    for (size_t g = from; g < from + count; g++) {
+        struct kernel_place p = kernel_place(format, panel, groups, g);
+        struct factors f;
+        __m512i code[PIECES];
+
+        if (g % KERNEL_BLOCK == 0) common = load_common(format, p.head);
+        f = load_factors(format, &p, &common);
+        load_codes(format, p.codes, code);
+        UNROLL
+        for (int j = 0; j < PIECES; j++) *out++ = code[j];
+        UNROLL
+        for (int h = 0; h < parts; h++) {
+            *out++ = _mm512_castps_si512(f.scale[h]);
+            *out++ = _mm512_castps_si512(f.less[h]);
+            *out++ = _mm512_castps_si512(f.min[h]);
+        }
+    }
+}
+
+/* One unpacked group of `panels` panels times `rows` rows. */
+INLINE void tile_group(bool halves, const struct unpacked *w, size_t panels,
+                       const struct line *x, size_t groups, size_t rows,
+                       __m512 total[PANELS][ROWS]) {
+    const int parts = halves ? 2 : 1;
+    const int each = PIECES / parts;
+
+    UNROLL
+    for (int h = 0; h < parts; h++) {
+        __m512i dot[PANELS][ROWS];
+
+        UNROLL
+        for (size_t p = 0; p < panels; p++) {
+            UNROLL
+            for (size_t m = 0; m < rows; m++) dot[p][m] = dot_zero();
+        }
+        UNROLL
+        for (int j = h * each; j < (h + 1) * each; j++) {
+            UNROLL
+            for (size_t m = 0; m < rows; m++) {
+                __m512i q = spread(x->q + m * groups * KERNEL_GROUP + 4 * j);
+
+                UNROLL
+                for (size_t p = 0; p < panels; p++)
+                    dot[p][m] = _mm512_dpbusd_epi32(
+                        dot[p][m], w->at[p * w->stride + (size_t)j], q);
+            }
+        }
+        UNROLL
+        for (size_t p = 0; p < panels; p++) {
+            const __m512i *f = w->at + p * w->stride + PIECES + 3 * h;
+            __m512 scale = _mm512_castsi512_ps(f[0]);
+            __m512 less = _mm512_castsi512_ps(f[1]);
+            __m512 min = _mm512_castsi512_ps(f[2]);
+
+            UNROLL
+            for (size_t m = 0; m < rows; m++)
+                total[p][m] = add_half(total[p][m], dot[p][m], scale, less, min,
+                                       x, m * groups, h);
+        }
+    }
+}
+
+/* The spills of row `row` in groups [from, from + count), into row `m` of the
+ * totals. */
+INLINE void tile_spills(bool halves, const struct unpacked *w, size_t panels,
+                        const struct kernel_input *x, size_t row, size_t from,
+                        size_t count, size_t m, __m512 total[PANELS][ROWS]) {
+    const uint32_t *group = x->spill_group + row * x->spills_max;
+    __m512 one[PANELS][ROWS];
+
+    UNROLL
+    for (size_t p = 0; p < panels; p++) one[p][0] = total[p][m];
+    for (size_t i = 0; i < x->spills[row]; i++) {
+        struct unpacked at = *w;
+        struct line line;
+
+        if (group[i] < from || group[i] >= from + count) continue;
+        at.at += (group[i] - from) * group_registers(halves);
+        line = spill_at(x, row, i);
+        tile_group(halves, &at, panels, &line, 0, 1, one);
+    }
+    UNROLL
+    for (size_t p = 0; p < panels; p++) total[p][m] = one[p][0];
+}
+
+/* `panels` panels times `rows` rows, over the groups [from, from + count). */
+INLINE void tile(bool halves, const struct unpacked *w, size_t panels,
+                 const struct kernel_input *x, size_t row, size_t rows,
+                 size_t from, size_t count, float *out, size_t out_stride,
+                 __mmask16 mask, bool add) {
+    struct unpacked at = *w;
+    struct line line = line_at(x, row, from);
+    __m512 total[PANELS][ROWS];
+
+    UNROLL
+    for (size_t p = 0; p < panels; p++) {
+        UNROLL
+        for (size_t m = 0; m < rows; m++) total[p][m] = _mm512_setzero_ps();
+    }
+    for (size_t g = 0; g < count; g++) {
+        tile_group(halves, &at, panels, &line, x->groups, rows, total);
+        at.at += group_registers(halves);
+        line.q += KERNEL_GROUP;
+        line.scale += 1;
+        line.sum += 2;
+    }
+    if (x->spills) {
+        UNROLL
+        for (size_t m = 0; m < rows; m++)
+            tile_spills(halves, w, panels, x, row + m, from, count, m, total);
+    }
+    UNROLL
+    for (size_t p = 0; p < panels; p++) {
+        __mmask16 lanes = p + 1 < panels ? 0xffff : mask;
+
+        UNROLL
+        for (size_t m = 0; m < rows; m++)
+            finish(out + m * out_stride + p * KERNEL_PANEL, total[p][m], lanes,
+                   add);
+    }
+}
+
+/* All rows of some unpacked groups; the last rows make a smaller tile. */
+INLINE void tiles(bool halves, const struct unpacked *w, size_t panels,
+                  const struct kernel_input *x, size_t from, size_t count,
+                  float *out, size_t out_stride, __mmask16 mask, bool add) {
+    size_t row = 0;
+
+#define TILE(n)                                                                \
+    tile(halves, w, panels, x, row, n, from, count, out + row * out_stride,    \
+         out_stride, mask, add)
+    for (; x->rows - row >= ROWS; row += ROWS) TILE(ROWS);
+    switch (x->rows - row) {
+    case 5:
+        TILE(5);
+        break;
+    case 4:
+        TILE(4);
+        break;
+    case 3:
+        TILE(3);
+        break;
+    case 2:
+        TILE(2);
+        break;
+    case 1:
+        TILE(1);
+        break;
+    default:
+        break;
+    }
+#undef TILE
+}
+
+/* A function for each, so that the loops above are compiled for it. */
+#define TILES(name, halves, panels)                                            \
+    static void name(const struct unpacked *w, const struct kernel_input *x,   \
+                     size_t from, size_t count, float *out, size_t out_stride, \
+                     __mmask16 mask, bool add) {                               \
+        tiles(halves, w, panels, x, from, count, out, out_stride, mask, add);  \
+    }
+
+TILES(tiles_one, false, 1)
+TILES(tiles_two, false, 2)
+TILES(tiles_one_halves, true, 1)
+TILES(tiles_two_halves, true, 2)
+
+typedef void unpack_function(const uint8_t *panel, size_t groups, size_t from,
+                             size_t count, __m512i *out);
+typedef void few_function(const uint8_t *w, size_t columns,
+                          const struct kernel_input *x, size_t row, float *out,
+                          size_t out_stride, bool add);
+
+#define FEW(name, format, rows)                                                \
+    static void name##_##rows(const uint8_t *w, size_t columns,                \
+                              const struct kernel_input *x, size_t row,        \
+                              float *out, size_t out_stride, bool add) {       \
+        few(format, w, columns, x, row, rows, out, out_stride, add);           \
+    }
+
+#define FORMAT(name, format)                                                   \
+    static void name##_unpack(const uint8_t *panel, size_t groups,             \
+                              size_t from, size_t count, __m512i *out) {       \
+        unpack(format, panel, groups, from, count, out);                       \
+    }                                                                          \
+    FEW(name, format, 1)                                                       \
+    FEW(name, format, 2)                                                       \
+    FEW(name, format, 3)                                                       \
+    FEW(name, format, 4)
+
+FORMAT(q4, KERNEL_Q4)
+FORMAT(q4_min, KERNEL_Q4_MIN)
+FORMAT(q5, KERNEL_Q5)
+FORMAT(q5_min, KERNEL_Q5_MIN)
+FORMAT(q8, KERNEL_Q8)
+FORMAT(q2_k, KERNEL_Q2_K)
+FORMAT(q3_k, KERNEL_Q3_K)
+FORMAT(q4_k, KERNEL_Q4_K)
+FORMAT(q5_k, KERNEL_Q5_K)
+FORMAT(q6_k, KERNEL_Q6_K)
+
+static const struct {
+    unpack_function *unpack;
+    few_function *few[ROWS_FEW];
+} formats[KERNEL_FORMATS] = {
+#define ROW(format, name)                                                      \
+    [format] = {name##_unpack, {name##_1, name##_2, name##_3, name##_4}}
+    ROW(KERNEL_Q4, q4),     ROW(KERNEL_Q4_MIN, q4_min),
+    ROW(KERNEL_Q5, q5),     ROW(KERNEL_Q5_MIN, q5_min),
+    ROW(KERNEL_Q8, q8),     ROW(KERNEL_Q2_K, q2_k),
+    ROW(KERNEL_Q3_K, q3_k), ROW(KERNEL_Q4_K, q4_k),
+    ROW(KERNEL_Q5_K, q5_k), ROW(KERNEL_Q6_K, q6_k),
+#undef ROW
+};
+
+static void many(enum kernel_format format, const uint8_t *w, size_t columns,
+                 const struct kernel_input *x, float *out, size_t out_stride,
+                 bool add) {
+    const bool halves = kernel_layouts[format].halves;
+    size_t panel_bytes = kernel_panel_bytes(format, x->groups);
+    __m512i room[PANELS * CHUNK * (PIECES + 6)];
+    struct unpacked u = {room, CHUNK * group_registers(halves)};
+
+    for (size_t c = 0; c < columns; c += PANELS * KERNEL_PANEL) {
+        bool two = columns - c > KERNEL_PANEL;
+        size_t last = c + (two ? KERNEL_PANEL : 0);
+        __mmask16 mask = lanes_below(columns - last);
+
+        for (size_t from = 0; from < x->groups; from += CHUNK) {
+            size_t count = x->groups - from < CHUNK ? x->groups - from : CHUNK;
+            bool more = add || from > 0;
+
+            for (size_t p = 0; p < (two ? 2 : 1); p++)
+                formats[format].unpack(w + p * panel_bytes, x->groups, from,
+                                       count, room + p * u.stride);
+            if (two)
+                (halves ? tiles_two_halves : tiles_two)(
+                    &u, x, from, count, out + c, out_stride, mask, more);
+            else
+                (halves ? tiles_one_halves : tiles_one)(
+                    &u, x, from, count, out + c, out_stride, mask, more);
+        }
+        w += PANELS * panel_bytes;
+    }
+}
+
+void avx512_gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
+                   const struct kernel_input *x, float *out, size_t out_stride,
+                   bool add) {
+    if (x->rows > ROWS_FEW)
+        many(format, w, columns, x, out, out_stride, add);
+    else if (x->rows)
+        formats[format].few[x->rows - 1](w, columns, x, 0, out, out_stride,
+                                         add);
+}
+
+#else
+typedef int kernel_avx512_gemm_is_for_x86; /* a file may not be empty */
+#endif

@@ -1,0 +1,17 @@
+/* pack_quant.h - rows of a quantised tensor into the kernels' panels, code by
+ * code: nothing is rounded. No state, any thread. */
+#ifndef CORRAL_ENGINE_PACK_QUANT_H
+#define CORRAL_ENGINE_PACK_QUANT_H
+
+#include "engine/gguf.h"
+#include "engine/kernel.h"
+
+/* False for what is not quantised. */
+bool pack_quant_format(enum gguf_type type, enum kernel_format *out);
+
+/* Row `r` of a panel from `source`, a row of `groups` groups of `type`. Writes
+ * that row's bytes only. False when a scale is not finite. */
+bool pack_quant_row(uint8_t *panel, enum kernel_format format, size_t r,
+                    enum gguf_type type, const uint8_t *source, size_t groups);
+
+#endif

@@ -142,21 +142,29 @@ INLINE __m512i pairs_q8(const int8_t *at, __m512 low_scale, __m512 high_scale) {
     return (__m512i)_mm512_cvtne2ps_pbh(high, low);
 }
 
+/* Pages lie far apart, so the processor does not see the next one coming. */
+INLINE void fetch(const void *next, size_t offset) {
+    _mm_prefetch((const char *)next + offset, _MM_HINT_T1);
+}
+
 /* K to [head/2][2] registers: positions 0 to 15 and 16 to 31. */
-INLINE void unpack_k(enum kernel_kv type, const void *k, size_t head,
-                     __m512i *out) {
+INLINE void unpack_k(enum kernel_kv type, const void *k, const void *next,
+                     size_t head, __m512i *out) {
     const int8_t *code = k;
     const uint16_t *scales = (const void *)(code + head * KERNEL_POSITIONS);
     __m512 scale[4];
 
     if (type == KERNEL_KV_F16) {
-        for (size_t i = 0; i < head; i++)
+        for (size_t i = 0; i < head; i++) {
+            fetch(next, i * KERNEL_POSITIONS * sizeof(uint16_t));
             out[i] = pairs_f16((const uint16_t *)k + i * KERNEL_POSITIONS);
+        }
         return;
     }
     for (size_t i = 0; i < head; i++) {
         size_t at = i % 2 * 2;
 
+        if (i % 2 == 0) fetch(next, i * KERNEL_POSITIONS);
         if (i % KERNEL_GROUP == 0) { /* each position's scale, twice */
             const uint16_t *group =
                 scales + i / KERNEL_GROUP * KERNEL_POSITIONS;
@@ -177,8 +185,8 @@ INLINE void unpack_k(enum kernel_kv type, const void *k, size_t head,
 }
 
 /* V to [(count+1)/2][head/16] registers; what follows an odd count is 0. */
-INLINE void unpack_v(enum kernel_kv type, const void *v, size_t count,
-                     size_t head, __m512i *out) {
+INLINE void unpack_v(enum kernel_kv type, const void *v, const void *next,
+                     size_t count, size_t head, __m512i *out) {
     const int8_t *code = v;
     const uint16_t *scales = (const void *)(code + head * KERNEL_POSITIONS);
     size_t wide = head / LANES;
@@ -192,9 +200,11 @@ INLINE void unpack_v(enum kernel_kv type, const void *v, size_t count,
             __m512 scale;
 
             if (type == KERNEL_KV_F16) {
+                fetch(next, at * sizeof(uint16_t));
                 line[j] = pairs_f16((const uint16_t *)v + at);
                 continue;
             }
+            if (j % 2 == 0) fetch(next, at);
             _mm_storeu_ps(
                 pair,
                 _mm_cvtph_ps(_mm_loadu_si32(
@@ -295,7 +305,7 @@ INLINE void scores(enum kernel_kv type, const float *q, size_t queries,
 
     kernels_avx512.to_bf16(q, queries * head, half);
     for (size_t i = 0; i < pages; i++, out += KERNEL_POSITIONS) {
-        unpack_k(type, k[i], head, page);
+        unpack_k(type, k[i], k[i + 1 < pages ? i + 1 : i], head, page);
 #define SCORES(n)                                                              \
     scores_tile(half + a * head, n, head, page, out + a * out_stride,          \
                 out_stride)
@@ -322,7 +332,7 @@ INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
                 (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(line + LANES),
                                              _mm512_loadu_ps(line)));
         }
-        unpack_v(type, *v, n, head, page);
+        unpack_v(type, *v, v[i + KERNEL_POSITIONS < count], n, head, page);
 #define MIX(n_queries)                                                         \
     mix_page(half + a * KERNEL_POSITIONS, n_queries, page, (n + 1) / 2, head,  \
              out + a * head)

@@ -90,6 +90,8 @@ struct kv *kv_new(const struct kv_shape *shape, struct err *err) {
         free(kv);
         return NULL;
     }
+    /* What a layer reads is spread over all pages of a text. */
+    (void)madvise(data, bytes, MADV_HUGEPAGE);
     kv->data = data;
     kv->data_bytes = bytes;
     kv->pages = xalloc_array((size_t)kv->page_count, sizeof *kv->pages);

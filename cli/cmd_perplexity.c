@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "cli/command.h"
@@ -81,7 +82,7 @@ static bool score_window(struct scorer *s, const int *tokens, int count,
 }
 
 static bool scorer_open(struct scorer *s, const struct gguf *gguf, int context,
-                        int threads, bool exact, struct err *err) {
+                        int threads, bool exact, bool kv_q8, struct err *err) {
     const struct model_options options = {
         .threads = threads, .rows_max = ROWS, .exact = exact};
     const struct model_shape *shape;
@@ -93,7 +94,9 @@ static bool scorer_open(struct scorer *s, const struct gguf *gguf, int context,
                                       .kv_heads = shape->kv_heads,
                                       .head_size = shape->head_size,
                                       .positions = 2 * context,
-                                      .type = exact ? KV_F32 : KV_F16},
+                                      .type = kv_q8   ? KV_Q8
+                                              : exact ? KV_F32
+                                                      : KV_F16},
                    err);
     if (!s->kv) return false;
     s->hidden = xalloc_array(ROWS, (size_t)shape->embedding * sizeof(float));
@@ -134,6 +137,7 @@ static void report(const struct scorer *s, bool json, double seconds) {
 
 int cmd_perplexity(int argc, char **argv) {
     const char *model = NULL, *file = NULL, *args[OPTION_ARGS_MAX];
+    const char *kv = "f16";
     int context = 512, threads = 0;
     bool json = false, exact = false;
     const struct option list[] = {
@@ -144,6 +148,8 @@ int cmd_perplexity(int argc, char **argv) {
         {"threads", 't', OPTION_INT, &threads, 0, 1024, "N", "0: all cores"},
         {"exact", 0, OPTION_FLAG, &exact, 0, 0, NULL,
          "32-bit floats everywhere: the reference, slow"},
+        {"kv", 0, OPTION_TEXT, &kv, 0, 0, "TYPE",
+         "the KV cache: f16 (default) or q8_0"},
         {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "one JSON object"},
     };
     const struct options options = {
@@ -168,6 +174,10 @@ int cmd_perplexity(int argc, char **argv) {
     code = options_parse(&options, argc, argv, args, &count);
     if (code >= 0) return code;
     path = places_model(model);
+    if (strcmp(kv, "f16") && strcmp(kv, "q8_0")) {
+        (void)err_set(&err, ERR_INPUT, "--kv: expected f16 or q8_0");
+        goto out;
+    }
     if (!file) {
         (void)err_set(&err, ERR_INPUT, "a text is missing: -f FILE");
         goto out;
@@ -184,7 +194,8 @@ int cmd_perplexity(int argc, char **argv) {
     if (bos >= 0 && !tokens_push(&tokens, bos, &err)) goto out;
     if (!tokenizer_encode_first(tokenizer, span_bytes(&text), &tokens, &err))
         goto out;
-    if (!scorer_open(&scorer, gguf, context, threads, exact, &err)) {
+    if (!scorer_open(&scorer, gguf, context, threads, exact,
+                     !strcmp(kv, "q8_0"), &err)) {
         places_blame(&err, path);
         goto out;
     }

@@ -208,6 +208,7 @@ static bool open_guard(struct daemon *d, struct err *err) {
     struct engine_options engine = {.threads = c->threads,
                                     .context_tokens = c->context_tokens,
                                     .kv_tokens = c->kv_tokens,
+                                    .kv_q8 = c->kv_q8,
                                     .on_wakeup = wake,
                                     .user = d};
     struct guard_options guard = {0};

@@ -209,7 +209,9 @@ static bool open_model(struct engine *e, struct err *err) {
         .kv_heads = shape->kv_heads,
         .head_size = shape->head_size,
         .positions = e->options.kv_tokens,
-        .type = e->options.exact ? KV_F32 : KV_F16,
+        .type = e->options.kv_q8   ? KV_Q8
+                : e->options.exact ? KV_F32
+                                   : KV_F16,
     };
     e->kv = kv_new(&kv_shape, err);
     return e->kv != NULL;

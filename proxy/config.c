@@ -333,6 +333,17 @@ static bool read_log(const struct source *s, const cJSON *root,
                      "log must be debug, info, warn, error or off");
 }
 
+static bool read_kv_type(const struct source *s, const cJSON *root,
+                         struct config *c) {
+    const cJSON *node = get(root, "kv_type");
+
+    if (is_unset(node)) return true;
+    c->kv_q8 = cJSON_IsString(node) && !strcmp(node->valuestring, "q8_0");
+    if (c->kv_q8 || (cJSON_IsString(node) && !strcmp(node->valuestring, "f16")))
+        return true;
+    return yaml_fail(s->yaml, node, s->err, "kv_type must be f16 or q8_0");
+}
+
 static bool read_guard(const struct source *s, const cJSON *root,
                        struct config *c) {
     static const char *const keys[] = {"models", NULL};
@@ -356,11 +367,12 @@ static bool read_model(const struct source *s, const cJSON *root,
 static bool read_root(const struct source *s, const cJSON *root,
                       struct config *c) {
     static const char *const keys[] = {
-        "listen",  "allow_remote",   "model",     "model_name",
-        "threads", "context_tokens", "kv_tokens", "policy",
-        "guard",   "backend",        "tools",     "agent",
-        "limits",  "cors_origins",   "drain_ms",  "log",
-        NULL};
+        "listen",     "allow_remote", "model",
+        "model_name", "threads",      "context_tokens",
+        "kv_tokens",  "kv_type",      "policy",
+        "guard",      "backend",      "tools",
+        "agent",      "limits",       "cors_origins",
+        "drain_ms",   "log",          NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -374,6 +386,7 @@ static bool read_root(const struct source *s, const cJSON *root,
            read_small(s, root, "context_tokens", 0, 1 << 24,
                       &c->context_tokens) &&
            read_small(s, root, "kv_tokens", 0, 1 << 28, &c->kv_tokens) &&
+           read_kv_type(s, root, c) &&
            read_path(s, root, "policy", &c->policy) && read_guard(s, root, c) &&
            read_backend(s, root, c) &&
            read_list(s, root, "tools", c->tools, CONFIG_TOOLS_MAX,

@@ -33,6 +33,7 @@ struct config {
     int threads;        /* 0: all cores */
     int context_tokens; /* 0: the model's, within the engine's default */
     int kv_tokens;      /* 0: the engine's default */
+    bool kv_q8;         /* keep it in Q8_0, not in F16 */
     char *policy;       /* NULL: the built-in place of policies/default.yaml */
     char *guard_models; /* a folder; NULL: as above, guard/models */
     enum config_backend backend;

@@ -40,6 +40,7 @@ static void test_everything(void **state) {
                        "threads: 3\n"
                        "context_tokens: 4096\n"
                        "kv_tokens: 8192\n"
+                       "kv_type: q8_0\n"
                        "policy: /abs/p.yaml\n"
                        "guard: {models: guard/models}\n"
                        "backend:\n"
@@ -70,6 +71,7 @@ static void test_everything(void **state) {
     assert_int_equal(c.threads, 3);
     assert_int_equal(c.context_tokens, 4096);
     assert_int_equal(c.kv_tokens, 8192);
+    assert_true(c.kv_q8);
     assert_string_equal(c.policy, "/abs/p.yaml");
     assert_string_equal(c.guard_models, "/etc/corral/guard/models");
     assert_int_equal(c.backend, BACKEND_OPENAI);

@@ -166,6 +166,57 @@ static void test_steps(void **state) {
     }
 }
 
+/* The last of `count` tokens on a cache of its own, `step` rows at a time. */
+static void last_of(struct fixture *f, enum kv_type type, int count, int step,
+                    float *hidden) {
+    struct kv *kv = golden_kv(f->model, 512, type);
+    int ids[512];
+
+    for (int i = 0; i < count; i++) ids[i] = i * 37 % 260;
+    sequence_free(golden_feed(f->model, kv, ids, count, step, NULL, 0, hidden));
+    kv_free(kv);
+}
+
+/* Beyond one span of attention, a row that is alone has its spans computed as
+ * tasks, and with many others they are one task: the same to the bit. */
+static void test_spans(void **state) {
+    static const enum kv_type types[] = {KV_F16, KV_Q8};
+    struct fixture f;
+    float want[256];
+
+    (void)state;
+    open_model(&f, TINY, NULL, false, 2);
+    for (size_t i = 0; i < 2; i++) {
+        last_of(&f, types[i], 511, 511, want);
+        last_of(&f, types[i], 511, 255, f.hidden);
+        assert_memory_equal(f.hidden, want, sizeof want);
+    }
+    close_model(&f);
+    open_model(&f, TINY, NULL, true, 3);
+    last_of(&f, KV_F32, 511, 511, want);
+    last_of(&f, KV_F32, 511, 255, f.hidden);
+    for (int i = 0; i < 256; i++)
+        assert_float_equal(f.hidden[i], want[i], 1e-3);
+    close_model(&f);
+}
+
+/* Q8_0 keys and values change little, and are not F16's. */
+static void test_kv_types(void **state) {
+    struct fixture f;
+    float want[256];
+    double total = 0;
+
+    (void)state;
+    open_model(&f, TINY, NULL, false, 2);
+    last_of(&f, KV_F16, 300, 300, want);
+    last_of(&f, KV_Q8, 300, 300, f.hidden);
+    for (int i = 0; i < 256; i++)
+        total += fabs((double)(f.hidden[i] - want[i]));
+    print_message("Q8_0 KV: hidden states differ by %g\n", total / 256);
+    assert_true(total > 0 && total / 256 < 0.05);
+    close_model(&f);
+}
+
 /* Rows of three sequences in one batch, mixed, against each alone. */
 static void test_batch(void **state) {
     enum { COUNT = 3, LENGTH = 40 };
@@ -364,6 +415,8 @@ int main(void) {
         cmocka_unit_test(test_tiny_exact),
         cmocka_unit_test(test_tiny_each_table),
         cmocka_unit_test(test_steps),
+        cmocka_unit_test(test_spans),
+        cmocka_unit_test(test_kv_types),
         cmocka_unit_test(test_batch),
         cmocka_unit_test(test_fork),
         cmocka_unit_test(test_wanted_and_labels),

@@ -1,7 +1,8 @@
 /* test_model.c - logits against references made elsewhere: a numpy forward
- * pass for a tiny model with every weight format, transformers in float32 for
- * the default one. And that a sequence's result does not depend on how it was
- * cut into steps, on what else is in the batch, or on a shared prefix. */
+ * pass for a tiny model with every weight format, transformers for one shaped
+ * as Llama 3.1 and for the default one. And that a sequence's result does not
+ * depend on how it was cut into steps, on what else is in the batch, or on a
+ * shared prefix. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -114,6 +115,21 @@ static void check_tiny(const char *cpu, bool exact, double tolerance) {
 static void test_tiny_exact(void **state) {
     (void)state;
     check_tiny(NULL, true, 0.001);
+}
+
+/* Llama 3.1's RoPE scaling, within and beyond the original context. */
+static void test_llama31(void **state) {
+    struct fixture f;
+
+    (void)state;
+    open_model(&f, "tests/unit/data/llama31.gguf", NULL, true, 2);
+    assert_true(worst_of(&f, "tests/unit/data/llama31.golden", ROWS, true, 99) <
+                0.002);
+    close_model(&f);
+    open_model(&f, "tests/unit/data/llama31.gguf", NULL, false, 2);
+    assert_true(worst_of(&f, "tests/unit/data/llama31.golden", 100, false, 99) <
+                0.5);
+    close_model(&f);
 }
 
 /* int8 activations and bf16 weights. */
@@ -413,6 +429,7 @@ static void test_made_model(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny_exact),
+        cmocka_unit_test(test_llama31),
         cmocka_unit_test(test_tiny_each_table),
         cmocka_unit_test(test_steps),
         cmocka_unit_test(test_spans),

@@ -480,6 +480,15 @@ void gguf_close(struct gguf *g) {
     free(g);
 }
 
+void gguf_tensor_forget(const struct gguf_tensor *t) {
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)t->data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
+
+    /* Whole pages only: the neighbours' are not ours to judge. */
+    if (from < end) (void)madvise((void *)from, end - from, MADV_DONTNEED);
+}
+
 size_t gguf_file_bytes(const struct gguf *gguf) {
     return gguf->size;
 }

@@ -53,6 +53,10 @@ const struct gguf_tensor *gguf_tensor_at(const struct gguf *gguf, size_t index);
 const struct gguf_tensor *gguf_tensor(const struct gguf *gguf,
                                       const char *name);
 
+/* The tensor's pages need not stay resident: it was copied elsewhere. It may
+ * still be read; that fetches them from the file again. */
+void gguf_tensor_forget(const struct gguf_tensor *t);
+
 /* Values by key. False when the key is absent or of another kind; `out` is
  * then untouched. Integer kinds of any width convert when the value fits. */
 bool gguf_u32(const struct gguf *gguf, const char *key, uint32_t *out);

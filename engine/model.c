@@ -206,6 +206,7 @@ static bool read_matrix(struct model *m, struct packed *out, const char *name,
     if (!t) return false;
     if (!pack_tensor(out, t, m->options.exact, m->pool, err))
         return in_file(m, err);
+    gguf_tensor_forget(t);
     m->weight_bytes += out->bytes;
     return true;
 }
@@ -264,6 +265,7 @@ static bool read_weights(struct model *m, struct err *err) {
     if (!m->output) return false;
     if (!pack_tensor(&m->head, m->output, m->options.exact, m->pool, err))
         return in_file(m, err);
+    gguf_tensor_forget(m->output);
     m->weight_bytes += m->head.bytes;
     m->output_norm = read_vector(m, "output_norm.weight", s->embedding, err);
     if (!m->output_norm) return false;

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from . import authored, data, systems
+from . import authored, data, export, systems
 from .guard import PROMPT_TOKENS_MAX, Guard
 
 MICRO_TOKENS = 1280  # padded; larger falls out of the cache of a small CPU
@@ -117,6 +117,7 @@ def main():
     p.add_argument("--long-rows", type=int, default=1800)
     p.add_argument("--probe-minutes", type=float, default=10, help="0: never look at dev")
     p.add_argument("--english", type=float, default=1.0, help="weight of English rows in the draw")
+    p.add_argument("--init", help="an adapter file of the same kind and rank to go on from")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
     a = p.parse_args()
@@ -126,7 +127,12 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     os.makedirs(a.work, exist_ok=True)
     path = f"{a.work}/{a.kind}.pt"
-    guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device)
+    if a.init:
+        guard, _, _ = export.load(a.init, a.base, device)
+        if guard.kind != a.kind:
+            p.error(f"{a.init} is of the kind {guard.kind}")
+    else:
+        guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device)
     rows = data.read_rows(a.data, "train")
     rows += data.long_rows(rows, a.long_rows, a.seed) + authored.rows(a.seed)
     batches = Batches(rows, guard, a.seed, a.english)

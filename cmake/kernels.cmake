@@ -11,6 +11,8 @@ foreach(kernel ${kernels})
     if(kernel MATCHES "_avx512")
       list(APPEND flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl
         -mavx512dq -mavx512vnni -mavx512bf16)
+    elseif(kernel MATCHES "_avxvnni")
+      list(APPEND flags -mavx2 -mfma -mf16c -mavxvnni)
     elseif(kernel MATCHES "_avx2")
       list(APPEND flags -mavx2 -mfma -mf16c)
     endif()

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__aarch64__)
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__aarch64__)
 #include <asm/hwcap.h>
 #include <sys/auxv.h>
 #endif
@@ -24,6 +26,16 @@ static bool have_scalar(void) {
  * does not know the name. */
 static bool have_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+/* No builtin of older compilers knows this one. */
+static bool have_avxvnni(void) {
+    unsigned a = 0;
+    unsigned b = 0;
+    unsigned c = 0;
+    unsigned d = 0;
+
+    return have_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1 << 4;
 }
 
 static bool have_avx512(void) {
@@ -50,7 +62,7 @@ static bool have_neon_mm(void) {
 #endif
 
 #if defined(__x86_64__)
-#define NAMES "avx512, avx2 or scalar"
+#define NAMES "avx512, avxvnni, avx2 or scalar"
 #elif defined(__aarch64__)
 #define NAMES "neon_mm, neon_dot, neon or scalar"
 #else
@@ -64,6 +76,7 @@ static const struct {
 } tables[] = {
 #if defined(__x86_64__)
     {&kernels_avx512, have_avx512},
+    {&kernels_avxvnni, have_avxvnni},
     {&kernels_avx2, have_avx2},
 #elif defined(__aarch64__)
     {&kernels_neon_mm, have_neon_mm},

@@ -122,12 +122,14 @@ MUST_USE const struct kernels *kernels_choose(struct err *err);
 /* By name; NULL when there is no such table or it does not run here. */
 const struct kernels *kernels_named(const char *name);
 /* The names of the tables for this kind of processor, the best one first and
- * "scalar" last: avx512, avx2 or neon_mm, neon_dot, neon. NULL at the end. */
+ * "scalar" last: avx512, avxvnni, avx2 or neon_mm, neon_dot, neon. NULL at
+ * the end. */
 const char *kernels_name(size_t index);
 
 extern const struct kernels kernels_scalar;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
+extern const struct kernels kernels_avxvnni;
 extern const struct kernels kernels_avx512;
 #elif defined(__aarch64__)
 extern const struct kernels kernels_neon; /* kernel_neon.h tells them apart */

@@ -14,8 +14,8 @@ INLINE int32_t sum_ints(__m256i v) {
     return _mm_cvtsi128_si32(s);
 }
 
-static void quantise(const float *x, size_t k, int8_t *q, float *scale,
-                     float *sum) {
+void avx2_quantise(const float *x, size_t k, int8_t *q, float *scale,
+                   float *sum) {
     const __m256 sign = _mm256_set1_ps(-0.0f);
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
 
@@ -55,7 +55,7 @@ static void quantise(const float *x, size_t k, int8_t *q, float *scale,
     }
 }
 
-static void to_bf16(const float *x, size_t n, uint16_t *out) {
+void avx2_to_bf16(const float *x, size_t n, uint16_t *out) {
     for (size_t i = 0; i < n; i++) {
         uint32_t bits;
 
@@ -67,7 +67,7 @@ static void to_bf16(const float *x, size_t n, uint16_t *out) {
     }
 }
 
-static void to_f16(const float *x, size_t n, uint16_t *out) {
+void avx2_to_f16(const float *x, size_t n, uint16_t *out) {
     size_t i = 0;
 
     for (; n - i >= LANES; i += LANES)
@@ -90,54 +90,127 @@ INLINE __m256 odd_of(__m256i pairs) {
         _mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
 }
 
-INLINE void panel_bf16(const uint16_t *w, size_t k, const uint16_t *x,
-                       size_t x_stride, size_t tile, float *out,
-                       size_t out_stride, size_t lanes, bool add) {
-    __m256 even[4];
-    __m256 odd[4];
+enum {
+    SIDES = KERNEL_PANEL / LANES,
+    ROWS = 2,    /* of a tile: 8 sums in registers */
+    PAIRS = 128, /* of inputs, and as many panels as ... */
+    PANELS = 2   /* ... stay in the first cache for all rows */
+};
 
-    for (size_t m = 0; m < tile; m++) even[m] = odd[m] = _mm256_setzero_ps();
-    for (size_t i = 0; i < k; i += 2) {
-        __m256i pairs = load_bytes(w + i * KERNEL_PANEL);
-        __m256 a = even_of(pairs);
-        __m256 b = odd_of(pairs);
+/* Some pairs of inputs of a row, as floats. */
+struct split {
+    float even[PAIRS];
+    float odd[PAIRS];
+};
 
-        for (size_t m = 0; m < tile; m++) {
-            __m256i v = spread(x + m * x_stride + i);
+INLINE void split_pairs(const uint16_t *x, size_t pairs, struct split *out) {
+    size_t i = 0;
 
-            even[m] = _mm256_fmadd_ps(a, even_of(v), even[m]);
-            odd[m] = _mm256_fmadd_ps(b, odd_of(v), odd[m]);
-        }
+    for (; pairs - i >= LANES; i += LANES) {
+        __m256i v = load_bytes(x + 2 * i);
+
+        _mm256_storeu_ps(out->even + i, even_of(v));
+        _mm256_storeu_ps(out->odd + i, odd_of(v));
     }
-    for (size_t m = 0; m < tile; m++)
-        finish(out + m * out_stride, _mm256_add_ps(even[m], odd[m]), lanes,
-               add);
+    for (; i < pairs; i++) {
+        __m256i v = spread(x + 2 * i);
+
+        out->even[i] = _mm256_cvtss_f32(even_of(v));
+        out->odd[i] = _mm256_cvtss_f32(odd_of(v));
+    }
 }
 
-static void gemm_bf16(const uint16_t *w, size_t k, size_t columns,
+/* Some pairs of a panel times `rows` rows. Even and odd inputs are summed
+ * apart, or each step would wait for the one before. */
+INLINE void panel_bf16(const uint16_t *w, size_t pairs, const struct split *x,
+                       size_t rows, float *out, size_t out_stride, size_t lanes,
+                       bool add) {
+    __m256 even[ROWS][SIDES];
+    __m256 odd[ROWS][SIDES];
+
+    UNROLL
+    for (size_t m = 0; m < rows; m++) {
+        UNROLL
+        for (size_t s = 0; s < SIDES; s++)
+            even[m][s] = odd[m][s] = _mm256_setzero_ps();
+    }
+    for (size_t i = 0; i < pairs; i++, w += 2 * KERNEL_PANEL) {
+        UNROLL
+        for (size_t s = 0; s < SIDES; s++) {
+            __m256i v = load_bytes(w + 2 * LANES * s);
+
+            UNROLL
+            for (size_t m = 0; m < rows; m++) {
+                even[m][s] = _mm256_fmadd_ps(
+                    even_of(v), _mm256_set1_ps(x[m].even[i]), even[m][s]);
+                odd[m][s] = _mm256_fmadd_ps(
+                    odd_of(v), _mm256_set1_ps(x[m].odd[i]), odd[m][s]);
+            }
+        }
+    }
+    UNROLL
+    for (size_t m = 0; m < rows; m++) {
+        UNROLL
+        for (size_t s = 0; s < SIDES; s++)
+            if (s * LANES < lanes)
+                finish(out + m * out_stride + s * LANES,
+                       _mm256_add_ps(even[m][s], odd[m][s]), lanes - s * LANES,
+                       add);
+    }
+}
+
+/* One or two rows, which are split already, times some panels. */
+INLINE void panels_bf16(const uint16_t *w, size_t k, size_t pairs,
+                        size_t columns, const struct split *x, size_t rows,
+                        float *out, size_t out_stride, bool add) {
+    for (size_t c = 0; c < columns; c += KERNEL_PANEL)
+        panel_bf16(w + c * k, pairs, x, rows, out + c, out_stride, columns - c,
+                   add);
+}
+
+/* Some pairs of inputs of all rows times some panels. */
+static void rows_bf16(const uint16_t *w, size_t k, size_t pairs, size_t columns,
                       const uint16_t *x, size_t x_stride, size_t rows,
                       float *out, size_t out_stride, bool add) {
-    for (size_t c = 0; c < columns; c += LANES) {
-        const uint16_t *panel =
-            w + c / KERNEL_PANEL * KERNEL_PANEL * k + c % KERNEL_PANEL * 2;
-        size_t m = 0;
+    struct split part[ROWS];
+    size_t m = 0;
 
-        for (; rows - m >= 4; m += 4)
-            panel_bf16(panel, k, x + m * x_stride, x_stride, 4,
-                       out + m * out_stride + c, out_stride, columns - c, add);
-        for (; m < rows; m++)
-            panel_bf16(panel, k, x + m * x_stride, x_stride, 1,
-                       out + m * out_stride + c, out_stride, columns - c, add);
+    for (; rows - m >= ROWS; m += ROWS) {
+        for (size_t i = 0; i < ROWS; i++)
+            split_pairs(x + (m + i) * x_stride, pairs, &part[i]);
+        panels_bf16(w, k, pairs, columns, part, ROWS, out + m * out_stride,
+                    out_stride, add);
+    }
+    if (m == rows) return;
+    split_pairs(x + m * x_stride, pairs, part);
+    panels_bf16(w, k, pairs, columns, part, 1, out + m * out_stride, out_stride,
+                add);
+}
+
+void avx2_gemm_bf16(const uint16_t *w, size_t k, size_t columns,
+                    const uint16_t *x, size_t x_stride, size_t rows, float *out,
+                    size_t out_stride, bool add) {
+    const size_t most = PANELS * KERNEL_PANEL;
+
+    for (size_t c = 0; c < columns; c += most) {
+        size_t count = columns - c < most ? columns - c : most;
+
+        for (size_t i = 0; i < k; i += 2 * PAIRS) {
+            size_t pairs = k - i < 2 * PAIRS ? (k - i) / 2 : PAIRS;
+
+            rows_bf16(w + c * k + i * KERNEL_PANEL, k, pairs, count, x + i,
+                      x_stride, rows, out + c, out_stride, add || i > 0);
+        }
     }
 }
 
 const struct kernels kernels_avx2 = {
     .name = "avx2",
-    .quantise = quantise,
-    .to_bf16 = to_bf16,
-    .to_f16 = to_f16,
+    .quantise = avx2_quantise,
+    .to_bf16 = avx2_to_bf16,
+    .to_f16 = avx2_to_f16,
     .gemm_q = avx2_gemm_q,
-    .gemm_bf16 = gemm_bf16,
+    .gemm_bf16 = avx2_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx2),
 };
 

@@ -293,23 +293,29 @@ static void check_formats(const struct kernels *k) {
 }
 
 static void check_gemm_bf16(const struct kernels *k) {
-    enum { K = 70, X_STRIDE = 96, COLUMNS = 39, STRIDE = 50, ROWS = 13 };
+    enum { K = 600, X_STRIDE = 608, COLUMNS = 39, STRIDE = 50, ROWS = 13 };
+    static const size_t inputs[] = {2, 36, 70, 256, 258, K};
     uint16_t w[48 * K];
     uint16_t x[ROWS * X_STRIDE];
     float out[2][ROWS * STRIDE];
+    float alone[COLUMNS];
 
     for (size_t i = 0; i < 48 * K; i++) w[i] = quant_to_bf16(number());
     for (size_t i = 0; i < ROWS * X_STRIDE; i++) x[i] = quant_to_bf16(number());
-    for (size_t rows = 1; rows <= ROWS; rows++) {
-        for (size_t inputs = 2; inputs <= K; inputs += 34) {
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
+        for (size_t rows = 1; rows <= ROWS; rows++) {
             memset(out, 0, sizeof out);
-            for (int add = 0; add < 2; add++) {
-                kernels_scalar.gemm_bf16(w, inputs, COLUMNS, x, X_STRIDE, rows,
-                                         out[0], STRIDE, add);
-                k->gemm_bf16(w, inputs, COLUMNS, x, X_STRIDE, rows, out[1],
+            for (int add = 1; add >= 0; add--) {
+                kernels_scalar.gemm_bf16(w, inputs[i], COLUMNS, x, X_STRIDE,
+                                         rows, out[0], STRIDE, add);
+                k->gemm_bf16(w, inputs[i], COLUMNS, x, X_STRIDE, rows, out[1],
                              STRIDE, add);
                 check_near("bf16", out[1], out[0], ROWS * STRIDE, 1e-4f);
             }
+            k->gemm_bf16(w, inputs[i], COLUMNS, x + (rows - 1) * X_STRIDE,
+                         X_STRIDE, 1, alone, STRIDE, false);
+            assert_memory_equal(alone, out[1] + (rows - 1) * STRIDE,
+                                sizeof alone);
         }
     }
 }

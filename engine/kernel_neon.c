@@ -14,8 +14,6 @@ void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
         float32x4_t top = vdupq_n_f32(0);
         float inverse;
         float most;
-        int32_t all;
-        int32_t second;
 
         /* maxnm passes NaN over, as the plain loop does. */
         for (size_t j = 0; j < 8; j++) {
@@ -36,10 +34,8 @@ void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
                 q + g * KERNEL_GROUP + j * LANES,
                 vmovn_s16(vcombine_s16(vmovn_s32(n[j]), vmovn_s32(n[j + 1]))));
         scale[g] = most / 127.0f;
-        second = vaddvq_s32(half[1]);
-        all = vaddvq_s32(half[0]) + second;
-        sum[2 * g] = scale[g] * (float)all;
-        sum[2 * g + 1] = scale[g] * (float)second;
+        sum[2 * g] = scale[g] * (float)vaddvq_s32(vaddq_s32(half[0], half[1]));
+        sum[2 * g + 1] = scale[g] * (float)vaddvq_s32(half[1]);
     }
 }
 
@@ -88,31 +84,41 @@ INLINE void multiply(int16x8_t *low, int16x8_t *high, int8x16_t code,
 }
 
 /* Inputs 4 * from to 4 * end, so few that 16 bits hold the sums. */
-INLINE int32x4_t few_dot(const struct codes *c, const int8_t *q, size_t from,
-                         size_t end) {
+INLINE int32x4_t few_dot(const int8x16_t code[PIECES], const int8_t *q,
+                         int from, int end) {
     int16x8_t low = vdupq_n_s16(0);
     int16x8_t high = vdupq_n_s16(0);
 
-    for (size_t j = from; j < end; j++)
-        multiply(&low, &high, c->at[j], q + 4 * j);
+    UNROLL
+    for (int j = from; j < end; j++) multiply(&low, &high, code[j], q + 4 * j);
     return vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high));
 }
 
-/* Of two products 2 * 128 * 127 fits, of four 4 * 63 * 127, and of a whole
- * group 8 * 15 * 127. */
-INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
-                      size_t count, int32x4_t dot[2][2]) {
-    size_t step = c->layout.bits == 8 ? 2 : 4;
-    size_t part = 4;
+/* 8 products of 31 * 127 fit, 4 of 63 * 127, and 2 of 128 * 127. */
+INLINE void one_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                    const int8_t *q, int32x4_t dot[2]) {
+    const int part = halves ? PIECES / 2 : PIECES;
+    const int step = bits == 8 ? 2 : part;
 
-    if (c->layout.bits <= 4 && !c->layout.halves) step = part = 8;
-    for (size_t i = 0; i < count; i++) {
-        dot[i][0] = dot[i][1] = vdupq_n_s32(0);
-        for (size_t j = 0; j < 8; j += step)
-            dot[i][j / part] =
-                vaddq_s32(dot[i][j / part], few_dot(c, q[i], j, j + step));
-        if (!c->layout.halves) dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
+    UNROLL
+    for (int h = 0; h < PIECES / part; h++) {
+        dot[h] = few_dot(code, q, h * part, h * part + step);
+        UNROLL
+        for (int j = h * part + step; j < (h + 1) * part; j += step)
+            dot[h] = vaddq_s32(dot[h], few_dot(code, q, j, j + step));
     }
+}
+
+INLINE void arrange(int8x16_t code[PIECES]) {
+    (void)code;
+}
+
+INLINE void pair_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                     const int8_t *const q[2], size_t count,
+                     int32x4_t dot[2][2]) {
+    UNROLL
+    for (size_t i = 0; i < count; i++)
+        one_dot(bits, halves, code, q[i], dot[i]);
 }
 
 /* A lane holds a pair of bf16: the odd one is the float's top half already,

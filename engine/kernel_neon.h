@@ -14,6 +14,8 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+/* Loops over registers; else the registers lie in memory. */
+#define UNROLL _Pragma("GCC unroll 16")
 
 enum { LANES = 4, QUARTERS = KERNEL_PANEL / LANES };
 
@@ -35,6 +37,15 @@ INLINE void finish(float *out, float32x4_t v, size_t lanes, bool add) {
     vst1q_f32(line, v);
     for (size_t i = 0; i < lanes; i++)
         out[i] = add ? out[i] + line[i] : line[i];
+}
+
+/* The first `count` quarters of `lanes` outputs. */
+INLINE void finish_quarters(float *out, const float32x4_t *v, size_t count,
+                            size_t lanes, bool add) {
+    UNROLL
+    for (size_t r = 0; r < count; r++)
+        if (r * LANES < lanes)
+            finish(out + r * LANES, v[r], lanes - r * LANES, add);
 }
 
 /* The parts that one table takes over from another. */

@@ -16,13 +16,24 @@ INLINE int32x4_t half_dot(int32x4_t sum, const int8x16_t code[4],
     return vdotq_laneq_s32(sum, code[3], v, 3);
 }
 
-INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
-                      size_t count, int32x4_t dot[2][2]) {
-    for (size_t i = 0; i < count; i++) {
-        dot[i][0] = half_dot(vdupq_n_s32(0), c->at, q[i]);
-        dot[i][1] = half_dot(vdupq_n_s32(0), c->at + 4, q[i] + 16);
-        if (!c->layout.halves) dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
-    }
+INLINE void one_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                    const int8_t *q, int32x4_t dot[2]) {
+    (void)bits;
+    dot[0] = half_dot(vdupq_n_s32(0), code, q);
+    dot[1] = half_dot(vdupq_n_s32(0), code + 4, q + 16);
+    if (!halves) dot[0] = vaddq_s32(dot[0], dot[1]);
+}
+
+INLINE void arrange(int8x16_t code[PIECES]) {
+    (void)code;
+}
+
+INLINE void pair_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                     const int8_t *const q[2], size_t count,
+                     int32x4_t dot[2][2]) {
+    UNROLL
+    for (size_t i = 0; i < count; i++)
+        one_dot(bits, halves, code, q[i], dot[i]);
 }
 
 const struct kernels kernels_neon_dot = {

@@ -16,39 +16,50 @@ INLINE int32x4_t half_dot(int32x4_t sum, const int8x16_t code[4],
     return vdotq_laneq_s32(sum, code[3], v, 3);
 }
 
-/* Half of a group: 8 inputs of two outputs make a register of codes, 8 inputs
- * of the two rows another. */
-INLINE void half_pair(const int8x16_t code[4], const int8_t *a, const int8_t *b,
-                      int32x4_t *row_a, int32x4_t *row_b) {
-    int32x4_t low = vdupq_n_s32(0); /* outputs 0 and 1 of both rows */
-    int32x4_t high = vdupq_n_s32(0);
-
-    for (size_t j = 0; j < 4; j += 2) {
-        int32x4_t first = vreinterpretq_s32_s8(code[j]);
-        int32x4_t second = vreinterpretq_s32_s8(code[j + 1]);
-        int8x16_t v = vcombine_s8(vld1_s8(a + 4 * j), vld1_s8(b + 4 * j));
-
-        low =
-            vmmlaq_s32(low, v, vreinterpretq_s8_s32(vzip1q_s32(first, second)));
-        high = vmmlaq_s32(high, v,
-                          vreinterpretq_s8_s32(vzip2q_s32(first, second)));
-    }
-    *row_a = vcombine_s32(vget_low_s32(low), vget_low_s32(high));
-    *row_b = vcombine_s32(vget_high_s32(low), vget_high_s32(high));
+INLINE void one_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                    const int8_t *q, int32x4_t dot[2]) {
+    (void)bits;
+    dot[0] = half_dot(vdupq_n_s32(0), code, q);
+    dot[1] = half_dot(vdupq_n_s32(0), code + 4, q + 16);
+    if (!halves) dot[0] = vaddq_s32(dot[0], dot[1]);
 }
 
-INLINE void group_dot(const struct codes *c, const int8_t *const q[2],
-                      size_t count, int32x4_t dot[2][2]) {
-    if (count == 2) {
-        half_pair(c->at, q[0], q[1], &dot[0][0], &dot[1][0]);
-        half_pair(c->at + 4, q[0] + 16, q[1] + 16, &dot[0][1], &dot[1][1]);
-    } else {
-        dot[0][0] = half_dot(vdupq_n_s32(0), c->at, q[0]);
-        dot[0][1] = half_dot(vdupq_n_s32(0), c->at + 4, q[0] + 16);
+/* 8 inputs of outputs 0 and 1 in the even registers, of 2 and 3 in the odd. */
+INLINE void arrange(int8x16_t code[PIECES]) {
+    UNROLL
+    for (int j = 0; j < PIECES; j += 2) {
+        int32x4_t first = vreinterpretq_s32_s8(code[j]);
+        int32x4_t second = vreinterpretq_s32_s8(code[j + 1]);
+
+        code[j] = vreinterpretq_s8_s32(vzip1q_s32(first, second));
+        code[j + 1] = vreinterpretq_s8_s32(vzip2q_s32(first, second));
     }
-    if (c->layout.halves) return;
-    for (size_t i = 0; i < count; i++)
-        dot[i][0] = vaddq_s32(dot[i][0], dot[i][1]);
+}
+
+/* A single row is multiplied twice: there are few of them. */
+INLINE void pair_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                     const int8_t *const q[2], size_t count,
+                     int32x4_t dot[2][2]) {
+    const int part = halves ? PIECES / 2 : PIECES;
+
+    (void)bits;
+    UNROLL
+    for (int h = 0; h < PIECES / part; h++) {
+        int32x4_t low = vdupq_n_s32(0); /* outputs 0 and 1 of both rows */
+        int32x4_t high = vdupq_n_s32(0);
+
+        UNROLL
+        for (int j = h * part; j < (h + 1) * part; j += 2) {
+            int8x16_t v =
+                vcombine_s8(vld1_s8(q[0] + 4 * j), vld1_s8(q[1] + 4 * j));
+
+            low = vmmlaq_s32(low, v, code[j]);
+            high = vmmlaq_s32(high, v, code[j + 1]);
+        }
+        dot[0][h] = vcombine_s32(vget_low_s32(low), vget_low_s32(high));
+        if (count > 1)
+            dot[1][h] = vcombine_s32(vget_high_s32(low), vget_high_s32(high));
+    }
 }
 
 INLINE bfloat16x8_t pair_of(const uint16_t *x) {
@@ -83,7 +94,7 @@ INLINE void panel_bf16_pairs(const uint16_t *w, size_t from, size_t quarters,
                              size_t k, const uint16_t *x, size_t x_stride,
                              size_t pairs, float *out, size_t out_stride,
                              size_t lanes, bool add) {
-    float32x4_t total[TILE / 2][QUARTERS][2];
+    float32x4_t total[ROWS / 2][QUARTERS][2];
     size_t i = 0;
 
     w += 2 * LANES * from;
@@ -141,9 +152,9 @@ static void gemm_bf16(const uint16_t *w, size_t k, size_t columns,
     panel_bf16_pairs(w + c * k, from, quarters, k, x + m * x_stride, x_stride, \
                      pairs, out + m * out_stride + c, out_stride, columns - c, \
                      add)
-        for (; rows - m >= TILE; m += TILE) {
-            QUARTERS_OF(TILE / 2, 0, 2);
-            if (columns - c > 2 * LANES) QUARTERS_OF(TILE / 2, 2, 2);
+        for (; rows - m >= ROWS; m += ROWS) {
+            QUARTERS_OF(ROWS / 2, 0, 2);
+            if (columns - c > 2 * LANES) QUARTERS_OF(ROWS / 2, 2, 2);
         }
         for (; rows - m >= 2; m += 2) QUARTERS_OF(1, 0, 4);
 #undef QUARTERS_OF

@@ -1,238 +1,292 @@
 /* kernel_neon_panel.h - gemm_q for one of the NEON tables. The file that
- * includes it has defined how its processors multiply int8:
+ * includes it says how its processors multiply int8:
  *
- *   void group_dot(const struct codes *c, const int8_t *const q[2],
- *                  size_t count, int32x4_t dot[2][2]);
+ *   one_dot()    a row and 4 outputs: dot[0] of the first half of a group and
+ *                dot[1] of the second, or dot[0] of all of it
+ *   arrange()    codes in the order in which pair_dot() wants them
+ *   pair_dot()   one or two rows and 4 outputs, from arranged codes: dot[row]
  *
- * the exact dot products of one group of `count` (1 or 2) rows with 4 outputs:
- * dot[row][0] and [1] of the two halves, or all in dot[row][0] when the format
- * does not tell them apart. */
+ * A few rows read the panels as they are; more of them share an unpacked copy
+ * of a piece of a panel, small enough for the first cache. Dot products are
+ * exact, and a row's numbers are added in the same order either way: in pieces
+ * of CHUNK groups, each followed by its spills. */
 #ifndef CORRAL_ENGINE_KERNEL_NEON_PANEL_H
 #define CORRAL_ENGINE_KERNEL_NEON_PANEL_H
 
-#include "engine/kernel_layout.h"
-#include "engine/kernel_neon.h"
+#include "engine/kernel_neon_group.h"
 
-enum { TILE = 8 /* rows of activations that share one reading of a panel */ };
-
-/* Codes of a group for 4 outputs: inputs 4j to 4j+3 are in at[j], four to a
- * lane. Those of 8 bits are turned into int8, the others stay below 64. What
- * the loops are compiled for is a constant wherever it is used. */
-struct codes {
-    struct kernel_layout layout;
-    int8x16_t at[8];
+enum {
+    CHUNK = 3 * KERNEL_BLOCK,
+    ROWS_FEW = 2,
+    ROWS = 8, /* of a tile, times ... */
+    WIDE = 2  /* ... quarters: 16 totals and 8 registers of codes */
 };
 
-/* The float side of a group for 4 outputs: the offset of the codes is in the
- * min, and the second half's min is less that of the first, which goes with the
- * sum of the whole group. */
-struct factors {
-    float32x4_t scale[2];
-    float32x4_t min[2];
+static void one_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                    const int8_t *q, int32x4_t dot[2]);
+static void arrange(int8x16_t code[PIECES]);
+static void pair_dot(int bits, bool halves, const int8x16_t code[PIECES],
+                     const int8_t *const q[2], size_t count,
+                     int32x4_t dot[2][2]);
+
+/* A group that was unpacked, by quarters. */
+struct group {
+    struct {
+        int8x16_t code[PIECES];
+        struct factors factors;
+    } quarter[QUARTERS];
 };
 
-static void group_dot(const struct codes *c, const int8_t *const q[2],
-                      size_t count, int32x4_t dot[2][2]);
+/* The activations of a row at one group. */
+struct line {
+    const int8_t *q;
+    float scale;
+    const float *sum;
+};
 
-INLINE uint8x16_t shifted(uint8x16_t v, int right) {
-    return vshlq_u8(v, vdupq_n_s8((int8_t)-right));
+INLINE struct line line_at(const struct kernel_input *x, size_t row,
+                           size_t group) {
+    size_t at = row * x->groups + group;
+
+    return (struct line){x->q + at * KERNEL_GROUP, x->scale[at],
+                         x->sum + 2 * at};
 }
 
-/* The bits of input 4j to 4j+3 beyond, or without, the low four; `at` is where
- * the pieces of pairs or of single bits begin. */
-INLINE uint8x16_t more_bits(const struct kernel_layout *l, const uint8_t *at,
-                            int j) {
-    uint8x16_t v = vdupq_n_u8(0);
+INLINE struct line spill_at(const struct kernel_input *x, size_t row,
+                            size_t index) {
+    size_t at = row * x->spills_max + index;
 
-    if (l->bits == 5)
-        return vandq_u8(shifted(vld1q_u8(at), j - 4), vdupq_n_u8(16));
-    if (l->bits == 6)
-        return vandq_u8(
-            shifted(vld1q_u8(at + j / 4 * KERNEL_LINE), j % 4 * 2 - 4),
-            vdupq_n_u8(48));
-    if (l->bits <= 3)
-        v = vandq_u8(shifted(vld1q_u8(at + j / 4 * KERNEL_LINE), j % 4 * 2),
-                     vdupq_n_u8(3));
-    if (l->bits == 3)
-        v = vorrq_u8(v, vandq_u8(shifted(vld1q_u8(at + 2 * KERNEL_LINE), j - 2),
-                                 vdupq_n_u8(4)));
-    return v;
+    return (struct line){x->spill_q + at * KERNEL_GROUP, x->spill_scale[at],
+                         x->spill_sum + 2 * at};
 }
 
-/* Those of quarter r of a panel; `at` is where the group's codes begin. */
-INLINE void load_codes(struct codes *c, const uint8_t *at, size_t r) {
-    const struct kernel_layout *l = &c->layout;
-    const uint8_t *more = l->bits < 4 ? at : at + 4 * KERNEL_LINE;
+/* total += a group, from its dot products. */
+INLINE float32x4_t add_group(bool halves, bool has_min, float32x4_t total,
+                             const struct factors *f, const struct line *x,
+                             const int32x4_t dot[2]) {
+    const int parts = halves ? 2 : 1;
 
-    at += 16 * r;
-    more += 16 * r;
-    for (int j = 0; j < 8; j++) {
-        uint8x16_t a = vdupq_n_u8(0);
-
-        if (l->bits == 8)
-            a = veorq_u8(vld1q_u8(at + KERNEL_LINE * j), vdupq_n_u8(128));
-        else if (l->bits >= 4 && j < 4)
-            a = vandq_u8(vld1q_u8(at + KERNEL_LINE * j), vdupq_n_u8(15));
-        else if (l->bits >= 4)
-            a = vshrq_n_u8(vld1q_u8(at + KERNEL_LINE * (j - 4)), 4);
-        if (l->bits < 8 && l->bits != 4) a = vorrq_u8(a, more_bits(l, more, j));
-        c->at[j] = vreinterpretq_s8_u8(a);
-    }
-}
-
-/* `common` is the f16 numbers that a K format multiplies by. */
-INLINE float32x4_t load_factor(bool super, const uint8_t *at,
-                               const uint8_t *common, size_t r) {
-    int32_t four;
-    int16x8_t steps;
-
-    if (!super) return load_f16(at + 2 * LANES * r);
-    memcpy(&four, at + LANES * r, sizeof four);
-    steps = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
-    return vmulq_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(steps))),
-                     load_f16(common + 2 * LANES * r));
-}
-
-INLINE struct factors load_factors(const struct kernel_layout *l,
-                                   const struct kernel_place *p, size_t r) {
-    struct factors f;
-
-    for (size_t h = 0; h < (l->halves ? 2 : 1); h++) {
-        f.scale[h] = load_factor(l->super, p->head + p->scale[h], p->head, r);
-        f.min[h] = vdupq_n_f32(0);
-        if (l->min)
-            f.min[h] = load_factor(l->super, p->head + p->min[h],
-                                   p->head + 2 * KERNEL_PANEL, r);
-        if (l->bits < 8)
-            f.min[h] = vfmsq_n_f32(f.min[h], f.scale[h], (float)l->offset);
-    }
-    if (l->halves) f.min[1] = vsubq_f32(f.min[1], f.min[0]);
-    return f;
-}
-
-/* `total` and a group's part of one row. */
-INLINE float32x4_t add_group(float32x4_t total, bool halves,
-                             const struct factors *f, const int32x4_t dot[2],
-                             const float sum[2], float scale) {
-    for (size_t h = 0; h < (halves ? 2 : 1); h++) {
-        float32x4_t t = vmulq_f32(vcvtq_f32_s32(dot[h]), f->scale[h]);
-
-        total = vfmaq_n_f32(total, t, scale);
-        total = vfmaq_n_f32(total, f->min[h], sum[h]);
+    UNROLL
+    for (int h = 0; h < parts; h++) {
+        total = vfmaq_n_f32(
+            total, vmulq_f32(vcvtq_f32_s32(dot[h]), f->scale[h]), x->scale);
+        if (has_min) total = vfmaq_n_f32(total, f->min[h], x->sum[h]);
     }
     return total;
 }
 
-/* The spills of a row, into its total of quarter r. */
-INLINE float32x4_t add_spills(enum kernel_format format, const uint8_t *w,
-                              size_t r, const struct kernel_input *x,
-                              size_t row, float32x4_t total) {
-    struct codes codes = {.layout = kernel_layouts[format]};
-    size_t at = row * x->spills_max;
+/* One group, as it lies in the panel, times some rows: total[row][quarter]. */
+INLINE void few_group(enum kernel_format format, const struct kernel_place *p,
+                      const struct line *line, size_t rows,
+                      float32x4_t *total) {
+    const struct kernel_layout l = kernel_layouts[format];
+    const bool has_min = l.min || offset_of(format);
 
-    for (size_t end = at + x->spills[row]; at < end; at++) {
-        struct kernel_place p =
-            kernel_place(format, w, x->groups, x->spill_group[at]);
-        struct factors f = load_factors(&codes.layout, &p, r);
-        const int8_t *line = x->spill_q + at * KERNEL_GROUP;
-        const int8_t *const lines[2] = {line, line};
-        int32x4_t dot[2][2];
+    UNROLL
+    for (size_t r = 0; r < QUARTERS; r++) {
+        struct factors f = load_factors(format, p, r);
+        int8x16_t code[PIECES];
 
-        load_codes(&codes, p.codes, r);
-        group_dot(&codes, lines, 1, dot);
-        total = add_group(total, codes.layout.halves, &f, dot[0],
-                          x->spill_sum + 2 * at, x->spill_scale[at]);
+        load_codes(format, p->codes, r, code);
+        UNROLL
+        for (size_t m = 0; m < rows; m++) {
+            int32x4_t dot[2];
+
+            one_dot(l.bits, l.halves, code, line[m].q, dot);
+            total[m * QUARTERS + r] = add_group(
+                l.halves, has_min, total[m * QUARTERS + r], &f, &line[m], dot);
+        }
     }
-    return total;
 }
 
-/* Quarters [from, from + quarters) of a panel times `tile` rows. */
-INLINE void panel_q(enum kernel_format format, const uint8_t *w, size_t from,
-                    size_t quarters, const struct kernel_input *x, size_t row,
-                    size_t tile, float *out, size_t out_stride, size_t lanes,
-                    bool add) {
-    float32x4_t total[TILE][QUARTERS];
-    struct codes codes = {.layout = kernel_layouts[format]};
-    size_t groups = x->groups;
+/* Groups [from, end) of a panel times `rows` rows, at most ROWS_FEW. */
+INLINE void few(enum kernel_format format, const uint8_t *panel,
+                const struct kernel_input *x, size_t rows, size_t from,
+                size_t end, float *out, size_t out_stride, size_t lanes,
+                bool add) {
+    float32x4_t total[ROWS_FEW * QUARTERS];
 
-    for (size_t m = 0; m < tile; m++)
-        for (size_t r = 0; r < quarters; r++) total[m][r] = vdupq_n_f32(0);
-    for (size_t g = 0; g < groups; g++) {
-        struct kernel_place p = kernel_place(format, w, groups, g);
+    UNROLL
+    for (size_t i = 0; i < rows * QUARTERS; i++) total[i] = vdupq_n_f32(0);
+    for (size_t g = from; g < end; g++) {
+        struct kernel_place p = kernel_place(format, panel, x->groups, g);
+        struct line line[ROWS_FEW];
 
-        for (size_t r = 0; r < quarters; r++) {
-            struct factors f = load_factors(&codes.layout, &p, from + r);
+        UNROLL
+        for (size_t m = 0; m < rows; m++) line[m] = line_at(x, m, g);
+        few_group(format, &p, line, rows, total);
+    }
+    for (size_t m = 0; m < rows; m++) {
+        const uint32_t *group = x->spill_group + m * x->spills_max;
+        size_t count = x->spills ? x->spills[m] : 0;
 
-            load_codes(&codes, p.codes, from + r);
-            for (size_t m = 0; m < tile; m += 2) {
-                size_t count = tile - m < 2 ? 1 : 2;
-                size_t at = (row + m) * groups + g;
-                const int8_t *line = x->q + at * KERNEL_GROUP;
-                const int8_t *const lines[2] = {
-                    line, line + (count - 1) * groups * KERNEL_GROUP};
+        for (size_t i = 0; i < count; i++) {
+            struct line line = spill_at(x, m, i);
+            struct kernel_place p;
+
+            if (group[i] < from || group[i] >= end) continue;
+            p = kernel_place(format, panel, x->groups, group[i]);
+            few_group(format, &p, &line, 1, total + m * QUARTERS);
+        }
+        finish_quarters(out + m * out_stride, total + m * QUARTERS, QUARTERS,
+                        lanes, add);
+    }
+}
+
+INLINE void unpack(enum kernel_format format, const uint8_t *panel,
+                   size_t groups, size_t from, size_t end, struct group *out) {
+    for (size_t g = from; g < end; g++, out++) {
+        struct kernel_place p = kernel_place(format, panel, groups, g);
+
+        UNROLL
+        for (size_t r = 0; r < QUARTERS; r++) {
+            int8x16_t code[PIECES];
+
+            load_codes(format, p.codes, r, code);
+            arrange(code);
+            memcpy(out->quarter[r].code, code, sizeof code);
+            out->quarter[r].factors = load_factors(format, &p, r);
+        }
+    }
+}
+
+/* The spills of a row in groups [from, end), the unpacked ones. */
+static void tile_spills(int bits, bool halves, const struct group *w,
+                        const struct kernel_input *x, size_t row, size_t from,
+                        size_t end, size_t first, float32x4_t *total) {
+    const uint32_t *group = x->spill_group + row * x->spills_max;
+
+    for (size_t i = 0; i < x->spills[row]; i++) {
+        const struct line line = spill_at(x, row, i);
+        const int8_t *const q[2] = {line.q, line.q};
+        const struct group *at = w + (group[i] - from);
+
+        if (group[i] < from || group[i] >= end) continue;
+        for (size_t r = 0; r < WIDE; r++) {
+            int32x4_t dot[2][2];
+
+            pair_dot(bits, halves, at->quarter[first + r].code, q, 1, dot);
+            total[r] =
+                add_group(halves, bits < 8, total[r],
+                          &at->quarter[first + r].factors, &line, dot[0]);
+        }
+    }
+}
+
+/* The unpacked groups [from, end), WIDE quarters from `first` on, times `rows`
+ * rows from `row` on. */
+INLINE void tile(int bits, bool halves, const struct group *w,
+                 const struct kernel_input *x, size_t row, size_t rows,
+                 size_t from, size_t end, size_t first, float *out,
+                 size_t out_stride, size_t lanes, bool add) {
+    float32x4_t total[ROWS * WIDE];
+    float32x4_t sum[ROWS * WIDE]; /* in memory: its index is no constant */
+
+    UNROLL
+    for (size_t i = 0; i < rows * WIDE; i++) total[i] = vdupq_n_f32(0);
+    for (size_t g = from; g < end; g++) {
+        UNROLL
+        for (size_t r = 0; r < WIDE; r++) {
+            const int8x16_t *code = w[g - from].quarter[first + r].code;
+            const struct factors f = w[g - from].quarter[first + r].factors;
+
+            UNROLL
+            for (size_t m = 0; m < rows; m += 2) {
+                const size_t count = rows - m < 2 ? 1 : 2;
+                const struct line line[2] = {
+                    line_at(x, row + m, g), line_at(x, row + m + count - 1, g)};
+                const int8_t *const q[2] = {line[0].q, line[1].q};
                 int32x4_t dot[2][2];
 
-                group_dot(&codes, lines, count, dot);
-                for (size_t i = 0; i < count; i++, at += groups)
-                    total[m + i][r] =
-                        add_group(total[m + i][r], codes.layout.halves, &f,
-                                  dot[i], x->sum + 2 * at, x->scale[at]);
+                pair_dot(bits, halves, code, q, count, dot);
+                UNROLL
+                for (size_t i = 0; i < count; i++)
+                    total[(m + i) * WIDE + r] =
+                        add_group(halves, bits < 8, total[(m + i) * WIDE + r],
+                                  &f, &line[i], dot[i]);
             }
         }
     }
-    for (size_t m = 0; m < tile; m++) {
-        for (size_t r = 0; r < quarters && (from + r) * LANES < lanes; r++) {
-            if (x->spills)
-                total[m][r] =
-                    add_spills(format, w, from + r, x, row + m, total[m][r]);
-            finish(out + m * out_stride + (from + r) * LANES, total[m][r],
-                   lanes - (from + r) * LANES, add);
-        }
+    UNROLL
+    for (size_t i = 0; i < rows * WIDE; i++) sum[i] = total[i];
+    for (size_t m = 0; m < rows; m++) {
+        if (x->spills)
+            tile_spills(bits, halves, w, x, row + m, from, end, first,
+                        sum + m * WIDE);
+        finish_quarters(out + m * out_stride, sum + m * WIDE, WIDE, lanes, add);
     }
 }
 
-INLINE void gemm_format(enum kernel_format format, const uint8_t *w,
-                        size_t columns, const struct kernel_input *x,
-                        float *out, size_t out_stride, bool add) {
+/* All rows of some unpacked groups. Unpacked, formats with codes of the same
+ * kind are one. */
+#define TILE(bits, halves, rows)                                               \
+    for (size_t r = 0; r < QUARTERS && r * LANES < lanes; r += WIDE)           \
+    tile(bits, halves, w, x, row, rows, from, end, r,                          \
+         out + row * out_stride + r * LANES, out_stride, lanes - r * LANES,    \
+         add)
+#define TILES(name, bits, halves)                                              \
+    static void name(const struct group *w, const struct kernel_input *x,      \
+                     size_t from, size_t end, float *out, size_t out_stride,   \
+                     size_t lanes, bool add) {                                 \
+        size_t row = 0;                                                        \
+                                                                               \
+        for (; x->rows - row >= ROWS; row += ROWS) TILE(bits, halves, ROWS);   \
+        for (; x->rows - row >= 2; row += 2) TILE(bits, halves, 2);            \
+        for (; row < x->rows; row++) TILE(bits, halves, 1);                    \
+    }
+
+TILES(tiles_5, 5, false) /* up to 5 bits */
+TILES(tiles_8, 8, false)
+TILES(tiles_6_halves, 6, true) /* up to 6 */
+
+typedef void tiles_function(const struct group *w, const struct kernel_input *x,
+                            size_t from, size_t end, float *out,
+                            size_t out_stride, size_t lanes, bool add);
+
+INLINE void gemm(enum kernel_format format, tiles_function *tiles,
+                 const uint8_t *w, size_t columns, const struct kernel_input *x,
+                 float *out, size_t out_stride, bool add) {
     size_t panel_bytes = kernel_panel_bytes(format, x->groups);
+    struct group room[CHUNK];
 
     for (size_t c = 0; c < columns; c += KERNEL_PANEL, w += panel_bytes) {
-        size_t m = 0;
+        for (size_t from = 0; from < x->groups; from += CHUNK) {
+            size_t end = x->groups - from < CHUNK ? x->groups : from + CHUNK;
+            bool more = add || from > 0;
 
-#define QUARTERS_OF(tile, from, quarters)                                      \
-    panel_q(format, w, from, quarters, x, m, tile, out + m * out_stride + c,   \
-            out_stride, columns - c, add)
-        /* Totals are 16 registers either way; in the wider tile the codes are
-         * taken apart for twice as many rows. */
-        for (; x->rows - m >= TILE; m += TILE) {
-            QUARTERS_OF(TILE, 0, 2);
-            if (columns - c > 2 * LANES) QUARTERS_OF(TILE, 2, 2);
+            if (x->rows == 1) {
+                few(format, w, x, 1, from, end, out + c, out_stride,
+                    columns - c, more);
+            } else if (x->rows == ROWS_FEW) {
+                few(format, w, x, ROWS_FEW, from, end, out + c, out_stride,
+                    columns - c, more);
+            } else {
+                unpack(format, w, x->groups, from, end, room);
+                tiles(room, x, from, end, out + c, out_stride, columns - c,
+                      more);
+            }
         }
-        for (; x->rows - m >= 4; m += 4) QUARTERS_OF(4, 0, 4);
-        for (; x->rows - m >= 2; m += 2) QUARTERS_OF(2, 0, 4);
-        for (; m < x->rows; m++) QUARTERS_OF(1, 0, 4);
-#undef QUARTERS_OF
     }
 }
 
 /* A function for each format, so that the loops above are compiled for it. */
-#define GEMM(name, format)                                                     \
+#define FORMAT(name, format, tiles)                                            \
     static void name(const uint8_t *w, size_t columns,                         \
                      const struct kernel_input *x, float *out,                 \
                      size_t out_stride, bool add) {                            \
-        gemm_format(format, w, columns, x, out, out_stride, add);              \
+        gemm(format, tiles, w, columns, x, out, out_stride, add);              \
     }
 
-GEMM(q4, KERNEL_Q4)
-GEMM(q4_min, KERNEL_Q4_MIN)
-GEMM(q5, KERNEL_Q5)
-GEMM(q5_min, KERNEL_Q5_MIN)
-GEMM(q8, KERNEL_Q8)
-GEMM(q2_k, KERNEL_Q2_K)
-GEMM(q3_k, KERNEL_Q3_K)
-GEMM(q4_k, KERNEL_Q4_K)
-GEMM(q5_k, KERNEL_Q5_K)
-GEMM(q6_k, KERNEL_Q6_K)
+FORMAT(q4, KERNEL_Q4, tiles_5)
+FORMAT(q4_min, KERNEL_Q4_MIN, tiles_5)
+FORMAT(q5, KERNEL_Q5, tiles_5)
+FORMAT(q5_min, KERNEL_Q5_MIN, tiles_5)
+FORMAT(q8, KERNEL_Q8, tiles_8)
+FORMAT(q2_k, KERNEL_Q2_K, tiles_6_halves)
+FORMAT(q3_k, KERNEL_Q3_K, tiles_6_halves)
+FORMAT(q4_k, KERNEL_Q4_K, tiles_5)
+FORMAT(q5_k, KERNEL_Q5_K, tiles_5)
+FORMAT(q6_k, KERNEL_Q6_K, tiles_6_halves)
 
 static void gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
                    const struct kernel_input *x, float *out, size_t out_stride,

@@ -25,3 +25,7 @@ foreach(kernel ${kernels})
   endif()
   set_source_files_properties(${kernel} PROPERTIES COMPILE_OPTIONS "${flags}")
 endforeach()
+
+# Loading a model takes codes apart by the thousand million.
+set_source_files_properties(${CMAKE_SOURCE_DIR}/engine/quant.c
+  ${CMAKE_SOURCE_DIR}/engine/pack_quant.c PROPERTIES COMPILE_OPTIONS -O3)

@@ -93,7 +93,7 @@ INLINE void group_rows(bool halves, const __m512i code[PIECES],
 }
 
 /* The spills of a row in groups [from, end), straight from the panel. */
-INLINE __m512 few_spills(enum kernel_format format, const uint8_t *panel,
+INLINE __m512 row_spills(enum kernel_format format, const uint8_t *panel,
                          const struct kernel_input *x, size_t row, size_t from,
                          size_t end, __m512 total) {
     const uint32_t *group = x->spill_group + row * x->spills_max;
@@ -117,10 +117,15 @@ INLINE __m512 few_spills(enum kernel_format format, const uint8_t *panel,
     return total;
 }
 
+typedef __m512 spills_function(const uint8_t *panel,
+                               const struct kernel_input *x, size_t row,
+                               size_t from, size_t end, __m512 total);
+
 /* Groups [from, end) of a panel, which begin with a block. */
-INLINE void few_chunk(enum kernel_format format, const uint8_t *panel,
-                      const struct kernel_input *x, size_t row, size_t rows,
-                      size_t from, size_t end, __m512 *total) {
+INLINE void few_chunk(enum kernel_format format, spills_function *spills,
+                      const uint8_t *panel, const struct kernel_input *x,
+                      size_t row, size_t rows, size_t from, size_t end,
+                      __m512 *total) {
     struct common common = {_mm512_setzero_ps(), _mm512_setzero_ps()};
 
     UNROLL
@@ -142,13 +147,14 @@ INLINE void few_chunk(enum kernel_format format, const uint8_t *panel,
     if (!x->spills) return;
     UNROLL
     for (size_t m = 0; m < rows; m++)
-        total[m] = few_spills(format, panel, x, row + m, from, end, total[m]);
+        total[m] = spills(panel, x, row + m, from, end, total[m]);
 }
 
 /* A panel times `rows` rows, at most ROWS_FEW. */
-INLINE void few_panel(enum kernel_format format, const uint8_t *panel,
-                      const struct kernel_input *x, size_t row, size_t rows,
-                      float *out, size_t out_stride, __mmask16 mask, bool add) {
+INLINE void few_panel(enum kernel_format format, spills_function *spills,
+                      const uint8_t *panel, const struct kernel_input *x,
+                      size_t row, size_t rows, float *out, size_t out_stride,
+                      __mmask16 mask, bool add) {
     __m512 all[ROWS_FEW];
 
     UNROLL
@@ -159,7 +165,7 @@ INLINE void few_panel(enum kernel_format format, const uint8_t *panel,
         size_t end = x->groups - from < CHUNK ? x->groups : from + CHUNK;
         __m512 total[ROWS_FEW];
 
-        few_chunk(format, panel, x, row, rows, from, end, total);
+        few_chunk(format, spills, panel, x, row, rows, from, end, total);
         UNROLL
         for (size_t m = 0; m < rows; m++)
             all[m] = _mm512_add_ps(all[m], total[m]);
@@ -169,13 +175,14 @@ INLINE void few_panel(enum kernel_format format, const uint8_t *panel,
         _mm512_mask_storeu_ps(out + m * out_stride, mask, all[m]);
 }
 
-INLINE void few(enum kernel_format format, const uint8_t *w, size_t columns,
-                const struct kernel_input *x, size_t row, size_t rows,
-                float *out, size_t out_stride, bool add) {
+INLINE void few(enum kernel_format format, spills_function *spills,
+                const uint8_t *w, size_t columns, const struct kernel_input *x,
+                size_t row, size_t rows, float *out, size_t out_stride,
+                bool add) {
     size_t panel_bytes = kernel_panel_bytes(format, x->groups);
 
     for (size_t c = 0; c < columns; c += KERNEL_PANEL, w += panel_bytes)
-        few_panel(format, w, x, row, rows, out + c, out_stride,
+        few_panel(format, spills, w, x, row, rows, out + c, out_stride,
                   lanes_below(columns - c), add);
 }
 
@@ -247,27 +254,63 @@ INLINE void tile_group(bool halves, const struct unpacked *w, size_t panels,
     }
 }
 
-/* The spills of row `row` in groups [from, from + count), into row `m` of the
- * totals. */
-INLINE void tile_spills(bool halves, const struct unpacked *w, size_t panels,
-                        const struct kernel_input *x, size_t row, size_t from,
-                        size_t count, size_t m, __m512 total[PANELS][ROWS]) {
-    const uint32_t *group = x->spill_group + row * x->spills_max;
-    __m512 one[PANELS][ROWS];
+/* The spills of a tile's rows at one group, side by side. */
+struct spilt {
+    int8_t q[ROWS][KERNEL_GROUP];
+    float scale[ROWS];
+    float sum[ROWS][2];
+};
 
-    UNROLL
-    for (size_t p = 0; p < panels; p++) one[p][0] = total[p][m];
-    for (size_t i = 0; i < x->spills[row]; i++) {
-        struct unpacked at = *w;
-        struct line line;
+/* Copy the spills of group `g`; rows without one get nothing to add. `next` is
+ * each row's first spill that was not yet taken. */
+INLINE void take_spills(struct spilt *s, const struct kernel_input *x,
+                        size_t row, size_t rows, uint32_t g, uint32_t *next) {
+    for (size_t m = 0; m < rows; m++) {
+        size_t at = (row + m) * x->spills_max + next[m];
+        bool has = next[m] < x->spills[row + m] && x->spill_group[at] == g;
 
-        if (group[i] < from || group[i] >= from + count) continue;
-        at.at += (group[i] - from) * group_registers(halves);
-        line = spill_at(x, row, i);
-        tile_group(halves, &at, panels, &line, 0, 1, one);
+        s->scale[m] = has ? x->spill_scale[at] : 0;
+        s->sum[m][0] = has ? x->spill_sum[2 * at] : 0;
+        s->sum[m][1] = has ? x->spill_sum[2 * at + 1] : 0;
+        if (!has) at = 0; /* any codes will do */
+        memcpy(s->q[m], x->spill_q + at * KERNEL_GROUP, KERNEL_GROUP);
+        next[m] += has;
     }
-    UNROLL
-    for (size_t p = 0; p < panels; p++) total[p][m] = one[p][0];
+}
+
+/* The first group from `from` on of which one of the rows has a spill. */
+INLINE uint32_t next_spill(const struct kernel_input *x, size_t row,
+                           size_t rows, size_t from, uint32_t *next) {
+    uint32_t first = UINT32_MAX;
+
+    for (size_t m = 0; m < rows; m++) {
+        const uint32_t *group = x->spill_group + (row + m) * x->spills_max;
+
+        while (next[m] < x->spills[row + m] && group[next[m]] < from) next[m]++;
+        if (next[m] < x->spills[row + m] && group[next[m]] < first)
+            first = group[next[m]];
+    }
+    return first;
+}
+
+/* The spills of `rows` rows in groups [from, from + count). Mostly the rows
+ * have theirs in the same groups, where a model's large channels are. */
+INLINE void tile_spills(bool halves, const struct unpacked *w, size_t panels,
+                        const struct kernel_input *x, size_t row, size_t rows,
+                        size_t from, size_t count, __m512 total[PANELS][ROWS]) {
+    uint32_t next[ROWS] = {0};
+    struct spilt s;
+
+    for (;;) {
+        uint32_t g = next_spill(x, row, rows, from, next);
+        struct unpacked at = *w;
+        struct line line = {s.q[0], s.scale, s.sum[0]};
+
+        if (g >= from + count) return;
+        take_spills(&s, x, row, rows, g, next);
+        at.at += (g - from) * group_registers(halves);
+        tile_group(halves, &at, panels, &line, 1, rows, total);
+    }
 }
 
 /* `panels` panels times `rows` rows, over the groups [from, from + count). */
@@ -291,11 +334,8 @@ INLINE void tile(bool halves, const struct unpacked *w, size_t panels,
         line.scale += 1;
         line.sum += 2;
     }
-    if (x->spills) {
-        UNROLL
-        for (size_t m = 0; m < rows; m++)
-            tile_spills(halves, w, panels, x, row + m, from, count, m, total);
-    }
+    if (x->spills)
+        tile_spills(halves, w, panels, x, row, rows, from, count, total);
     UNROLL
     for (size_t p = 0; p < panels; p++) {
         __mmask16 lanes = p + 1 < panels ? 0xffff : mask;
@@ -362,7 +402,8 @@ typedef void few_function(const uint8_t *w, size_t columns,
     static void name##_##rows(const uint8_t *w, size_t columns,                \
                               const struct kernel_input *x, size_t row,        \
                               float *out, size_t out_stride, bool add) {       \
-        few(format, w, columns, x, row, rows, out, out_stride, add);           \
+        few(format, name##_spills, w, columns, x, row, rows, out, out_stride,  \
+            add);                                                              \
     }
 
 #define FORMAT(name, format)                                                   \
@@ -370,9 +411,13 @@ typedef void few_function(const uint8_t *w, size_t columns,
                               size_t from, size_t count, __m512i *out) {       \
         unpack(format, panel, groups, from, count, out);                       \
     }                                                                          \
+    static __attribute__((noinline))                                           \
+    __m512 name##_spills(const uint8_t *panel, const struct kernel_input *x,   \
+                         size_t row, size_t from, size_t end, __m512 total) {  \
+        return row_spills(format, panel, x, row, from, end, total);            \
+    }                                                                          \
     FEW(name, format, 1)                                                       \
     FEW(name, format, 2)                                                       \
-    FEW(name, format, 3)                                                       \
     FEW(name, format, 4)
 
 FORMAT(q4, KERNEL_Q4)
@@ -388,10 +433,10 @@ FORMAT(q6_k, KERNEL_Q6_K)
 
 static const struct {
     unpack_function *unpack;
-    few_function *few[ROWS_FEW];
+    few_function *one, *two, *four;
 } formats[KERNEL_FORMATS] = {
 #define ROW(format, name)                                                      \
-    [format] = {name##_unpack, {name##_1, name##_2, name##_3, name##_4}}
+    [format] = {name##_unpack, name##_1, name##_2, name##_4}
     ROW(KERNEL_Q4, q4),     ROW(KERNEL_Q4_MIN, q4_min),
     ROW(KERNEL_Q5, q5),     ROW(KERNEL_Q5_MIN, q5_min),
     ROW(KERNEL_Q8, q8),     ROW(KERNEL_Q2_K, q2_k),
@@ -434,11 +479,21 @@ static void many(enum kernel_format format, const uint8_t *w, size_t columns,
 void avx512_gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
                    const struct kernel_input *x, float *out, size_t out_stride,
                    bool add) {
-    if (x->rows > ROWS_FEW)
+    size_t row = 0;
+
+    if (x->rows > ROWS_FEW) {
         many(format, w, columns, x, out, out_stride, add);
-    else if (x->rows)
-        formats[format].few[x->rows - 1](w, columns, x, 0, out, out_stride,
-                                         add);
+        return;
+    }
+    while (row < x->rows) {
+        size_t left = x->rows - row;
+        few_function *function = left >= 4   ? formats[format].four
+                                 : left >= 2 ? formats[format].two
+                                             : formats[format].one;
+
+        function(w, columns, x, row, out + row * out_stride, out_stride, add);
+        row += left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    }
 }
 
 #else

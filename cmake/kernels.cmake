@@ -6,7 +6,11 @@ file(GLOB kernels ${CORRAL_ROOT}/engine/kernel_*.c)
 set_source_files_properties(${CORRAL_ROOT}/engine/sampler.c PROPERTIES
   COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math")
 foreach(kernel ${kernels})
-  set(flags -O3 -fno-math-errno -fno-trapping-math)
+  set(flags -fno-math-errno -fno-trapping-math)
+  # With sanitizers -O3 takes minutes a file and shows nothing more.
+  if(NOT SANITIZE)
+    list(PREPEND flags -O3)
+  endif()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     if(kernel MATCHES "_avx512")
       list(APPEND flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl

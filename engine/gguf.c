@@ -13,8 +13,9 @@
 
 #include "base/hash.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "GGUF is read in place, and it is little-endian");
+/* What the engine takes for granted of a processor. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && sizeof(size_t) == 8,
+               "GGUF is read in place: it is little-endian, of 64-bit sizes");
 
 /* Far above any real model, far below what could hurt. */
 enum {

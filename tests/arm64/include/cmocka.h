@@ -53,8 +53,11 @@ static inline int cmocka_run(const struct CMUnitTest *tests, size_t count,
 #define assert_float_equal(a, b, epsilon)                                      \
     assert_true(fabs((double)(a) - (double)(b)) <= (double)(epsilon))
 #define assert_in_range(v, low, high)                                          \
-    assert_true((uintmax_t)(v) >= (uintmax_t)(low) &&                          \
-                (uintmax_t)(v) <= (uintmax_t)(high))
+    do {                                                                       \
+        uintmax_t v_ = (uintmax_t)(v);                                         \
+                                                                               \
+        assert_true(v_ >= (uintmax_t)(low) && v_ <= (uintmax_t)(high));        \
+    } while (0)
 
 #define COMPARE(a, b, op)                                                      \
     do {                                                                       \

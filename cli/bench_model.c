@@ -25,7 +25,7 @@ bool bench_prefill(struct bench *b, struct err *err) {
     double ms;
 
     if (!prefill_ms(b, b->prompt, &ms, err)) return false;
-    bench_put(b, "prefill_tok_s", "tok/s", "prefill (512 tokens)",
+    bench_put(b, "prefill_tok_s", "tok/s", "prefill of prompt_tokens",
               b->prompt * 1000 / ms);
     if (!prefill_ms(b, SHORT, &ms, err)) return false;
     bench_put(b, "prefill_ms_100", "ms", "prefill of 100 tokens", ms);

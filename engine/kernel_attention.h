@@ -24,6 +24,19 @@
                             const void *const *v, size_t count, size_t head,   \
                             float *out)
 
+/* The definitions of a type, from the table's own scores() and mix(). */
+#define KERNEL_ATTENTION_DEFINE(table, type, kind)                             \
+    void table##_scores_##type(const float *q, size_t queries, size_t head,    \
+                               const void *const *k, size_t pages, float *out, \
+                               size_t out_stride) {                            \
+        scores(kind, q, queries, head, k, pages, out, out_stride);             \
+    }                                                                          \
+    void table##_mix_##type(const float *p, size_t p_stride, size_t queries,   \
+                            const void *const *v, size_t count, size_t head,   \
+                            float *out) {                                      \
+        mix(kind, p, p_stride, queries, v, count, head, out);                  \
+    }
+
 /* F32 is for the exact mode, which is slow: all tables have the plain loops. */
 #define KERNEL_ATTENTION_FIELDS(table)                                         \
     .dot = table##_dot, .rmsnorm = table##_rmsnorm,                            \

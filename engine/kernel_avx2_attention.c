@@ -6,8 +6,7 @@
 
 #include <math.h>
 
-/* Queries that share one reading of a page. */
-enum { SCORES_TILE = 2, MIX_TILE = 4 };
+enum { SCORES_TILE = 2, SCORES_WIDE = KERNEL_POSITIONS, MIX_TILE = 4 };
 
 float avx2_dot(const float *a, const float *b, size_t n) {
     __m256 total[4];
@@ -123,9 +122,6 @@ float avx2_soften(float *x, size_t n, float *most) {
     }
     return total + sum_lanes(sum);
 }
-
-/* Attention in f32: a page is unpacked once for all queries, as the F32 type
- * lays it out. */
 
 /* Eight pairs, first numbers and second numbers apart. */
 INLINE void split_pairs(__m256 a, __m256 b, __m256 *first, __m256 *second) {
@@ -257,62 +253,10 @@ INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
             _mm256_storeu_ps(out + a * head + j * LANES, total[a][j]);
 }
 
-INLINE void scores(enum kernel_kv type, const float *q, size_t queries,
-                   size_t head, const void *const *k, size_t pages, float *out,
-                   size_t out_stride) {
-    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
+#include "engine/kernel_attention_pages.h"
 
-    for (size_t i = 0; i < pages; i++, out += KERNEL_POSITIONS) {
-        size_t a = 0;
-
-        unpack_k(type, k[i], head, page);
-        for (; queries - a >= SCORES_TILE; a += SCORES_TILE)
-            scores_tile(q + a * head, SCORES_TILE, head, page,
-                        out + a * out_stride, out_stride);
-        for (; a < queries; a++)
-            scores_tile(q + a * head, 1, head, page, out + a * out_stride,
-                        out_stride);
-    }
-}
-
-INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
-                size_t queries, const void *const *v, size_t count, size_t head,
-                float *out) {
-    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
-
-    memset(out, 0, queries * head * sizeof *out);
-    for (size_t i = 0; i < count;
-         i += KERNEL_POSITIONS, p += KERNEL_POSITIONS) {
-        size_t n = count - i < KERNEL_POSITIONS ? count - i : KERNEL_POSITIONS;
-
-        unpack_v(type, *v++, n, head, page);
-        for (size_t d = 0; d < head; d += KERNEL_PANEL) {
-            size_t a = 0;
-
-            for (; queries - a >= MIX_TILE; a += MIX_TILE)
-                mix_tile(p + a * p_stride, p_stride, MIX_TILE, page + d, n,
-                         head, out + a * head + d);
-            for (; a < queries; a++)
-                mix_tile(p + a * p_stride, p_stride, 1, page + d, n, head,
-                         out + a * head + d);
-        }
-    }
-}
-
-#define ATTENTION(type, kind)                                                  \
-    void avx2_scores_##type(const float *q, size_t queries, size_t head,       \
-                            const void *const *k, size_t pages, float *out,    \
-                            size_t out_stride) {                               \
-        scores(kind, q, queries, head, k, pages, out, out_stride);             \
-    }                                                                          \
-    void avx2_mix_##type(const float *p, size_t p_stride, size_t queries,      \
-                         const void *const *v, size_t count, size_t head,      \
-                         float *out) {                                         \
-        mix(kind, p, p_stride, queries, v, count, head, out);                  \
-    }
-
-ATTENTION(f16, KERNEL_KV_F16)
-ATTENTION(q8, KERNEL_KV_Q8)
+KERNEL_ATTENTION_DEFINE(avx2, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(avx2, q8, KERNEL_KV_Q8)
 
 #else
 typedef int kernel_avx2_attention_is_for_x86; /* a file may not be empty */

@@ -37,7 +37,7 @@ INLINE __m256i gather(__m256i chain) {
 void avx2_gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
                  const struct kernel_input *x, float *out, size_t out_stride,
                  bool add) {
-    gemm_of[format](w, columns, x, out, out_stride, add);
+    gemm_q(format, w, columns, x, out, out_stride, add);
 }
 
 #else

@@ -341,20 +341,8 @@ INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
     }
 }
 
-#define ATTENTION(type, kind)                                                  \
-    void avx512_scores_##type(const float *q, size_t queries, size_t head,     \
-                              const void *const *k, size_t pages, float *out,  \
-                              size_t out_stride) {                             \
-        scores(kind, q, queries, head, k, pages, out, out_stride);             \
-    }                                                                          \
-    void avx512_mix_##type(const float *p, size_t p_stride, size_t queries,    \
-                           const void *const *v, size_t count, size_t head,    \
-                           float *out) {                                       \
-        mix(kind, p, p_stride, queries, v, count, head, out);                  \
-    }
-
-ATTENTION(f16, KERNEL_KV_F16)
-ATTENTION(q8, KERNEL_KV_Q8)
+KERNEL_ATTENTION_DEFINE(avx512, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(avx512, q8, KERNEL_KV_Q8)
 
 #else
 typedef int kernel_avx512_attention_is_for_x86; /* a file may not be empty */

@@ -28,12 +28,6 @@ INLINE __m256i gather(__m256i chain) {
 
 #include "engine/kernel_avx2_panel.h"
 
-static void gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
-                   const struct kernel_input *x, float *out, size_t out_stride,
-                   bool add) {
-    gemm_of[format](w, columns, x, out, out_stride, add);
-}
-
 const struct kernels kernels_avxvnni = {
     .name = "avxvnni",
     .quantise = avx2_quantise,

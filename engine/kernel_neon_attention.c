@@ -6,7 +6,7 @@
 
 #include <math.h>
 
-enum { TILE = 4 /* queries that share one reading of K or V */ };
+enum { SCORES_TILE = 4, SCORES_WIDE = 4 * LANES, MIX_TILE = 4 };
 
 float neon_dot(const float *a, const float *b, size_t n) {
     float32x4_t total[4];
@@ -121,8 +121,6 @@ float neon_soften(float *x, size_t n, float *most) {
     return total + vaddvq_f32(sum);
 }
 
-/* A page is unpacked once for all queries, as the F32 type lays it out. */
-
 /* Four pairs of halves, or of codes, from number `at` of a page on. */
 INLINE float32x4x2_t load_pairs(enum kernel_kv type, const void *page,
                                 size_t at) {
@@ -198,7 +196,7 @@ INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
 /* 16 positions for `tile` queries at once. */
 INLINE void scores_tile(const float *q, size_t tile, size_t head,
                         const float *k, float *out, size_t out_stride) {
-    float32x4_t total[TILE][4];
+    float32x4_t total[SCORES_TILE][4];
 
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++) total[a][j] = vdupq_n_f32(0);
@@ -218,7 +216,7 @@ INLINE void scores_tile(const float *q, size_t tile, size_t head,
 /* 16 dimensions, for `tile` queries. */
 INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
                      const float *v, size_t count, size_t head, float *out) {
-    float32x4_t total[TILE][4];
+    float32x4_t total[MIX_TILE][4];
 
     for (size_t a = 0; a < tile; a++)
         for (size_t j = 0; j < 4; j++)
@@ -237,65 +235,10 @@ INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
             vst1q_f32(out + a * head + j * LANES, total[a][j]);
 }
 
-INLINE void scores(enum kernel_kv type, const float *q, size_t queries,
-                   size_t head, const void *const *k, size_t pages, float *out,
-                   size_t out_stride) {
-    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
+#include "engine/kernel_attention_pages.h"
 
-    for (size_t i = 0; i < pages; i++) {
-        unpack_k(type, k[i], head, page);
-        for (size_t from = 0; from < KERNEL_POSITIONS; from += 4 * LANES) {
-            size_t a = 0;
-
-            for (; queries - a >= TILE; a += TILE)
-                scores_tile(q + a * head, TILE, head, page + from,
-                            out + a * out_stride, out_stride);
-            for (; a < queries; a++)
-                scores_tile(q + a * head, 1, head, page + from,
-                            out + a * out_stride, out_stride);
-            out += 4 * LANES;
-        }
-    }
-}
-
-INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
-                size_t queries, const void *const *v, size_t count, size_t head,
-                float *out) {
-    float page[KERNEL_HEAD_MAX * KERNEL_POSITIONS];
-
-    memset(out, 0, queries * head * sizeof *out);
-    for (size_t i = 0; i < count;
-         i += KERNEL_POSITIONS, p += KERNEL_POSITIONS) {
-        size_t n = count - i < KERNEL_POSITIONS ? count - i : KERNEL_POSITIONS;
-
-        unpack_v(type, *v++, n, head, page);
-        for (size_t d = 0; d < head; d += 4 * LANES) {
-            size_t a = 0;
-
-            for (; queries - a >= TILE; a += TILE)
-                mix_tile(p + a * p_stride, p_stride, TILE, page + d, n, head,
-                         out + a * head + d);
-            for (; a < queries; a++)
-                mix_tile(p + a * p_stride, p_stride, 1, page + d, n, head,
-                         out + a * head + d);
-        }
-    }
-}
-
-#define ATTENTION(type, kind)                                                  \
-    void neon_scores_##type(const float *q, size_t queries, size_t head,       \
-                            const void *const *k, size_t pages, float *out,    \
-                            size_t out_stride) {                               \
-        scores(kind, q, queries, head, k, pages, out, out_stride);             \
-    }                                                                          \
-    void neon_mix_##type(const float *p, size_t p_stride, size_t queries,      \
-                         const void *const *v, size_t count, size_t head,      \
-                         float *out) {                                         \
-        mix(kind, p, p_stride, queries, v, count, head, out);                  \
-    }
-
-ATTENTION(f16, KERNEL_KV_F16)
-ATTENTION(q8, KERNEL_KV_Q8)
+KERNEL_ATTENTION_DEFINE(neon, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(neon, q8, KERNEL_KV_Q8)
 
 #else
 typedef int kernel_neon_attention_is_for_arm; /* a file may not be empty */

@@ -129,18 +129,6 @@ static void mix(enum kernel_kv type, const float *p, size_t p_stride,
     }
 }
 
-#define ATTENTION(type, kind)                                                  \
-    void scalar_scores_##type(const float *q, size_t queries, size_t head,     \
-                              const void *const *k, size_t pages, float *out,  \
-                              size_t out_stride) {                             \
-        scores(kind, q, queries, head, k, pages, out, out_stride);             \
-    }                                                                          \
-    void scalar_mix_##type(const float *p, size_t p_stride, size_t queries,    \
-                           const void *const *v, size_t count, size_t head,    \
-                           float *out) {                                       \
-        mix(kind, p, p_stride, queries, v, count, head, out);                  \
-    }
-
-ATTENTION(f32, KERNEL_KV_F32)
-ATTENTION(f16, KERNEL_KV_F16)
-ATTENTION(q8, KERNEL_KV_Q8)
+KERNEL_ATTENTION_DEFINE(scalar, f32, KERNEL_KV_F32)
+KERNEL_ATTENTION_DEFINE(scalar, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(scalar, q8, KERNEL_KV_Q8)

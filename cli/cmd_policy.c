@@ -1,4 +1,5 @@
-/* cmd_policy.c - policies treated like code: lint them, run their tests. */
+/* cmd_policy.c - policies treated like code: lint them, run their tests,
+ * compare them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +7,7 @@
 #include "cli/command.h"
 #include "cli/judge.h"
 #include "cli/options.h"
-#include "cli/places.h"
+#include "cli/policy_diff.h"
 
 struct test_run {
     const struct policy_test *test;
@@ -82,46 +83,72 @@ static int lint(const char *path, struct err *err) {
     return EXIT_FINE;
 }
 
+/* Each file alone; the worst result counts. */
+static int each_file(const char *what, struct judge_options *judge,
+                     const char *const *files, int count) {
+    int worst = EXIT_FINE;
+
+    for (int i = 0; i < count; i++) {
+        struct err err = {0};
+        int code;
+
+        judge->policy = files[i];
+        code = strcmp(what, "lint") ? test(judge, &err) : lint(files[i], &err);
+        if (code < 0) code = options_fail(&err);
+        if (code > worst) worst = code;
+    }
+    return worst;
+}
+
+static int diff(struct judge_options *judge, const char *const *args, int count,
+                bool json, struct err *err) {
+    if (count != 3) {
+        (void)err_set(err, ERR_INPUT,
+                      "policy diff: expected two policies and a file of rows");
+        return -1;
+    }
+    judge->policy = args[0];
+    judge->other = args[1];
+    return policy_diff(judge, args[2], json, err);
+}
+
 int cmd_policy(int argc, char **argv) {
     const char *args[OPTION_ARGS_MAX];
-    struct judge_options judge_options = {0};
+    struct judge_options judge = {0};
+    bool json = false;
     const struct option list[] = {
-        {"model", 'm', OPTION_TEXT, &judge_options.model, 0, 0, "FILE",
-         "test: the base model's GGUF"},
-        {"guard-models", 0, OPTION_TEXT, &judge_options.guard_models, 0, 0,
-         "DIR", "test: the guard's own models (guard/models)"},
-        {"threads", 't', OPTION_INT, &judge_options.threads, 0, 1024, "N",
-         "test: 0 for all cores"},
+        {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "diff: as JSON"},
+        {"model", 'm', OPTION_TEXT, &judge.model, 0, 0, "FILE",
+         "the base model's GGUF"},
+        {"guard-models", 0, OPTION_TEXT, &judge.guard_models, 0, 0, "DIR",
+         "the guard's own models (guard/models)"},
+        {"threads", 't', OPTION_INT, &judge.threads, 0, 1024, "N",
+         "0 for all cores"},
     };
     const struct options options = {
-        "corral policy lint|test FILE...",
+        "corral policy lint|test FILE...\n       corral policy diff A B "
+        "DATA.jsonl",
         "lint  reads and compiles policies; what is wrong is shown with line "
         "and column.\ntest  runs the tests that stand in them. Exit code 1: a "
-        "test failed.",
+        "test failed.\ndiff  judges each row of DATA.jsonl (- is standard "
+        "input) under two policies and\n      shows the rows that fare "
+        "otherwise under B. Exit code 1: there are some.",
         list,
         sizeof list / sizeof list[0],
         2,
         OPTION_ARGS_MAX,
     };
-    int code, count, worst = EXIT_FINE;
+    struct err err = {0};
+    int code, count;
 
     code = options_parse(&options, argc, argv, args, &count);
     if (code >= 0) return code;
-    if (strcmp(args[0], "lint") != 0 && strcmp(args[0], "test") != 0) {
-        struct err err = {0};
-
-        (void)err_set(&err, ERR_INPUT, "policy %s: expected lint or test",
+    if (!strcmp(args[0], "lint") || !strcmp(args[0], "test"))
+        return each_file(args[0], &judge, args + 1, count - 1);
+    if (!strcmp(args[0], "diff"))
+        code = diff(&judge, args + 1, count - 1, json, &err);
+    else
+        (void)err_set(&err, ERR_INPUT, "policy %s: expected lint, test or diff",
                       args[0]);
-        return options_fail(&err);
-    }
-    for (int i = 1; i < count; i++) {
-        struct err err = {0};
-
-        judge_options.policy = args[i];
-        code = args[0][0] == 'l' ? lint(args[i], &err)
-                                 : test(&judge_options, &err);
-        if (code < 0) code = options_fail(&err);
-        if (code > worst) worst = code;
-    }
-    return worst;
+    return code < 0 ? options_fail(&err) : code;
 }

@@ -25,6 +25,7 @@ struct slot {
 
 struct judge {
     struct policy *policy;
+    struct policy *other;
     struct engine *engine;
     struct guard *guard;
     int taken;
@@ -47,7 +48,12 @@ struct judge *judge_open(const struct judge_options *o, struct err *err) {
     if (!policy) goto out;
     j->policy = policy_open(policy, err);
     if (!j->policy) goto out;
-    if (needs_model(j->policy, o->scores)) {
+    if (o->other) {
+        j->other = policy_open(o->other, err);
+        if (!j->other) goto out;
+    }
+    if (needs_model(j->policy, o->scores) ||
+        (j->other && needs_model(j->other, false))) {
         model = places_model(o->model);
         folder = places_guard(o->guard_models, err);
         if (!folder) goto out;
@@ -79,11 +85,16 @@ void judge_close(struct judge *j) {
     guard_close(j->guard);
     engine_close(j->engine);
     policy_free(j->policy);
+    policy_free(j->other);
     free(j);
 }
 
 const struct policy *judge_policy(const struct judge *j) {
     return j->policy;
+}
+
+const struct policy *judge_other(const struct judge *j) {
+    return j->other;
 }
 
 const struct classifier *judge_classifier(const struct judge *j) {
@@ -173,10 +184,11 @@ static struct slot *slot_take(struct judge *j) {
 void judge_submit(struct judge *j, const struct judge_text *text,
                   judge_done *done, void *user) {
     struct slot *slot = slot_take(j);
+    const struct policy *policy = text->other ? j->other : j->policy;
     struct guard_turn turns[2];
     struct guard_item items[1];
     struct guard_request request = {
-        .policy = j->policy,
+        .policy = policy,
         .items = items,
         .channel = text->channel,
         .deadline_ms = clock_ms() + DEADLINE_MS,
@@ -199,7 +211,7 @@ void judge_submit(struct judge *j, const struct judge_text *text,
     request.turns = turns;
     /* The classifier reads what people and models say; a policy that has it
      * judge other channels gets those too. */
-    if (policy_classifies(j->policy, text->channel))
+    if (policy_classifies(policy, text->channel))
         request.turn_count = turns_of(slot, turns);
     (void)guard_check_start(j->guard, &request, on_verdict, slot);
 }

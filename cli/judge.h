@@ -12,6 +12,7 @@ struct judge;
 
 struct judge_options {
     const char *policy; /* each NULL for the default place */
+    const char *other;  /* a second policy, to compare; NULL: none */
     const char *model;
     const char *guard_models;
     int threads; /* 0: all cores */
@@ -26,6 +27,7 @@ struct judge_text {
     enum channel channel;
     struct span prompt;
     struct span text;
+    bool other; /* judge under the second policy */
     /* The scores are wanted whatever the policy's checks are, and whatever
      * they find. */
     bool scored;
@@ -45,6 +47,7 @@ MUST_USE struct judge *judge_open(const struct judge_options *options,
                                   struct err *err);
 void judge_close(struct judge *j); /* after judge_drain(); NULL is fine */
 const struct policy *judge_policy(const struct judge *j);
+const struct policy *judge_other(const struct judge *j); /* NULL: none */
 /* NULL when no model was needed. */
 const struct classifier *judge_classifier(const struct judge *j);
 

@@ -61,6 +61,8 @@ def test_help_and_version():
         ["generate", "-p", "x", "--presence-penalty", "2.1"],
         ["policy", "lint"],
         ["policy", "bless", "x"],
+        ["policy", "diff", "policies/default.yaml", "policies/default.yaml"],
+        ["policy", "diff", "policies/default.yaml", "policies/default.yaml", "/nowhere"],
         ["model", "sing"],
         ["perplexity"],
         ["serve", "--listen", "nowhere:99999"],

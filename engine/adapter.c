@@ -83,6 +83,7 @@ static bool read_part(struct adapter *a, const struct gguf *gguf,
     float *fa = NULL;
     float *fb = NULL;
     size_t rank;
+    bool exact = m->options.exact;
     bool ok = false;
 
     (void)snprintf(name[0], sizeof name[0], "%s.lora_a", base);
@@ -103,9 +104,9 @@ static bool read_part(struct adapter *a, const struct gguf *gguf,
     fb = read_floats(gguf, tb, name[1], err);
     if (!fb) goto out;
     ok = pack_floats(&out->a, fa, rank, (size_t)ta->size[0], 1.0f,
-                     m->options.exact, err) &&
+                     exact ? PACK_F32 : PACK_QUANT, err) &&
          pack_floats(&out->b, fb, (size_t)tb->size[1], rank,
-                     alpha / (float)rank, m->options.exact, err);
+                     alpha / (float)rank, exact ? PACK_F32 : PACK_BF16, err);
     if (!ok) bad(gguf, err, name[0], "or its lora_b is not finite");
     a->bytes += out->a.bytes + out->b.bytes;
     *found += 2;

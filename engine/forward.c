@@ -21,6 +21,7 @@
 
 enum {
     ROWS_PER_TASK = 8,
+    ROWS_PER_ADAPTED_TASK = 12, /* whole tiles for the products with A */
     ROW_NUMBERS_PER_TASK = 4096,
     MULTIPLY_ADDS_PER_TASK = 1 << 16,
     FEED_ROWS = 64 /* whose gate and up are in the cache together */
@@ -30,13 +31,15 @@ static float *row_of(float *at, int row, int width) {
     return at + (size_t)row * (size_t)width;
 }
 
-/* The forms that p->first to p->last and the adapters' parts want. */
-static int kinds_of(const struct pass *p) {
+/* The forms that the matrices `first` to `last` and the adapters' parts
+ * want. */
+static int kinds_of(const struct pass *p, enum layer_matrix first,
+                    enum layer_matrix last) {
     int kinds = 0;
 
-    for (int i = (int)p->first; i <= (int)p->last; i++)
+    for (int i = (int)first; i <= (int)last; i++)
         kinds |= (int)p->layer->matrix[i].kind;
-    if (p->adapted) kinds |= p->m->options.exact ? PACK_F32 : PACK_BF16;
+    if (p->adapted) kinds |= p->m->options.exact ? PACK_F32 : PACK_QUANT;
     return kinds;
 }
 
@@ -46,7 +49,9 @@ static int kinds_of(const struct pass *p) {
 static void run_rows(struct pass *p, int width, pool_task *task) {
     int each = ROW_NUMBERS_PER_TASK / width;
 
-    p->rows_each = each < 1 ? 1 : each > ROWS_PER_TASK ? ROWS_PER_TASK : each;
+    if (each > ROWS_PER_TASK) each = ROWS_PER_TASK;
+    if (each < 1) each = 1;
+    p->rows_each = p->adapted ? ROWS_PER_ADAPTED_TASK : each;
     pool_run(p->m->pool, (p->s->count + p->rows_each - 1) / p->rows_each, task,
              p);
 }
@@ -83,7 +88,7 @@ static void norm_task(void *user, int task, int thread) {
     int width = m->shape.embedding;
     int from = task * p->rows_each;
     int end = task_end(p, task);
-    int kinds = kinds_of(p);
+    int kinds = kinds_of(p, p->first, p->last);
 
     (void)thread;
     for (int row = from; row < end; row++) {
@@ -111,7 +116,7 @@ static void mixed_task(void *user, int task, int thread) {
     struct pass *p = user;
     int from = task * p->rows_each;
     int end = task_end(p, task);
-    int kinds = kinds_of(p);
+    int kinds = kinds_of(p, p->first, p->last);
 
     (void)thread;
     for (int row = from; row < end; row++) {
@@ -122,21 +127,16 @@ static void mixed_task(void *user, int task, int thread) {
     lora_down(p, &p->s->narrow, from, end);
 }
 
-/* feed_task has made down's input in pieces, but not for the adapters. */
+/* feed_task has made down's input in pieces. */
 static void fed_task(void *user, int task, int thread) {
     struct pass *p = user;
     int from = task * p->rows_each;
     int end = task_end(p, task);
-    int kinds = kinds_of(p);
+    int kinds = kinds_of(p, p->first, p->last);
 
     (void)thread;
-    for (int row = from; row < end; row++) {
-        if (p->adapted)
-            activation_fill(&p->s->wide, p->m->kernels, kinds, (size_t)row, 0,
-                            p->s->wide.k);
-        else
-            activation_finish(&p->s->wide, p->m->kernels, kinds, (size_t)row);
-    }
+    for (int row = from; row < end; row++)
+        activation_finish(&p->s->wide, p->m->kernels, kinds, (size_t)row);
     lora_down(p, &p->s->wide, from, end);
 }
 
@@ -238,7 +238,7 @@ static void feed_rows(struct pass *p, size_t from, size_t end, int row,
     size_t first = from * KERNEL_PANEL;
     size_t count =
         (end * KERNEL_PANEL < width ? end * KERNEL_PANEL : width) - first;
-    int kinds = (int)p->layer->matrix[LAYER_DOWN].kind;
+    int kinds = kinds_of(p, LAYER_DOWN, LAYER_DOWN);
     float *gate = s->gate + (size_t)row * width;
 
     pack_apply(&p->layer->matrix[LAYER_GATE], kernels, &s->narrow, (size_t)row,

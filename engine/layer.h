@@ -27,7 +27,9 @@ struct layer {
     struct packed matrix[LAYER_MATRICES];
 };
 
-/* y += b * (a * x); the adapter's scale is in b. No data: no such part. */
+/* y += b * (a * x); the adapter's scale is in b. No data: no such part. Unless
+ * the model is exact, `a` is Q8, since int8 is the form that x has for the
+ * weights anyway, and `b` bf16: of so few inputs int8 would save nothing. */
 struct lora {
     struct packed a; /* rank outputs */
     struct packed b; /* rank inputs, rounded up to even */

@@ -96,17 +96,18 @@ static void pack_task(void *user, int task, int thread) {
     free(line);
 }
 
-static void pack_layout(struct packed *p, enum gguf_type type, bool exact) {
-    if (exact || type == GGUF_F32) {
-        p->kind = PACK_F32;
-        p->panel_bytes = KERNEL_PANEL * p->k * sizeof(float);
-    } else if (pack_quant_format(type, &p->format)) {
-        p->kind = PACK_QUANT;
-        p->panel_bytes = kernel_panel_bytes(p->format, p->k / KERNEL_GROUP);
-    } else {
-        p->kind = PACK_BF16;
-        p->panel_bytes = KERNEL_PANEL * p->k * sizeof(uint16_t);
-    }
+static void pack_layout(struct packed *p, enum pack_kind kind) {
+    p->kind = kind;
+    p->panel_bytes = kind == PACK_F32 ? KERNEL_PANEL * p->k * sizeof(float)
+                     : kind == PACK_BF16
+                         ? KERNEL_PANEL * p->k * sizeof(uint16_t)
+                         : kernel_panel_bytes(p->format, p->k / KERNEL_GROUP);
+}
+
+static enum pack_kind kind_of(struct packed *p, enum gguf_type type,
+                              bool exact) {
+    if (exact || type == GGUF_F32) return PACK_F32;
+    return pack_quant_format(type, &p->format) ? PACK_QUANT : PACK_BF16;
 }
 
 bool pack_tensor(struct packed *out, const struct gguf_tensor *t, bool exact,
@@ -122,7 +123,7 @@ bool pack_tensor(struct packed *out, const struct gguf_tensor *t, bool exact,
         return err_set(err, ERR_UNSUPPORTED,
                        "tensor %.*s has rows of %zu, not a multiple of %d",
                        (int)t->name.size, t->name.at, p.k, QUANT_GROUP);
-    pack_layout(&p, t->type, exact);
+    pack_layout(&p, kind_of(&p, t->type, exact));
     if (!pack_reserve(&p, err)) return false;
     job.row_bytes = quant_row_bytes(t->type, p.k);
     tasks = (pack_panels(&p) + PANELS_PER_TASK - 1) / PANELS_PER_TASK;
@@ -137,19 +138,36 @@ bool pack_tensor(struct packed *out, const struct gguf_tensor *t, bool exact,
     return true;
 }
 
+/* One row of finite numbers to Q8_0; `block` has room for it. */
+static bool pack_q8_row(struct packed *p, size_t row, const float *w,
+                        uint8_t *block) {
+    for (size_t i = 0; i < p->k; i++)
+        if (!isfinite(w[i])) return false;
+    quant_to_q8_0(w, p->k, block);
+    return pack_quant_row(p->data + row / KERNEL_PANEL * p->panel_bytes,
+                          p->format, row % KERNEL_PANEL, GGUF_Q8_0, block,
+                          p->k / KERNEL_GROUP);
+}
+
 bool pack_floats(struct packed *out, const float *w, size_t n, size_t k,
-                 float scale, bool exact, struct err *err) {
-    struct packed p = {.k = (k + 1) / 2 * 2, .n = n};
+                 float scale, enum pack_kind kind, struct err *err) {
+    struct packed p = {.k = (k + 1) / 2 * 2, .n = n, .format = KERNEL_Q8};
+    uint8_t *block;
     float *line;
     bool ok = true;
 
-    pack_layout(&p, exact ? GGUF_F32 : GGUF_BF16, exact);
+    assert(kind != PACK_QUANT || k % KERNEL_GROUP == 0);
+    pack_layout(&p, kind);
     if (!pack_reserve(&p, err)) return false;
     line = xalloc_array(p.k, sizeof *line);
+    block = xalloc(
+        quant_row_bytes(GGUF_Q8_0, (p.k / QUANT_GROUP + 1) * QUANT_GROUP));
     for (size_t row = 0; row < n; row++) {
         for (size_t i = 0; i < k; i++) line[i] = w[row * k + i] * scale;
-        ok &= pack_float_row(&p, row, line);
+        ok &= kind == PACK_QUANT ? pack_q8_row(&p, row, line, block)
+                                 : pack_float_row(&p, row, line);
     }
+    free(block);
     free(line);
     if (!ok) {
         pack_clear(&p);

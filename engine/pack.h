@@ -30,9 +30,11 @@ struct packed {
  * ERR_INPUT when a scale or a weight is not finite. */
 MUST_USE bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
                           bool exact, struct pool *pool, struct err *err);
-/* From floats (n rows of k), times `scale`: bf16, or F32 when `exact`. */
+/* From floats (n rows of k), times `scale`. PACK_QUANT is Q8_0, with k a
+ * multiple of 32. */
 MUST_USE bool pack_floats(struct packed *out, const float *w, size_t n,
-                          size_t k, float scale, bool exact, struct err *err);
+                          size_t k, float scale, enum pack_kind kind,
+                          struct err *err);
 void pack_clear(struct packed *p);
 
 /* out[i][c] = or += W * a[row + i] for the outputs of panels [from, end);

@@ -1,6 +1,7 @@
 #include "engine/quant.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 /* Bytes and elements of a block, as llama.cpp lays them down. */
@@ -239,6 +240,25 @@ static void group_q8_0(const uint8_t *b, struct quant_group *g) {
     set(g, half_at(b), 0);
     for (int i = 0; i < QUANT_GROUP; i++)
         g->code[i] = b[2 + i] ^ 0x80; /* int8 + 128 */
+}
+
+void quant_to_q8_0(const float *row, size_t count, uint8_t *out) {
+    for (; count; count -= QUANT_GROUP, row += QUANT_GROUP) {
+        float most = 0;
+        uint16_t half;
+        float scale;
+
+        for (int i = 0; i < QUANT_GROUP; i++) most = fmaxf(most, fabsf(row[i]));
+        half = quant_to_f16(most / 127.0f);
+        scale = quant_from_f16(half);
+        memcpy(out, &half, sizeof half);
+        out += sizeof half;
+        for (int i = 0; i < QUANT_GROUP; i++) {
+            float code = scale > 0 ? rintf(row[i] / scale) : 0;
+
+            *out++ = (uint8_t)(int8_t)fmaxf(fminf(code, 127.0f), -127.0f);
+        }
+    }
 }
 
 void quant_group(enum gguf_type type, const void *row, size_t index,

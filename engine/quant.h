@@ -30,6 +30,9 @@ size_t quant_row_bytes(enum gguf_type type, size_t count);
 /* Group `index` of a row of quantised type. */
 void quant_group(enum gguf_type type, const void *row, size_t index,
                  struct quant_group *out);
+/* A row of `count` finite floats, a multiple of 32, as Q8_0: each group by its
+ * greatest magnitude, which must not be past 127 times an f16. */
+void quant_to_q8_0(const float *row, size_t count, uint8_t *out);
 /* A row of any known type as floats. */
 void quant_row(enum gguf_type type, const void *row, size_t count, float *out);
 

@@ -143,7 +143,7 @@ static void test_refused(void **state) {
     t.size[0] = 16;
     assert_false(pack_tensor(&p, &t, false, pool, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
-    assert_false(pack_floats(&p, numbers, 2, 32, 1.0f, false, &err));
+    assert_false(pack_floats(&p, numbers, 2, 32, 1.0f, PACK_BF16, &err));
     pool_close(pool);
 }
 

@@ -156,11 +156,31 @@ static void test_sizes(void **state) {
     assert_true(quant_offset(GGUF_Q6_K, &offset) && offset == 32);
 }
 
+/* Each group by its own scale: no number is off by more than half a step, and
+ * a little for the scale's own rounding. */
+static void test_to_q8_0(void **state) {
+    float in[3 * QUANT_GROUP] = {0}; /* the last group is all zero */
+    float out[3 * QUANT_GROUP];
+    uint8_t row[3 * 34];
+
+    (void)state;
+    for (int i = 0; i < 2 * QUANT_GROUP; i++)
+        in[i] = (i < QUANT_GROUP ? 0.01f : 300.0f) * (float)(i * 37 % 19 - 9);
+    quant_to_q8_0(in, 3 * QUANT_GROUP, row);
+    quant_row(GGUF_Q8_0, row, 3 * QUANT_GROUP, out);
+    for (int i = 0; i < 3 * QUANT_GROUP; i++) {
+        float most = i < QUANT_GROUP ? 0.09f : i < 2 * QUANT_GROUP ? 2700 : 0;
+
+        assert_true(fabsf(in[i] - out[i]) <= most / 127.0f * 0.56f);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f16),   cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_sizes), cmocka_unit_test(test_32_blocks),
-        cmocka_unit_test(test_q4_k),  cmocka_unit_test(test_q6_k),
+        cmocka_unit_test(test_f16),     cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_sizes),   cmocka_unit_test(test_32_blocks),
+        cmocka_unit_test(test_q4_k),    cmocka_unit_test(test_q6_k),
+        cmocka_unit_test(test_to_q8_0),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,13 +45,21 @@ static int kinds_of(const struct pass *p, enum layer_matrix first,
 
 /* ---- how a phase is cut ---- */
 
+/* An adapter's products want whole tiles, but no thread may stand idle. */
+static int adapted_rows(const struct pass *p) {
+    int threads = pool_threads(p->m->pool);
+    int share = (p->s->count + threads - 1) / threads;
+
+    return share < ROWS_PER_ADAPTED_TASK ? share : ROWS_PER_ADAPTED_TASK;
+}
+
 /* Rows of `width` numbers: a task must be worth its claim. */
 static void run_rows(struct pass *p, int width, pool_task *task) {
     int each = ROW_NUMBERS_PER_TASK / width;
 
     if (each > ROWS_PER_TASK) each = ROWS_PER_TASK;
     if (each < 1) each = 1;
-    p->rows_each = p->adapted ? ROWS_PER_ADAPTED_TASK : each;
+    p->rows_each = p->adapted ? adapted_rows(p) : each;
     pool_run(p->m->pool, (p->s->count + p->rows_each - 1) / p->rows_each, task,
              p);
 }

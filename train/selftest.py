@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from corral_train import combine, ngrams  # noqa: E402
+from corral_train import authored_phrases, combine, ngrams  # noqa: E402
 from corral_train.data import LABELS, cut, long_rows, target  # noqa: E402
 
 
@@ -60,6 +60,20 @@ def check_rows():
     assert len(LABELS) == 16
 
 
+def check_phrases():
+    rows = authored_phrases.rows(1)
+    assert rows == authored_phrases.rows(1), "the same seed, the same rows"
+    sides = {}
+    for r in rows:
+        text = r["prompt"]
+        assert not set("{}[]*|") & set(text.replace("[]", "")), f"not filled in: {text}"
+        assert len(text) > 3 and sides.setdefault(text.lower(), r["label"]) == r["label"], text
+    for lang in authored_phrases.LANGS:
+        mine = [r for r in rows if r["lang"] == lang]
+        unsafe = sum(r["label"] == "unsafe" for r in mine)
+        assert 0.3 < unsafe / len(mine) < 0.6, f"{lang}: {unsafe} of {len(mine)} unsafe"
+
+
 def check_gradients(torch):
     from corral_train.llama import Attend, Fused, LoraLinear, RmsNorm, SwiGlu
 
@@ -101,6 +115,7 @@ def main():
     check_ngrams()
     check_combiner()
     check_rows()
+    check_phrases()
     try:
         import torch
     except ImportError:

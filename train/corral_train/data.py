@@ -5,12 +5,19 @@ import random
 
 import numpy as np
 
+from . import authored, authored_phrases
+
 LABELS = ["unsafe"] + [f"S{i}" for i in range(1, 15)] + ["INJ"]
 
 
 def read_rows(folder, split):
     with gzip.open(f"{folder}/{split}.jsonl.gz", "rt", encoding="utf-8") as f:
         return [json.loads(line) for line in f]
+
+
+def written_rows(seed):
+    """The rows of this project's own, as `read_rows` gives those of the data."""
+    return authored.rows(seed) + authored_phrases.rows(seed)
 
 
 def target(row):

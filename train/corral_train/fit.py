@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from . import authored, data, export, systems
+from . import data, export, systems
 from .guard import PROMPT_TOKENS_MAX, Guard
 
 MICRO_TOKENS = 1280  # padded; larger falls out of the cache of a small CPU
@@ -134,7 +134,7 @@ def main():
     else:
         guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device)
     rows = data.read_rows(a.data, "train")
-    rows += data.long_rows(rows, a.long_rows, a.seed) + authored.rows(a.seed)
+    rows += data.long_rows(rows, a.long_rows, a.seed) + data.written_rows(a.seed)
     batches = Batches(rows, guard, a.seed, a.english)
     dev = data.read_rows(a.data, "dev")
     dev = sorted(random.Random(7).sample(dev, 400), key=lambda r: len(r["prompt"]))

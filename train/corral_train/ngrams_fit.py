@@ -3,7 +3,7 @@ import argparse
 
 import numpy as np
 
-from . import authored, data, ngrams
+from . import data, ngrams
 
 STRENGTH = {"unsafe": 30.0, "inj": 15.0, "english": 8.0}
 
@@ -26,7 +26,7 @@ def main():
     rows = data.read_rows(a.data, "train")
     # Here the mixed ones only blur: one bad sentence among many words.
     rows += [r for r in data.long_rows(rows, a.long_rows, a.seed) if r["label"] == "safe"]
-    rows += authored.rows(a.seed)
+    rows += data.written_rows(a.seed)
     strength = dict(STRENGTH, **({"unsafe": a.c} if a.c else {}))
     model = ngrams.train(rows, a.text, strength, a.seed)
     model.save(a.out)

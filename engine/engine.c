@@ -337,6 +337,9 @@ static bool check_score(const struct engine *e, const struct job *job,
                         struct err *err) {
     if (job->label_count < 0 || job->label_count > ENGINE_LABELS_MAX)
         return err_set(err, ERR_LIMIT, "past %d labels", ENGINE_LABELS_MAX);
+    if (job->embed)
+        return job->label_count == 0 ||
+               err_set(err, ERR_INPUT, "a hidden state has no labels");
     if (job->label_count == 0 &&
         (job->adapter == 0 || engine_adapter_labels(e, job->adapter) == 0))
         return err_set(err, ERR_INPUT, "no labels, and no adapter with a head");

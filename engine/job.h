@@ -45,7 +45,8 @@ struct job_event {
      * rival that does not exist is token -1. */
     const struct token_logprob *logprobs;
     int rival_count;
-    const float *scores; /* JOB_SCORES: raw logits, of labels or the head */
+    const float *scores; /* JOB_SCORES: raw logits, of labels or the head, or
+                          * a hidden state */
     int score_count;
     enum job_end end;       /* JOB_DONE: always the last event of a job */
     bool context_full;      /* JOB_END_LENGTH: the context ended the text,
@@ -68,6 +69,8 @@ struct job {
 
     const int *labels; /* JOB_SCORE: head rows wanted at the last position; */
     int label_count;   /* 0: the adapter's label head */
+    bool embed; /* JOB_SCORE without labels: the scores are the last
+                 * position's hidden state itself, shape.embedding floats */
 
     struct sampling sampling; /* JOB_GENERATE from here on; biases copied */
     bool logprobs;

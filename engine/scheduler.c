@@ -355,11 +355,15 @@ static void plan_step(struct scheduler *s) {
 static void score(struct scheduler *s, struct task *t, const float *hidden) {
     const struct adapter *adapter =
         t->adapter ? s->parts.adapters[t->adapter - 1] : NULL;
-    int count = t->label_count ? t->label_count : adapter_labels(adapter);
+    int count = t->embed         ? s->shape->embedding
+                : t->label_count ? t->label_count
+                                 : adapter_labels(adapter);
     float *scores;
     struct scheduler_event *e = report_scores(t, count, &scores);
 
-    if (t->label_count)
+    if (t->embed)
+        memcpy(scores, hidden, (size_t)count * sizeof *scores);
+    else if (t->label_count)
         model_label_logits(s->parts.model, hidden, t->labels, count, scores);
     else
         adapter_head(adapter, hidden, scores);

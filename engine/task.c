@@ -45,6 +45,7 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
     for (int i = 0; i < job->token_count; i++) set_key(t, i, job->tokens[i]);
     t->known = job->token_count;
     if (job->kind == JOB_SCORE) {
+        t->embed = job->embed;
         t->label_count = job->label_count;
         t->labels = xalloc_array((size_t)job->label_count, sizeof(int));
         if (job->label_count)

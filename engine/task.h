@@ -23,6 +23,7 @@ struct task {
     int active_from;
     int *labels;
     int label_count;
+    bool embed;
     struct sampling sampling;  /* its biases are ours */
     struct token_bias *biases; /* the same */
     int output_max;

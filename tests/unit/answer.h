@@ -10,14 +10,14 @@
 #include "base/utf8.h"
 #include "engine/engine.h"
 
-enum { WAIT_MS = 300000 };
+enum { WAIT_MS = 300000, ANSWER_SCORES_MAX = 512 };
 
 /* All that came back of one job. */
 struct answer {
     uint64_t id;
     struct bytes text;
     struct tokens tokens;
-    float scores[16];
+    float scores[ANSWER_SCORES_MAX];
     int score_count;
     /* (tokens.count, 1 + rivals), where asked for */
     struct token_logprob logprobs[64][1 + LOGPROBS_TOP_MAX];
@@ -56,7 +56,7 @@ static inline void on_event(void *user, const struct job_event *event) {
                                   (size_t)event->token_count, NULL));
         keep_logprobs(a, event);
     } else if (event->kind == JOB_SCORES) {
-        assert_in_range(event->score_count, 1, 16);
+        assert_in_range(event->score_count, 1, ANSWER_SCORES_MAX);
         a->score_count = event->score_count;
         memcpy(a->scores, event->scores,
                (size_t)event->score_count * sizeof(float));

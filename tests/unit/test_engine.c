@@ -237,6 +237,35 @@ static void test_deadline(void **state) {
     engine_close(e);
 }
 
+/* The hidden state stands behind the labels' logits, and is the same from a
+ * cached prefix as computed afresh. */
+static void test_embed(void **state) {
+    struct engine *e = open_tiny((struct engine_options){0});
+    int width = engine_shape(e)->embedding, tokens[100];
+    struct job job;
+    struct answer a, b, other;
+
+    (void)state;
+    fill(tokens, 100, 4);
+    job = score(tokens, 100);
+    job.label_count = 0;
+    job.embed = true;
+    run_one(e, job, &a);
+    assert_int_equal(a.end, JOB_END_STOP);
+    assert_int_equal(a.score_count, width);
+    run_one(e, job, &b);
+    assert_true(b.usage.cached_tokens > 64);
+    check_same(&a, &b);
+    tokens[99] ^= 1;
+    run_one(e, job, &other);
+    assert_memory_not_equal(a.scores, other.scores,
+                            (size_t)width * sizeof(float));
+    engine_close(e);
+    answer_clear(&a);
+    answer_clear(&b);
+    answer_clear(&other);
+}
+
 static void test_stops(void **state) {
     struct engine *e = open_tiny((struct engine_options){.exact = true});
     int tokens[30];
@@ -325,6 +354,9 @@ static void test_bad_jobs(void **state) {
     check_bad(e, generate(low, 1, 1), ERR_INPUT);
     job = score(tokens, 3);
     job.label_count = 0; /* and no adapter with a head */
+    check_bad(e, job, ERR_INPUT);
+    job = score(tokens, 3);
+    job.embed = true; /* and labels */
     check_bad(e, job, ERR_INPUT);
     job = score(tokens, 3);
     job.labels = high;
@@ -625,6 +657,7 @@ int main(void) {
         cmocka_unit_test(test_busy),
         cmocka_unit_test(test_busy_client),
         cmocka_unit_test(test_deadline),
+        cmocka_unit_test(test_embed),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_length),
         cmocka_unit_test(test_bad_jobs),

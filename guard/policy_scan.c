@@ -4,8 +4,8 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "guard/decode.h"
 #include "guard/policy_types.h"
-#include "guard/text.h"
 
 /* More in one text than anybody reads: a flood, and it fails the scan. */
 enum { HITS_MAX = 4096 };
@@ -39,8 +39,10 @@ static void put(struct matches *m, struct match match) {
     m->at[m->count++] = match;
 }
 
+/* `layer`: NULL for the raw text. */
 static bool scan_rules(const struct policy *p, enum channel channel,
-                       bool shadow, struct span text, size_t decided,
+                       bool shadow, struct span text,
+                       const struct text_view *layer, size_t decided,
                        struct matches *m, struct err *err) {
     const struct policy_ruleset *set = &p->rulesets[channel][shadow];
     struct rule_hit *hits;
@@ -48,10 +50,13 @@ static bool scan_rules(const struct policy *p, enum channel channel,
     bool ok;
 
     if (!set->rules) return true;
-    hits = xalloc_array((size_t)max, sizeof *hits);
     /* A shadow holds nothing back, so its match may begin before. */
-    ok = rules_scan_tail(set->rules, text, shadow ? 0 : decided, hits, max,
-                         &count, err);
+    if (shadow) decided = 0;
+    hits = xalloc_array((size_t)max, sizeof *hits);
+    ok = layer ? rules_scan_layer(set->rules, layer, decided, hits, max, &count,
+                                  err)
+               : rules_scan_tail(set->rules, text, decided, hits, max, &count,
+                                 err);
     if (ok && count == max)
         ok = err_set(err, ERR_LIMIT, "%d matches of rules or more", max);
     for (int i = 0; ok && i < count; i++)
@@ -91,23 +96,32 @@ static size_t view_at(const struct text_view *v, size_t at) {
     return low;
 }
 
-static bool scan_check(const struct policy_check *c, struct span text,
-                       size_t decided, const struct text_view *view,
-                       struct matches *m, struct err *err) {
-    int max = room_for(text);
+/* A text in which entities are looked for, and what it stands for: NULL for
+ * raw text. */
+struct reading {
+    struct span text;
+    const struct text_view *view, *layer; /* the layer is below the view */
+};
+
+static size_t reading_at(const struct reading *r, size_t raw) {
+    if (r->layer) raw = view_at(r->layer, raw);
+    return r->view ? view_at(r->view, raw) : raw;
+}
+
+static bool scan_check(const struct policy_check *c, const struct reading *r,
+                       size_t decided, struct matches *m, struct err *err) {
+    int max = room_for(r->text);
     struct entity_hit *hits = xalloc_array((size_t)max, sizeof *hits);
-    int count = entity_scan_tail(text, view ? view_at(view, decided) : decided,
+    int count = entity_scan_tail(r->text, reading_at(r, decided),
                                  c->check.entities, hits, max);
 
     for (int i = 0; i < count && count < max; i++) {
-        struct match match = {c, entity_name(hits[i].kind), hits[i].from,
-                              hits[i].end};
+        size_t from = hits[i].from, end = hits[i].end;
 
-        if (view) {
-            match.from = view->map_from[match.from];
-            match.end = view->map_end[match.end - 1];
-        }
-        put(m, match);
+        if (r->view) text_view_span(r->view, from, end, &from, &end);
+        if (r->layer) text_view_span(r->layer, from, end, &from, &end);
+        if (from >= decided)
+            put(m, (struct match){c, entity_name(hits[i].kind), from, end});
     }
     free(hits);
     if (count < max) return true;
@@ -115,15 +129,20 @@ static bool scan_check(const struct policy_check *c, struct span text,
 }
 
 /* Each check looks for its own kinds: what one check finds must not swallow a
- * match of another, which may act otherwise. */
+ * match of another, which may act otherwise. `layer`: NULL for raw text. */
 static bool scan_entities(const struct policy *p, enum channel channel,
-                          bool acting_only, struct span text, size_t decided,
+                          bool acting_only, struct span text,
+                          const struct text_view *layer, size_t decided,
                           struct matches *m, struct err *err) {
-    bool ok = true, simple = text_is_simple(text);
+    struct reading plain = {layer ? span_bytes(&layer->text) : text, NULL,
+                            layer};
+    bool ok = true, simple = text_is_simple(plain.text);
     struct text_view view;
+    struct reading folded = {.view = &view, .layer = layer};
 
     if (!wanted(p, channel, acting_only)) return true;
-    if (!simple && !text_fold(text, &view, err)) return false;
+    if (!simple && !text_fold(plain.text, &view, err)) return false;
+    if (!simple) folded.text = span_bytes(&view.text);
     for (int i = 0; ok && i < p->check_count; i++) {
         const struct policy_check *c = &p->checks[i];
         size_t from;
@@ -132,9 +151,8 @@ static bool scan_entities(const struct policy *p, enum channel channel,
             (acting_only && policy_is_shadow(p, &c->check)))
             continue;
         from = policy_is_shadow(p, &c->check) ? 0 : decided;
-        ok = scan_check(c, text, from, NULL, m, err) &&
-             (simple ||
-              scan_check(c, span_bytes(&view.text), from, &view, m, err));
+        ok = scan_check(c, &plain, from, m, err) &&
+             (simple || scan_check(c, &folded, from, m, err));
     }
     if (!simple) text_view_clear(&view);
     return ok;
@@ -185,19 +203,37 @@ static uint32_t since(uint64_t *start) {
     return took > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)took;
 }
 
+/* Nothing of the channel reads the text itself. */
+static bool looks_at(const struct policy *p, enum channel channel) {
+    return p->rulesets[channel][0].rules || p->rulesets[channel][1].rules ||
+           wanted(p, channel, false);
+}
+
 bool policy_scan_tail(const struct policy *p, enum channel channel, int item,
                       struct span text, size_t decided, struct verdict *v,
                       struct err *err) {
     struct matches m = {.at = NULL};
+    struct decoded decoded;
     uint64_t start = clock_ns();
-    bool ok;
+    bool ok = true;
 
-    ok = scan_rules(p, channel, false, text, decided, &m, err) &&
-         scan_rules(p, channel, true, text, 0, &m, err);
+    if (!looks_at(p, channel)) return true;
+    if (!decode_text(text, decided, &decoded, err)) return false;
+    v->stage_us[STAGE_TEXT] += since(&start);
+    for (int i = -1; ok && i < decoded.count; i++) {
+        const struct text_view *layer = i < 0 ? NULL : &decoded.layers[i].view;
+
+        ok = scan_rules(p, channel, false, text, layer, decided, &m, err) &&
+             scan_rules(p, channel, true, text, layer, 0, &m, err);
+    }
     v->stage_us[STAGE_RULES] += since(&start);
-    if (ok) ok = scan_entities(p, channel, false, text, decided, &m, err);
+    for (int i = -1; ok && i < decoded.count; i++)
+        ok = scan_entities(p, channel, false, text,
+                           i < 0 ? NULL : &decoded.layers[i].view, decided, &m,
+                           err);
     if (ok) report(p, &m, item, v);
     v->stage_us[STAGE_ENTITIES] += since(&start);
+    decoded_clear(&decoded);
     free(m.at);
     return ok;
 }
@@ -241,8 +277,8 @@ static bool pull_back(const struct policy *p, enum channel channel,
     struct matches m = {.at = NULL};
     bool ok, moved = true;
 
-    ok = scan_rules(p, channel, false, raw, decided, &m, NULL) &&
-         scan_entities(p, channel, true, raw, decided, &m, NULL);
+    ok = scan_rules(p, channel, false, raw, NULL, decided, &m, NULL) &&
+         scan_entities(p, channel, true, raw, NULL, decided, &m, NULL);
     while (ok && moved) {
         moved = false;
         for (int i = 0; i < m.count; i++) {

@@ -26,6 +26,8 @@ struct found {
     struct span text;
     const struct text_view *view;
     size_t base; /* of the window within the text */
+    /* What the text's view leads to, when that is a layer of decoded text. */
+    const struct text_view *layer;
     /* Ends of matches longer than their cap, a bit a byte; or NULL. */
     unsigned char *over;
     /* In a window only capped patterns count, and nothing at its cut end,
@@ -64,6 +66,12 @@ bool rules_word_edge(const struct text_view *v, size_t at) {
     return v->map_end[at - 1] < v->map_from[at];
 }
 
+/* text[*from..*end), as raw bytes. */
+static void to_raw(const struct found *f, size_t *from, size_t *end) {
+    if (f->view) text_view_span(f->view, *from, *end, from, end);
+    if (f->layer) text_view_span(f->layer, *from, *end, from, end);
+}
+
 static bool put(struct found *f, int rule, size_t from, size_t end) {
     if (from < f->decided) return true;
     if (f->count == FOUND_MAX) {
@@ -82,15 +90,15 @@ static int on_literal(unsigned id, unsigned long long from,
                       unsigned long long end, unsigned flags, void *user) {
     struct found *f = user;
     const struct literal *l = &f->rules->literals[id];
-    size_t start = (size_t)end - l->size;
+    size_t start = (size_t)end - l->size, stop = (size_t)end;
 
     (void)from;
     (void)flags;
-    if (!l->anywhere && (!rules_word_edge(f->view, start) ||
-                         !rules_word_edge(f->view, (size_t)end)))
+    if (!l->anywhere &&
+        (!rules_word_edge(f->view, start) || !rules_word_edge(f->view, stop)))
         return 0;
-    return !put(f, l->rule, f->view->map_from[start],
-                f->view->map_end[end - 1]);
+    to_raw(f, &start, &stop);
+    return !put(f, l->rule, start, stop);
 }
 
 static int on_pattern(unsigned id, unsigned long long from,
@@ -108,10 +116,7 @@ static int on_pattern(unsigned id, unsigned long long from,
         f->over[stop / 8] |= (unsigned char)(1u << stop % 8);
         return 0;
     }
-    if (f->view) {
-        start = f->view->map_from[start];
-        stop = f->view->map_end[stop - 1];
-    }
+    to_raw(f, &start, &stop);
     /* One match growing: keep its longest form only. */
     if (last && last->rule == p->rule && last->from == start) {
         if (stop > last->end) last->end = stop;
@@ -278,24 +283,38 @@ static bool scan_views(struct found *f, struct span raw, struct err *err) {
     return ok;
 }
 
+static bool scan_all(struct found *f, struct span text, struct rule_hit *hits,
+                     int max, int *count, struct err *err) {
+    char *clean = cleaned(text);
+    bool ok;
+
+    ok = scan_patterns(f, clean ? (struct span){clean, text.size} : text, NULL,
+                       err) &&
+         scan_views(f, text, err);
+    if (ok) {
+        *count = tidy(f->hits, f->count);
+        if (*count > max) *count = max;
+        if (*count) memcpy(hits, f->hits, (size_t)*count * sizeof *hits);
+    }
+    free(f->hits);
+    free(clean);
+    return ok;
+}
+
 bool rules_scan_tail(const struct rules *r, struct span text, size_t decided,
                      struct rule_hit *hits, int max, int *count,
                      struct err *err) {
     struct found f = {.rules = r, .decided = decided};
-    char *clean = cleaned(text);
-    bool ok;
 
-    ok = scan_patterns(&f, clean ? (struct span){clean, text.size} : text, NULL,
-                       err) &&
-         scan_views(&f, text, err);
-    if (ok) {
-        *count = tidy(f.hits, f.count);
-        if (*count > max) *count = max;
-        if (*count) memcpy(hits, f.hits, (size_t)*count * sizeof *hits);
-    }
-    free(f.hits);
-    free(clean);
-    return ok;
+    return scan_all(&f, text, hits, max, count, err);
+}
+
+bool rules_scan_layer(const struct rules *r, const struct text_view *layer,
+                      size_t decided, struct rule_hit *hits, int max,
+                      int *count, struct err *err) {
+    struct found f = {.rules = r, .decided = decided, .layer = layer};
+
+    return scan_all(&f, span_bytes(&layer->text), hits, max, count, err);
 }
 
 bool rules_scan(const struct rules *r, struct span text, struct rule_hit *hits,

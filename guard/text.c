@@ -357,6 +357,17 @@ size_t text_view_raw(const struct text_view *v, size_t at, size_t raw_size) {
     return at < v->text.size ? v->map_from[at] : raw_size;
 }
 
+void text_view_span(const struct text_view *v, size_t from, size_t end,
+                    size_t *raw_from, size_t *raw_end) {
+    *raw_from = v->map_from[from];
+    *raw_end = v->map_end[end - 1];
+    if (!v->shuffled) return;
+    for (size_t i = from; i < end; i++) {
+        if (v->map_from[i] < *raw_from) *raw_from = v->map_from[i];
+        if (v->map_end[i] > *raw_end) *raw_end = v->map_end[i];
+    }
+}
+
 bool text_is_word_point(uint32_t point) {
     if (point < 0x80)
         return (point >= 'a' && point <= 'z') ||

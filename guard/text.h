@@ -16,7 +16,8 @@ struct text_view {
      * may it also turn into other letters of ASCII. */
     size_t settled;
     bool looks;
-    bool mapped; /* some letter of another script was read as a Latin one */
+    bool mapped;   /* some letter of another script was read as a Latin one */
+    bool shuffled; /* the map runs backwards somewhere */
 };
 
 /* NFKC, case folding, every dash a hyphen, zero-width, bidi, tag and
@@ -34,6 +35,10 @@ void text_view_clear(struct text_view *v);
 /* Where byte `at` of the view begins in the raw text of `raw_size` bytes; the
  * end of the raw text for a position at the view's end. */
 size_t text_view_raw(const struct text_view *v, size_t at, size_t raw_size);
+/* The raw bytes that text[from..end) stands for, from < end: from the first of
+ * them to the last. */
+void text_view_span(const struct text_view *v, size_t from, size_t end,
+                    size_t *raw_from, size_t *raw_end);
 
 /* Printable ASCII and blanks alone, no two blanks in a row: then the folded
  * view is the raw text in lower case, byte by byte. */

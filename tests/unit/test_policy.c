@@ -308,6 +308,16 @@ static void test_scan(void **state) {
                   VERDICT_REDACT, "call [PHONE]");
     check_verdict(p, CHANNEL_DOCUMENT, "acme a@b.com", VERDICT_ALLOW,
                   "acme a@b.com");
+    /* Encoded: what says it goes, whatever it is written in. */
+    check_verdict(p, CHANNEL_OUTPUT, "%61cme, a%40b.com", VERDICT_REDACT,
+                  "[REDACTED], [EMAIL]");
+    check_verdict(p, CHANNEL_OUTPUT, "Ask QWNtZSBDb3Jw or 61636d6520636f7270!",
+                  VERDICT_REDACT, "Ask [REDACTED] or [REDACTED]!");
+    check_verdict(p, CHANNEL_OUTPUT, "JTYxY21lIGNvcnA=", VERDICT_REDACT,
+                  "[REDACTED]=");
+    check_verdict(p, CHANNEL_OUTPUT, "Zm94IGZvcg==", VERDICT_ALLOW,
+                  "Zm94IGZvcg==");
+    check_verdict(p, CHANNEL_INPUT, "%73top", VERDICT_BLOCK, "%73top");
     policy_free(p);
     p = open_text("policy: x\nmode: shadow\n" CHECK);
     check_verdict(p, CHANNEL_OUTPUT, "acme", VERDICT_ALLOW, "acme");

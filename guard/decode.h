@@ -1,0 +1,44 @@
+/* decode.h - what is written in an encoded form inside a text, decoded in
+ * place: base64, base32, hex, Morse, %-escapes, HTML entities, \u escapes, tag
+ * characters. A decoded text may hold another encoded one: that is the next
+ * layer. A run is decoded only where that gives text; everything else of a
+ * layer is the text below it. Linear in the text. */
+#ifndef CORRAL_GUARD_DECODE_H
+#define CORRAL_GUARD_DECODE_H
+
+#include "guard/text.h"
+
+enum {
+    DECODE_DEPTH = 3,
+    /* An encoded run is read in blocks of this many bytes, each on its own, so
+     * that a stream need not hold a run of any length back. What is left at
+     * the end is read with the last block. */
+    DECODE_BLOCK = 2048,
+    DECODE_BLOCK_MAX = DECODE_BLOCK + DECODE_BLOCK / 2
+};
+
+/* A piece of the text below that a layer shows decoded. */
+struct decode_run {
+    uint32_t from, end; /* bytes of the text below */
+};
+
+struct decode_layer {
+    /* Its map leads to the raw text. `settled` and `looks` mean what they do
+     * in text.h. */
+    struct text_view view;
+    struct decode_run *runs; /* in order */
+    size_t run_count;
+};
+
+struct decoded {
+    struct decode_layer layers[DECODE_DEPTH];
+    int count; /* 0: nothing is encoded */
+};
+
+/* Decode. text[0..decided) is context only (see policy_scan_tail()): no run
+ * begins there. A layer has at most as many bytes as the text below it. */
+MUST_USE bool decode_text(struct span text, size_t decided, struct decoded *out,
+                          struct err *err);
+void decoded_clear(struct decoded *d);
+
+#endif

@@ -1,0 +1,46 @@
+/* decode_types.h - what the parts of decode share: decode.c walks a text and
+ * writes layers, the others know one family of encodings each. */
+#ifndef CORRAL_GUARD_DECODE_TYPES_H
+#define CORRAL_GUARD_DECODE_TYPES_H
+
+#include "base/utf8.h"
+#include "guard/decode.h"
+
+/* One decoded byte and the encoded ones that it stands for. */
+struct decode_byte {
+    char value;
+    uint32_t from, end;
+};
+
+/* What was found at one place of a text. */
+struct decode_found {
+    size_t from, end; /* the encoded run; from == end: there is none */
+    size_t count;     /* of bytes */
+    struct decode_byte bytes[DECODE_BLOCK_MAX];
+    /* More text could change the answer: then nothing behind `begin` is
+     * settled. */
+    bool open;
+    size_t begin;
+};
+
+/* Each looks at in.at[at]; what it read without finding anything it skips by
+ * returning the place to go on from, past `at`. `found->from` is at least
+ * `at`. */
+
+/* decode_token.c: base64, base32 and hex without blanks. `at` begins a stretch
+ * of their letters. */
+bool decode_token_letter(char c);
+size_t decode_token(struct span in, size_t at, struct decode_found *found);
+/* Is this text, rather than what random bytes would give. */
+bool decode_is_text(const struct decode_byte *bytes, size_t count);
+
+/* decode_group.c: codes with blanks between them, and Morse. `at` begins a
+ * word. */
+size_t decode_group(struct span in, size_t at, struct decode_found *found);
+size_t decode_morse(struct span in, size_t at, struct decode_found *found);
+
+/* decode_escape.c: one escape. */
+bool decode_escape_opens(char c); /* may `c` begin one */
+size_t decode_escape(struct span in, size_t at, struct decode_found *found);
+
+#endif

@@ -16,7 +16,9 @@
 
 enum {
     /* Beyond the guard's own deadline, for a verdict that never comes. */
-    GUARD_GRACE_MS = 1000
+    GUARD_GRACE_MS = 1000,
+    /* Longer than a token of any vocabulary: a text, which nobody judged. */
+    RIVAL_BYTES_MAX = 128
 };
 
 /* What the guard stream's verdict is waited for. */
@@ -212,6 +214,7 @@ static bool may_be_told(const struct choice *c, struct span before,
     bool ok;
 
     if (rival->text.size == 0) return true;
+    if (rival->text.size > RIVAL_BYTES_MAX) return false;
     bytes_put(&text, before);
     bytes_put(&text, rival->text);
     verdict_begin(&v, policy_revision(c->o.policy));
@@ -317,15 +320,15 @@ static void settle_text(struct choice *c, enum after after) {
 
 /* ---- tool calls and their results ---- */
 
-/* Ask the guard about one text of a tool. */
+/* Ask the guard about one text of a tool; rules see what goes with it, too. */
 static void judge_text(struct choice *c, enum channel channel, struct span text,
-                       guard_done *done) {
-    struct guard_item item = {channel, text};
+                       struct span beside, guard_done *done) {
+    struct guard_item items[] = {{channel, text}, {channel, beside}};
     struct guard_turn turn = {GUARD_USER, text};
     struct guard_request request = {
         .policy = c->o.policy,
-        .items = &item,
-        .item_count = 1,
+        .items = items,
+        .item_count = beside.size ? 2 : 1,
         .turns = &turn,
         .turn_count = text.size ? 1 : 0,
         .channel = channel,
@@ -378,8 +381,10 @@ static void judge_call(struct choice *c) {
             return;
         }
     }
+    /* An upstream may write anything as an id. */
     if (fields_call_text(&c->call, &text, &err))
-        judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), on_call_verdict);
+        judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), c->call.id,
+                   on_call_verdict);
     else
         c->o.on_fail(c->o.user, &err);
     bytes_free(&text);
@@ -440,7 +445,8 @@ static void ask_result(void *user, const struct chat_tool_call *call,
         c->o.on_fail(c->o.user, &err);
         return;
     }
-    judge_text(c, CHANNEL_TOOL_RESULT, c->result, on_result_verdict);
+    judge_text(c, CHANNEL_TOOL_RESULT, c->result, (struct span){NULL, 0},
+               on_result_verdict);
 }
 
 static void on_client_call(void *user, const struct chat_tool_call *call) {

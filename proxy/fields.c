@@ -91,7 +91,7 @@ static bool add_tool(struct chat_request *r, struct chat_tool *t,
 bool fields_collect(struct chat_request *r, struct field **out, int *count,
                     struct err *err) {
     size_t most = 2 * (size_t)r->message_count + 3 * (size_t)r->tool_count +
-                  (size_t)r->stop_count + 1;
+                  (size_t)r->stop_count + 2;
     struct field *list;
     struct span text;
 
@@ -112,6 +112,8 @@ bool fields_collect(struct chat_request *r, struct field **out, int *count,
         if (!schema_text(r, r->format_schema, &text, err)) return false;
         add(list, count, CHANNEL_INPUT, &text, true);
     }
+    /* An upstream may be told it as the client wrote it. */
+    add(list, count, CHANNEL_INPUT, &r->model, true);
     *out = list;
     return true;
 }

@@ -28,7 +28,8 @@ def chunk(delta, finish=None):
 class MockUpstream:
     """`pieces` are the texts of the answer, one event each; `status` and
     `body` make it fail; `break_after` closes after so many pieces; `pause` is
-    waited between pieces."""
+    waited between pieces. `raw` replaces all of that by events as they are, or,
+    without `sse`, by one JSON answer."""
 
     def __init__(self):
         self.pieces = ["Hello", " there", "."]
@@ -36,6 +37,8 @@ class MockUpstream:
         self.body = b"{}"
         self.break_after = None
         self.pause = 0.0
+        self.raw = None
+        self.sse = True
         self.requests = []
         self.headers = []
         self.gone = threading.Event()  # a client left before the end
@@ -58,6 +61,9 @@ class MockUpstream:
                     self.end_headers()
                     self.wfile.write(mock.body)
                     return
+                if not mock.sse:
+                    self.write_whole(json.dumps(mock.raw).encode())
+                    return
                 self.send_response(200)
                 self.send_header("content-type", "text/event-stream")
                 self.send_header("connection", "close")
@@ -72,7 +78,19 @@ class MockUpstream:
                 self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
                 self.wfile.flush()
 
+            def write_whole(self, body):
+                self.send_response(200)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
             def write_answer(self):
+                if mock.raw is not None:
+                    for event in mock.raw:
+                        self.event(event)
+                    self.wfile.write(b"data: [DONE]\n\n")
+                    return
                 self.event(chunk({"role": "assistant", "content": ""}))
                 for i, piece in enumerate(mock.pieces):
                     if i == mock.break_after:

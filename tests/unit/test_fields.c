@@ -31,10 +31,11 @@ static const struct {
     {"in-property", CHANNEL_INPUT},
     {"in-stop", CHANNEL_INPUT},
     {"in-format", CHANNEL_INPUT},
+    {"in-model", CHANNEL_INPUT},
 };
 
 static const char body_text[] =
-    "{\"model\":\"m\",\"messages\":["
+    "{\"model\":\"in-model\",\"messages\":["
     "{\"role\":\"system\",\"content\":\"in-system\"},"
     "{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"in-user\"},"
     "{\"type\":\"text\",\"text\":\"in-part\"}]},"

@@ -50,6 +50,7 @@ static void write_run(struct layer_writer *w, const struct decode_found *f) {
     }
     l->runs[l->run_count++] =
         (struct decode_run){(uint32_t)f->from, (uint32_t)f->end};
+    l->view.shuffled = l->view.shuffled || f->shuffled;
     copy_to(w, f->from);
     for (size_t i = 0; i < f->count; i++)
         put(w, f->bytes[i].value, f->bytes[i].from, f->bytes[i].end);
@@ -77,28 +78,41 @@ static size_t try_word(struct layer_writer *w, size_t at,
     return end;
 }
 
-static void walk(struct layer_writer *w, size_t at, struct decode_found *f) {
-    while (at < w->in.size) {
-        char c = w->in.at[at];
-        size_t end = at;
+/* What is encoded at in.at[at], if anything, is written; where to go on. */
+static size_t walk_one(struct layer_writer *w, size_t at,
+                       struct decode_found *f) {
+    char c = w->in.at[at];
+    size_t end = at;
 
-        if (decode_escape_opens(c)) {
-            end = decode_escape(w->in, at, f);
-            if (found_at(w, f)) {
-                at = end;
-                continue;
-            }
-        }
-        if (c == '.' || c == '-' || (unsigned char)c >= 0x80) {
-            end = decode_morse(w->in, at, f);
-            if (found_at(w, f)) {
-                at = end;
-                continue;
-            }
-        }
-        if (decode_token_letter(c)) end = try_word(w, at, f);
-        at = end > at ? end : at + 1;
+    if (decode_escape_opens(c)) {
+        end = decode_escape(w->in, at, f);
+        if (found_at(w, f)) return end;
     }
+    if (c == '.' || c == '-' || c == '\xC2' || c == '\xE2') {
+        end = decode_morse(w->in, at, f);
+        if (found_at(w, f)) return end;
+    }
+    if (decode_token_letter(c)) end = try_word(w, at, f);
+    return end > at ? end : at + 1;
+}
+
+static void walk(struct layer_writer *w, size_t at) {
+    struct decode_found here, turned;
+    bool any = decode_cipher(w->in, at, &turned);
+
+    for (;;) {
+        /* A code may have reached into the stretch. */
+        if (any && at > turned.from) any = decode_cipher(w->in, at, &turned);
+        if (at >= w->in.size) break;
+        if (any && at == turned.from) {
+            write_run(w, &turned);
+            at = turned.end;
+            any = decode_cipher(w->in, at, &turned);
+        } else {
+            at = walk_one(w, at, &here);
+        }
+    }
+    if (turned.open && turned.begin < w->settled) w->settled = turned.begin;
 }
 
 /* Raw bytes in place of those of the text below. */
@@ -127,10 +141,9 @@ static void finish_layer(struct layer_writer *w,
 static bool decode_layer(struct span in, size_t at,
                          const struct text_view *below,
                          struct decode_layer *out) {
-    struct decode_found found;
     struct layer_writer w = {.in = in, .layer = out, .settled = in.size};
 
-    walk(&w, at, &found);
+    walk(&w, at);
     if (!out->view.text.at) return false;
     finish_layer(&w, below);
     return true;

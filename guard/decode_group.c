@@ -96,23 +96,19 @@ size_t decode_group(struct span in, size_t at, struct decode_found *found) {
     return end;
 }
 
-/* A character, then its signs. */
-static const char *const morse_code[] = {
-    "a.-",     "b-...",   "c-.-.",    "d-..",     "e.",      "f..-.",
-    "g--.",    "h....",   "i..",      "j.---",    "k-.-",    "l.-..",
-    "m--",     "n-.",     "o---",     "p.--.",    "q--.-",   "r.-.",
-    "s...",    "t-",      "u..-",     "v...-",    "w.--",    "x-..-",
-    "y-.--",   "z--..",   "0-----",   "1.----",   "2..---",  "3...--",
-    "4....-",  "5.....",  "6-....",   "7--...",   "8---..",  "9----.",
-    "..-.-.-", ",--..--", "?..--..",  "'.----.",  "!-.-.--", "/-..-.",
-    "(-.--.",  ")-.--.-", "&.-...",   ":---...",  ";-.-.-.", "=-...-",
-    "+.-.-.",  "--....-", "\".-..-.", "$...-..-", "@.--.-."};
-
-static char morse_letter(const char *signs) {
-    for (size_t i = 0; i < sizeof morse_code / sizeof *morse_code; i++)
-        if (!strcmp(morse_code[i] + 1, signs)) return morse_code[i][0];
-    return 0;
-}
+/* By the signs behind a leading 1: a dot is 0, a dash 1. */
+static const char morse_letters[1 << (SIGNS_MAX + 1)] = {
+    [0x02] = 'e',  [0x03] = 't', [0x04] = 'i', [0x05] = 'a', [0x06] = 'n',
+    [0x07] = 'm',  [0x08] = 's', [0x09] = 'u', [0x0A] = 'r', [0x0B] = 'w',
+    [0x0C] = 'd',  [0x0D] = 'k', [0x0E] = 'g', [0x0F] = 'o', [0x10] = 'h',
+    [0x11] = 'v',  [0x12] = 'f', [0x14] = 'l', [0x16] = 'p', [0x17] = 'j',
+    [0x18] = 'b',  [0x19] = 'x', [0x1A] = 'c', [0x1B] = 'y', [0x1C] = 'z',
+    [0x1D] = 'q',  [0x20] = '5', [0x21] = '4', [0x23] = '3', [0x27] = '2',
+    [0x28] = '&',  [0x2A] = '+', [0x2F] = '1', [0x30] = '6', [0x31] = '=',
+    [0x32] = '/',  [0x36] = '(', [0x38] = '7', [0x3C] = '8', [0x3E] = '9',
+    [0x3F] = '0',  [0x4C] = '?', [0x52] = '"', [0x55] = '.', [0x5A] = '@',
+    [0x5E] = '\'', [0x61] = '-', [0x6A] = ';', [0x6B] = '!', [0x6D] = ')',
+    [0x73] = ',',  [0x78] = ':', [0x89] = '$'};
 
 /* A dot, a dash, or neither (-1); some are longer than a byte. */
 static int morse_sign(struct span in, size_t at, size_t *took) {
@@ -128,6 +124,7 @@ static int morse_sign(struct span in, size_t at, size_t *took) {
                  {"\xE2\x80\x94", 1},
                  {"_", 1}};
 
+    if (at >= in.size || !memchr(".-_\xC2\xE2", in.at[at], 5)) return -1;
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
         struct span s = span_of(signs[i].text);
 
@@ -154,19 +151,17 @@ static size_t morse_gap(struct span in, size_t at, bool *word) {
 /* The letter at in.at[at]; its end, or `at` when there is none. */
 static size_t read_letter(struct span in, size_t at, char *letter, bool *dots,
                           bool *dashes) {
-    char signs[SIGNS_MAX + 1] = "";
     size_t i = at, took;
-    int count = 0, sign;
+    unsigned code = 1;
+    int sign;
 
-    while (count < SIGNS_MAX && (sign = morse_sign(in, i, &took)) >= 0) {
-        signs[count++] = sign ? '-' : '.';
+    while (code < 1 << SIGNS_MAX && (sign = morse_sign(in, i, &took)) >= 0) {
+        code = code << 1 | (unsigned)sign;
+        *(sign ? dashes : dots) = true;
         i += took;
     }
-    *letter = morse_letter(signs);
-    if (!*letter) return at;
-    *dots = *dots || memchr(signs, '.', (size_t)count);
-    *dashes = *dashes || memchr(signs, '-', (size_t)count);
-    return i;
+    *letter = morse_letters[code];
+    return *letter ? i : at;
 }
 
 size_t decode_morse(struct span in, size_t at, struct decode_found *found) {

@@ -72,7 +72,7 @@ bool decode_is_text(const struct decode_byte *bytes, size_t count) {
         at += took;
     }
     if (count < STRICT_BYTES) return plain == count;
-    return count < CLEAN_BYTES || bad * BAD_IN <= count;
+    return count < CLEAN_BYTES ? 2 * plain >= count : bad * BAD_IN <= count;
 }
 
 /* in[at..end) as codes of `bits` bits; line ends between them are nothing. */
@@ -85,6 +85,7 @@ static void read_bits(struct span in, size_t at, size_t end, int bits,
     found->from = at;
     found->end = end;
     found->count = 0;
+    found->shuffled = false;
     for (; at < end; at++) {
         int v = value(in.at[at]);
 

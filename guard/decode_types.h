@@ -17,6 +17,7 @@ struct decode_found {
     size_t from, end; /* the encoded run; from == end: there is none */
     size_t count;     /* of bytes */
     struct decode_byte bytes[DECODE_BLOCK_MAX];
+    bool shuffled; /* they do not stand in the order of their codes */
     /* More text could change the answer: then nothing behind `begin` is
      * settled. */
     bool open;
@@ -42,5 +43,9 @@ size_t decode_morse(struct span in, size_t at, struct decode_found *found);
 /* decode_escape.c: one escape. */
 bool decode_escape_opens(char c); /* may `c` begin one */
 size_t decode_escape(struct span in, size_t at, struct decode_found *found);
+
+/* decode_cipher.c: the next stretch of words, at `at` or anywhere behind it,
+ * that reads like a language when it is turned; false when there is none. */
+bool decode_cipher(struct span in, size_t at, struct decode_found *found);
 
 #endif

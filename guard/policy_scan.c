@@ -81,10 +81,12 @@ static uint32_t wanted(const struct policy *p, enum channel channel,
     return kinds;
 }
 
-/* The first byte of the view that stands for raw bytes from `at` on. */
+/* The first byte of the view that stands for raw bytes from `at` on. Where the
+ * map is not in order, what lies before is read as well. */
 static size_t view_at(const struct text_view *v, size_t at) {
     size_t low = 0, high = v->text.size;
 
+    if (v->shuffled) return 0;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 

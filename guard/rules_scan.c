@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "guard/rules_types.h"
+#include "guard/text_spell.h"
 
 enum {
     /* Before duplicates of the views are removed. */
@@ -265,17 +266,33 @@ static int tidy(struct rule_hit *hits, int count) {
     return kept;
 }
 
+/* In a folded view, as it is and as its odd words are spelled. */
+static bool scan_folded(struct found *f, const struct text_view *view,
+                        struct err *err) {
+    bool ok = scan_literals(f, view, err) &&
+              scan_patterns(f, span_bytes(&view->text), view, err);
+    struct text_view spelled;
+
+    for (int one = 0; ok && one < SPELL_ONE_COUNT; one++) {
+        if (!text_spell(view, (enum spell_one)one, false, &spelled)) break;
+        ok = scan_literals(f, &spelled, err) &&
+             (one != SPELL_ONE_LIKELY ||
+              scan_patterns(f, span_bytes(&spelled.text), &spelled, err));
+        text_view_clear(&spelled);
+    }
+    return ok;
+}
+
 static bool scan_views(struct found *f, struct span raw, struct err *err) {
     struct text_view read, plain;
     bool ok;
 
     if (!text_fold(raw, &read, err)) return false;
-    ok = scan_literals(f, &read, err) &&
-         scan_patterns(f, span_bytes(&read.text), &read, err);
+    ok = scan_folded(f, &read, err);
     if (ok && read.mapped) {
         ok = text_fold_plain(raw, &plain, err);
         if (ok) {
-            ok = scan_literals(f, &plain, err);
+            ok = scan_folded(f, &plain, err);
             text_view_clear(&plain);
         }
     }
@@ -395,9 +412,27 @@ static size_t hold_view(const struct rules *r, const struct text_view *v,
     return text_view_raw(v, hold, raw_size);
 }
 
+static void lower(size_t *hold, size_t at) {
+    if (at < *hold) *hold = at;
+}
+
+/* In a folded view and in what its words may be spelled as, as raw bytes. */
+static size_t hold_folded(const struct rules *r, const struct text_view *v,
+                          size_t raw_size, size_t decided) {
+    size_t hold = hold_view(r, v, raw_size, decided);
+    struct text_view spelled;
+
+    for (int one = 0; one < SPELL_ONE_COUNT; one++) {
+        if (!text_spell(v, (enum spell_one)one, true, &spelled)) break;
+        lower(&hold, hold_view(r, &spelled, raw_size, decided));
+        text_view_clear(&spelled);
+    }
+    return hold;
+}
+
 /* As if the whole text were pending, but for what is only context. */
 static size_t hold_raw(const struct rules *r, struct span raw, size_t decided) {
-    size_t hold = raw.size, at;
+    size_t hold = raw.size;
     struct text_view v;
 
     if (r->pattern_count) {
@@ -405,13 +440,11 @@ static size_t hold_raw(const struct rules *r, struct span raw, size_t decided) {
         while (hold && is_inside_point(raw, hold)) hold--;
     }
     if (!text_fold(raw, &v, NULL)) return 0;
-    at = hold_view(r, &v, raw.size, decided);
-    if (at < hold) hold = at;
+    lower(&hold, hold_folded(r, &v, raw.size, decided));
     text_view_clear(&v);
     if (!r->literal_count || text_is_simple(raw)) return hold;
     if (!text_fold_plain(raw, &v, NULL)) return 0;
-    at = hold_view(r, &v, raw.size, decided);
-    if (at < hold) hold = at;
+    lower(&hold, hold_folded(r, &v, raw.size, decided));
     text_view_clear(&v);
     return hold;
 }

@@ -51,7 +51,7 @@ struct folder {
     struct glyph glyphs[GLYPHS]; /* by the low bits of the code point */
 };
 
-static bool is_mark(uint32_t point) {
+bool text_is_mark(uint32_t point) {
     return (U_MASK(u_charType((UChar32)point)) & U_GC_M_MASK) != 0;
 }
 
@@ -130,7 +130,7 @@ static void push_normal(struct folder *f, const UChar *text, int size) {
         if (value >= 0xD800 && value < 0xDC00 && at < size)
             value = 0x10000 + ((value - 0xD800) << 10) + (text[at++] - 0xDC00u);
         if (is_invisible(value)) continue;
-        if (latin && is_mark(value)) continue;
+        if (latin && text_is_mark(value)) continue;
         latin = value < 0x80 && u_isalnum((UChar32)value);
         push(f, value, f->segment_from, f->segment_end);
     }

@@ -318,6 +318,10 @@ static void test_scan(void **state) {
     check_verdict(p, CHANNEL_OUTPUT, "Zm94IGZvcg==", VERDICT_ALLOW,
                   "Zm94IGZvcg==");
     check_verdict(p, CHANNEL_INPUT, "%73top", VERDICT_BLOCK, "%73top");
+    check_verdict(p, CHANNEL_OUTPUT, "Ask @cm3, a c m e   c o r p or A.C.M.E!",
+                  VERDICT_REDACT, "Ask [REDACTED], [REDACTED] or [REDACTED]!");
+    check_verdict(p, CHANNEL_OUTPUT, "Ask npzr pbec gb frr gur ahzoref ntnva.",
+                  VERDICT_REDACT, "Ask [REDACTED] gb frr gur ahzoref ntnva.");
     policy_free(p);
     p = open_text("policy: x\nmode: shadow\n" CHECK);
     check_verdict(p, CHANNEL_OUTPUT, "acme", VERDICT_ALLOW, "acme");

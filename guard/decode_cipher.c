@@ -1,0 +1,245 @@
+/* rot13 and text written backwards: stretches of words that read like a
+ * language only after they were turned. Word by word, what the turned reading
+ * is better by is summed up, never below zero; a stretch begins where the sum
+ * was zero last and counts once the sum has reached a threshold. So it takes a
+ * few words to show, and any place where both sums are zero is as good as the
+ * text's beginning to go on from. */
+#include <string.h>
+
+#include "guard/decode_types.h"
+#include "guard/letters.h"
+
+enum {
+    WORD_MAX = 40, /* bytes; a longer one is no word */
+    GAP_MAX = 32,  /* bytes between words of one stretch */
+    FAR_MAX = 256, /* bytes behind its best, and the stretch is over */
+    /* All in letters_cost()'s units. */
+    FIRES = 14 * LETTERS_BIT,
+    DROPS = 7 * LETTERS_BIT,    /* below its best, and the stretch is over */
+    READABLE = 5 * LETTERS_BIT, /* a letter may cost no more on average */
+    DRIFT = LETTERS_BIT / 4     /* a letter's doubt */
+};
+
+enum cipher { ROT13, BACKWARDS, CIPHERS };
+
+/* A stretch that may be one. */
+struct stretch {
+    int sum, best;
+    size_t from, end; /* up to where the sum was best */
+};
+
+struct word {
+    size_t from, end;
+    unsigned char letters[WORD_MAX]; /* as letters_index() */
+    int count;
+    int backwards; /* evidence of other scripts, in favour of BACKWARDS */
+};
+
+static int rot13(int letter) {
+    return letter > 13 ? letter - 13 : letter + 13;
+}
+
+static int word_cost(const struct word *w) {
+    int cost = 0, last = LETTERS_EDGE;
+
+    for (int i = 0; i < w->count; i++) {
+        cost += letters_cost(last, w->letters[i]);
+        last = w->letters[i];
+    }
+    return cost + letters_cost(last, LETTERS_EDGE);
+}
+
+static int turned_cost(const struct word *w, enum cipher cipher) {
+    int cost = 0, last = LETTERS_EDGE;
+
+    for (int i = 0; i < w->count; i++) {
+        int letter = cipher == ROT13 ? rot13(w->letters[i])
+                                     : w->letters[w->count - 1 - i];
+
+        cost += letters_cost(last, letter);
+        last = letter;
+    }
+    return cost + letters_cost(last, LETTERS_EDGE);
+}
+
+/* How much better the word reads when it is turned. */
+static int gain(const struct word *w, enum cipher cipher) {
+    int turned, better, readable;
+
+    if (!w->count) return cipher == BACKWARDS ? w->backwards : 0;
+    turned = turned_cost(w, cipher);
+    better = word_cost(w) - turned;
+    readable = READABLE * (w->count + 1) - turned;
+    if (better > readable) better = readable;
+    return better - DRIFT * w->count;
+}
+
+/* Letters of Latin-1 without their accents, as the pairs were counted. */
+static int latin_letter(uint32_t point) {
+    static const char plain[] = "aaaaaaaceeeeiiii\0nooooo\0ouuuuy\0y";
+
+    if (point < 0x80) return letters_index((char)point);
+    if (point < 0xC0 || point > 0xFF) return LETTERS_EDGE;
+    return letters_index(plain[point % 0x20]);
+}
+
+static bool is_tone(uint32_t p) {
+    return p >= 0xE48 && p <= 0xE4B;
+}
+
+static bool leads(uint32_t p) { /* Thai vowels written before their letter */
+    return p >= 0xE40 && p <= 0xE44;
+}
+
+/* Scripts with marks say which way they run: a mark needs a letter before it.
+ * `last` is 0 at the word's beginning, `point` at its end. */
+static int mark_evidence(uint32_t last, uint32_t point) {
+    enum { SURE = 4 * LETTERS_BIT };
+
+    if (!last) return point && text_is_mark(point) ? SURE : 0;
+    if (leads(last)) return point && !text_is_mark(point) ? -SURE / 2 : SURE;
+    if (!text_is_mark(last)) return 0;
+    if (!point) return -SURE;
+    if (!text_is_mark(point)) return 0;
+    if (is_tone(last) && !is_tone(point)) return SURE;
+    return is_tone(point) ? -SURE : 0;
+}
+
+/* The next word from `at` on; false when there is none. */
+static bool next_word(struct span in, size_t at, struct word *w) {
+    uint32_t point, last = 0;
+    size_t took;
+
+    w->count = w->backwards = 0;
+    for (; at < in.size; at += took) {
+        if (letters_index(in.at[at])) break;
+        took = 1;
+        if ((unsigned char)in.at[at] < 0x80) continue;
+        took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
+        if (text_is_word_point(point)) break;
+    }
+    w->from = at;
+    for (; at < in.size; at += took) {
+        int letter;
+
+        took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
+        if (!(point < 0x80 ? letters_index((char)point) > 0
+                           : text_is_word_point(point)))
+            break;
+        letter = latin_letter(point);
+        if (letter && w->count < WORD_MAX)
+            w->letters[w->count++] = (unsigned char)letter;
+        if (point > 0xFF) w->backwards += mark_evidence(last, point);
+        last = point;
+    }
+    w->end = at;
+    if (last > 0xFF) w->backwards += mark_evidence(last, 0);
+    return w->end > w->from;
+}
+
+static void stretch_add(struct stretch *s, const struct word *w, int gained) {
+    if (!s->sum) {
+        s->best = 0;
+        s->from = w->from;
+    }
+    s->sum += gained;
+    if (s->sum < 0) s->sum = 0;
+    if (s->sum <= s->best) return;
+    s->best = s->sum;
+    s->end = w->end;
+}
+
+static bool is_over(const struct stretch *s) {
+    return s->best >= FIRES && s->best - s->sum >= DROPS;
+}
+
+static void write_rot13(struct span in, struct decode_found *f) {
+    f->count = 0;
+    for (size_t i = f->from; i < f->end; i++) {
+        int letter = letters_index(in.at[i]);
+        char c = in.at[i];
+
+        if (letter) c = (char)((c & ~0x1F) | rot13(letter));
+        f->bytes[f->count++] =
+            (struct decode_byte){c, (uint32_t)i, (uint32_t)i + 1};
+    }
+}
+
+static void write_backwards(struct span in, struct decode_found *f) {
+    size_t end = f->end - f->from;
+
+    f->count = end;
+    for (size_t i = f->from; i < f->end;) {
+        size_t took =
+            utf8_decode(span_slice(in, i, f->end), &(uint32_t){0}, NULL);
+
+        end -= took;
+        for (size_t k = 0; k < took; k++)
+            f->bytes[end + k] = (struct decode_byte){in.at[i + k], (uint32_t)i,
+                                                     (uint32_t)(i + took)};
+        i += took;
+    }
+}
+
+/* A long stretch is cut behind a word, so that what is left is long as well. */
+static size_t block_end(struct span in, size_t from, size_t end) {
+    if (end - from <= DECODE_BLOCK_MAX) return end;
+    end = from + DECODE_BLOCK;
+    while (end > from + DECODE_BLOCK - WORD_MAX && letters_index(in.at[end]))
+        end--;
+    while (((unsigned char)in.at[end] & 0xC0) == 0x80) end--;
+    return end;
+}
+
+static void cipher_write(struct span in, const struct stretch *s,
+                         enum cipher cipher, struct decode_found *f) {
+    f->from = s->from;
+    f->end = block_end(in, s->from, s->end);
+    f->shuffled = cipher == BACKWARDS;
+    if (cipher == ROT13)
+        write_rot13(in, f);
+    else
+        write_backwards(in, f);
+}
+
+static const struct stretch *better(const struct stretch *s) {
+    return s[BACKWARDS].best > s[ROT13].best ? &s[BACKWARDS] : &s[ROT13];
+}
+
+bool decode_cipher(struct span in, size_t at, struct decode_found *f) {
+    struct stretch s[CIPHERS] = {{.sum = 0}};
+    const struct stretch *best;
+    struct word w = {.end = at};
+    size_t last_from = in.size, last = at;
+    bool over = false;
+
+    while (!over && next_word(in, w.end, &w)) {
+        bool breaks = w.from - last > GAP_MAX || w.end - w.from > WORD_MAX;
+
+        best = better(s);
+        if (best->best >= FIRES && (breaks || w.from - best->end > FAR_MAX)) {
+            over = true;
+            break;
+        }
+        for (int c = 0; c < CIPHERS; c++) {
+            if (breaks) s[c] = (struct stretch){.sum = 0};
+            if (w.end - w.from > WORD_MAX) continue;
+            stretch_add(&s[c], &w, gain(&w, (enum cipher)c));
+            over =
+                over || is_over(&s[c]) ||
+                (s[c].best >= FIRES && s[c].end - s[c].from > DECODE_BLOCK_MAX);
+        }
+        last_from = w.from;
+        last = w.end;
+    }
+    best = better(s);
+    f->open = !over;
+    f->begin = last == in.size ? last_from : in.size;
+    for (int c = 0; c < CIPHERS; c++)
+        if (s[c].sum && s[c].from < f->begin) f->begin = s[c].from;
+    f->from = f->end = in.size;
+    f->count = 0;
+    if (best->best < FIRES) return false;
+    cipher_write(in, best, best == s ? ROT13 : BACKWARDS, f);
+    return true;
+}

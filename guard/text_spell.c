@@ -1,0 +1,339 @@
+#include "guard/text_spell.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "guard/letters.h"
+
+enum {
+    SEPARATOR_MAX = 4, /* bytes */
+    APART_MIN = 3,     /* letters */
+    GAP_REACH = 12,    /* letters to a gap that tells words apart */
+    WORD_MAX = 64      /* bytes; a longer one is left alone */
+};
+
+/* A letter set apart, or the gap between two words of such. */
+struct unit {
+    uint32_t from, end; /* bytes of the folded view */
+    bool gap;
+};
+
+struct run {
+    struct unit *units;
+    int count, capacity;
+    size_t end; /* of the folded view */
+};
+
+struct speller {
+    const struct text_view *in;
+    struct text_view *out;
+    size_t copied;
+};
+
+/* ---- writing ---- */
+
+static void out_begin(struct speller *s) {
+    size_t most = s->in->text.size + 1;
+
+    memset(s->out, 0, sizeof *s->out);
+    s->out->text.at = xalloc_array(most, 1);
+    s->out->text.capacity = most;
+    s->out->map_from = xalloc_array(most, sizeof *s->out->map_from);
+    s->out->map_end = xalloc_array(most, sizeof *s->out->map_end);
+}
+
+static void put(struct speller *s, char c, uint32_t from, uint32_t end) {
+    size_t at = s->out->text.size++;
+
+    s->out->text.at[at] = c;
+    s->out->map_from[at] = from;
+    s->out->map_end[at] = end;
+}
+
+static void copy_to(struct speller *s, size_t end) {
+    if (!s->out->text.at) out_begin(s);
+    for (; s->copied < end; s->copied++)
+        put(s, s->in->text.at[s->copied], s->in->map_from[s->copied],
+            s->in->map_end[s->copied]);
+}
+
+/* ---- letters set apart ---- */
+
+static bool is_separator(char c) {
+    return c && strchr(" .-_*,/|~+:;'\"", c);
+}
+
+/* The code point at `at` if it is a word on its own; its size, or 0. */
+static size_t lone_letter(struct span s, size_t at) {
+    uint32_t point, next;
+    size_t took;
+
+    if (at >= s.size) return 0;
+    took = utf8_decode(span_slice(s, at, s.size), &point, NULL);
+    if (point == '_') return 0;
+    if (!text_is_word_point(point) && !(point == '@' || point == '$')) return 0;
+    if (at + took == s.size) return took;
+    (void)utf8_decode(span_slice(s, at + took, s.size), &next, NULL);
+    return text_is_word_point(next) && next != '_' ? 0 : took;
+}
+
+/* What stands between two letters: its end, and whether it tells words apart
+ * rather than letters. Blanks in a row are one in the view. */
+static size_t separator(const struct text_view *v, size_t at, char usual,
+                        bool *gap) {
+    struct span s = span_bytes(&v->text);
+    size_t i = at;
+    bool wide = false;
+
+    while (i < s.size && i - at < SEPARATOR_MAX && is_separator(s.at[i])) {
+        if (s.at[i] == ' ' && v->map_end[i] - v->map_from[i] > 1) wide = true;
+        i++;
+    }
+    *gap = wide || i - at > 1 ||
+           (i > at && usual && usual != ' ' && s.at[at] == ' ');
+    return i;
+}
+
+static void add_unit(struct run *r, size_t from, size_t end, bool gap) {
+    if (r->count == r->capacity) {
+        r->capacity = r->capacity ? 2 * r->capacity : 64;
+        r->units =
+            xrealloc_array(r->units, (size_t)r->capacity, sizeof *r->units);
+    }
+    r->units[r->count++] = (struct unit){(uint32_t)from, (uint32_t)end, gap};
+}
+
+/* The letters set apart from `at` on. Too few of them are not set apart by
+ * intent, unless the text may go on with more. */
+static bool read_apart(const struct text_view *v, size_t at, bool open,
+                       struct run *r) {
+    struct span s = span_bytes(&v->text);
+    int letters = 0, joined = 0;
+    char usual = 0;
+    bool gap = false;
+
+    r->count = 0;
+    r->end = at;
+    for (;;) {
+        size_t took = lone_letter(s, at), end;
+
+        if (!took) break;
+        if (letters && gap)
+            add_unit(r, at, at, true);
+        else if (letters)
+            joined++;
+        add_unit(r, at, at + took, false);
+        letters++;
+        at += took;
+        r->end = at;
+        end = separator(v, at, usual, &gap);
+        if (end == at) break;
+        if (!gap && !usual) usual = s.at[at];
+        at = end;
+    }
+    if (open && at == s.size) {
+        r->end = s.size;
+        return letters > 0;
+    }
+    return letters >= APART_MIN && joined >= APART_MIN - 1;
+}
+
+/* Is there a gap within reach of units[i]. */
+static bool gap_near(const struct unit *units, int count, int i) {
+    for (int k = i - GAP_REACH; k <= i + GAP_REACH; k++)
+        if (k >= 0 && k < count && units[k].gap) return true;
+    return false;
+}
+
+static void write_apart(struct speller *s, const struct run *r) {
+    const struct unit *units = r->units;
+    int count = r->count;
+
+    copy_to(s, units[0].from);
+    for (int i = 0; i < count; i++) {
+        uint32_t from = units[i].from, end = units[i].end, until;
+
+        if (units[i].gap) {
+            end = units[i - 1].end;
+            put(s, ' ', s->in->map_end[end - 1], s->in->map_from[from]);
+            continue;
+        }
+        until = s->in->map_end[end - 1];
+        if (i + 1 < count && !units[i + 1].gap && gap_near(units, count, i))
+            until = s->in->map_from[units[i + 1].from];
+        for (uint32_t k = from; k < end; k++)
+            put(s, s->in->text.at[k], s->in->map_from[k], until);
+    }
+    s->copied = r->end;
+}
+
+static bool begins_word(struct span s, size_t at) {
+    return at == 0 || is_separator(s.at[at - 1]) || s.at[at - 1] == '\n';
+}
+
+/* False: nothing was set apart. */
+static bool join_apart(const struct text_view *in, bool open,
+                       struct text_view *out) {
+    struct speller s = {.in = in, .out = out};
+    struct span text = span_bytes(&in->text);
+    struct run r = {.units = NULL};
+    size_t at = 0;
+
+    memset(out, 0, sizeof *out);
+    while (at < text.size) {
+        if (is_separator(text.at[at]) || !begins_word(text, at)) {
+            at++;
+            continue;
+        }
+        if (read_apart(in, at, open, &r)) write_apart(&s, &r);
+        at = r.end > at ? r.end : at + 1;
+    }
+    free(r.units);
+    if (!out->text.at) return false;
+    copy_to(&s, text.size);
+    return true;
+}
+
+/* ---- letters as digits and signs ---- */
+
+/* What `c` is written for; '1' for its like. */
+static char stands_for(char c) {
+    switch (c) {
+    case '0':
+        return 'o';
+    case '1':
+    case '!':
+    case '|':
+        return '1';
+    case '2':
+        return 'z';
+    case '3':
+        return 'e';
+    case '4':
+    case '@':
+        return 'a';
+    case '5':
+    case '$':
+        return 's';
+    case '6':
+    case '9':
+        return 'g';
+    case '7':
+    case '+':
+        return 't';
+    case '8':
+        return 'b';
+    default:
+        return 0;
+    }
+}
+
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
+}
+
+static bool is_sign(char c) { /* punctuation at a word's end */
+    return c == '!' || c == '|' || c == '+' || c == '@' || c == '$';
+}
+
+/* Which of the two letters fits between its neighbours. */
+static char likely_one(char before, char after) {
+    int left = letters_index(before), right = letters_index(after);
+    int i = letters_index('i'), l = letters_index('l');
+
+    return letters_cost(left, l) + letters_cost(l, right) <
+                   letters_cost(left, i) + letters_cost(i, right)
+               ? 'l'
+               : 'i';
+}
+
+static char spell_at(const char *text, size_t from, size_t end, size_t at,
+                     enum spell_one one) {
+    char c = stands_for(text[at]), before, after;
+
+    if (!c) return text[at];
+    if (c != '1') return c;
+    if (one != SPELL_ONE_LIKELY) return one == SPELL_ONE_I ? 'i' : 'l';
+    before = at > from ? text[at - 1] : ' ';
+    after = at + 1 < end ? text[at + 1] : ' ';
+    if (stands_for(before)) before = stands_for(before);
+    if (stands_for(after)) after = stands_for(after);
+    return likely_one(before, after);
+}
+
+/* Is text[from..end) a word with something that stands for a letter in it. */
+static bool is_odd(struct span s, size_t from, size_t end, bool open) {
+    bool letters = open, others = false;
+
+    for (size_t i = from; i < end; i++) {
+        letters = letters || is_letter(s.at[i]);
+        others = others || stands_for(s.at[i]);
+    }
+    return letters && others && end - from <= WORD_MAX;
+}
+
+/* Change `v` in place, word by word. Nothing changes its place. */
+static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
+    const struct span s = span_bytes(&v->text);
+    char word[WORD_MAX];
+    bool any = false;
+
+    for (size_t at = 0; at < s.size; at++) {
+        size_t from = at, end;
+        bool last;
+
+        while (at < s.size && (is_letter(s.at[at]) || stands_for(s.at[at])))
+            at++;
+        end = at;
+        last = open && end == s.size;
+        while (!last && end > from && is_sign(s.at[end - 1])) end--;
+        if (!is_odd(s, from, end, last)) continue;
+        any = true;
+        memcpy(word, s.at + from, end - from);
+        for (size_t i = from; i < end; i++)
+            v->text.at[i] = spell_at(word, 0, end - from, i - from, one);
+        /* Its neighbour is not known yet. */
+        if (last && stands_for(word[end - from - 1]) == '1' &&
+            v->settled >= end) {
+            v->settled = end - 1;
+            v->looks = true;
+        }
+    }
+    return any;
+}
+
+static bool has_spelling(struct span s, bool open) {
+    if (open && s.size && stands_for(s.at[s.size - 1])) return true;
+    for (size_t i = 1; i < s.size; i++)
+        if ((stands_for(s.at[i]) && is_letter(s.at[i - 1])) ||
+            (stands_for(s.at[i - 1]) && is_letter(s.at[i])))
+            return true;
+    return false;
+}
+
+static void copy_view(const struct text_view *in, struct text_view *out) {
+    struct speller s = {.in = in, .out = out};
+
+    memset(out, 0, sizeof *out);
+    copy_to(&s, in->text.size);
+}
+
+bool text_spell(const struct text_view *folded, enum spell_one one, bool open,
+                struct text_view *out) {
+    bool joined = join_apart(folded, open, out);
+
+    if (!joined) {
+        if (!has_spelling(span_bytes(&folded->text), open)) return false;
+        copy_view(folded, out);
+    }
+    out->shuffled = folded->shuffled;
+    out->looks = folded->looks;
+    out->settled = out->text.size;
+    while (out->settled && folded->settled < folded->text.size &&
+           out->map_end[out->settled - 1] > folded->map_from[folded->settled])
+        out->settled--;
+    if (spell_words(out, one, open) || joined) return true;
+    text_view_clear(out);
+    return false;
+}

@@ -1,0 +1,27 @@
+/* text_spell.h - words spelled in a way that only a person reads: letters
+ * written as digits and signs ("k1ll", "@cme"), and letters set apart
+ * ("k i l l", "k.i.l.l"). Data and code beside text.h. */
+#ifndef CORRAL_GUARD_TEXT_SPELL_H
+#define CORRAL_GUARD_TEXT_SPELL_H
+
+#include "guard/text.h"
+
+/* What a 1 and its like stand for. */
+enum spell_one {
+    SPELL_ONE_LIKELY, /* the letter that fits its neighbours */
+    SPELL_ONE_I,
+    SPELL_ONE_L,
+    SPELL_ONE_COUNT
+};
+
+/* `folded` (by text_fold()) as one reads it aloud; its map leads to the same
+ * raw bytes. Letters that were set apart are joined; where wider gaps near them
+ * tell the words apart, the gaps become blanks and the map has no gap inside a
+ * word, otherwise a word may begin and end anywhere. `open`: more text may
+ * follow, so that whatever could turn out to be spelled oddly at the end is
+ * read so already. False, and nothing to clear, when every word is spelled as
+ * usual. */
+MUST_USE bool text_spell(const struct text_view *folded, enum spell_one one,
+                         bool open, struct text_view *out);
+
+#endif

@@ -12,7 +12,7 @@ is taken from an evaluation set. Apache-2.0, as the project.
     - an unsafe deed     + a safe one     ! an unsafe sentence     = a safe one
     [a|b]         one of these
 
-An asterisk ends a deed's last word in Hindi, where frames say how it goes on.
+A Hindi deed ends in its verb's stem; the frames say how it goes on.
 """
 import os
 import random

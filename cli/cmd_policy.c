@@ -1,5 +1,5 @@
 /* cmd_policy.c - policies treated like code: lint them, run their tests,
- * compare them. */
+ * train their heads, compare them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "cli/judge.h"
 #include "cli/options.h"
 #include "cli/policy_diff.h"
+#include "cli/policy_train.h"
 
 struct test_run {
     const struct policy_test *test;
@@ -85,7 +86,7 @@ static int lint(const char *path, struct err *err) {
 
 /* Each file alone; the worst result counts. */
 static int each_file(const char *what, struct judge_options *judge,
-                     const char *const *files, int count) {
+                     const char *const *files, int count, bool json) {
     int worst = EXIT_FINE;
 
     for (int i = 0; i < count; i++) {
@@ -93,7 +94,12 @@ static int each_file(const char *what, struct judge_options *judge,
         int code;
 
         judge->policy = files[i];
-        code = strcmp(what, "lint") ? test(judge, &err) : lint(files[i], &err);
+        if (!strcmp(what, "lint"))
+            code = lint(files[i], &err);
+        else if (!strcmp(what, "test"))
+            code = test(judge, &err);
+        else
+            code = policy_train(judge, json, &err);
         if (code < 0) code = options_fail(&err);
         if (code > worst) worst = code;
     }
@@ -117,7 +123,7 @@ int cmd_policy(int argc, char **argv) {
     struct judge_options judge = {0};
     bool json = false;
     const struct option list[] = {
-        {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "diff: as JSON"},
+        {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "train, diff: as JSON"},
         {"model", 'm', OPTION_TEXT, &judge.model, 0, 0, "FILE",
          "the base model's GGUF"},
         {"guard-models", 0, OPTION_TEXT, &judge.guard_models, 0, 0, "DIR",
@@ -126,11 +132,13 @@ int cmd_policy(int argc, char **argv) {
          "0 for all cores"},
     };
     const struct options options = {
-        "corral policy lint|test FILE...\n       corral policy diff A B "
+        "corral policy lint|test|train FILE...\n       corral policy diff A B "
         "DATA.jsonl",
         "lint  reads and compiles policies; what is wrong is shown with line "
         "and column.\ntest  runs the tests that stand in them. Exit code 1: a "
-        "test failed.\ndiff  judges each row of DATA.jsonl (- is standard "
+        "test failed.\ntrain fits the heads of `use: examples` checks and "
+        "says how well they do.\ndiff  judges each row of DATA.jsonl (- is "
+        "standard "
         "input) under two policies and\n      shows the rows that fare "
         "otherwise under B. Exit code 1: there are some.",
         list,
@@ -143,12 +151,13 @@ int cmd_policy(int argc, char **argv) {
 
     code = options_parse(&options, argc, argv, args, &count);
     if (code >= 0) return code;
-    if (!strcmp(args[0], "lint") || !strcmp(args[0], "test"))
-        return each_file(args[0], &judge, args + 1, count - 1);
+    if (!strcmp(args[0], "lint") || !strcmp(args[0], "test") ||
+        !strcmp(args[0], "train"))
+        return each_file(args[0], &judge, args + 1, count - 1, json);
     if (!strcmp(args[0], "diff"))
         code = diff(&judge, args + 1, count - 1, json, &err);
     else
-        (void)err_set(&err, ERR_INPUT, "policy %s: expected lint, test or diff",
-                      args[0]);
+        (void)err_set(&err, ERR_INPUT,
+                      "policy %s: expected lint, test, train or diff", args[0]);
     return code < 0 ? options_fail(&err) : code;
 }

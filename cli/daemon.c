@@ -75,7 +75,8 @@ static void reload(struct daemon *d) {
     struct err err = {0};
     struct policy *policy = policy_open(d->policy_path, &err);
 
-    if (!policy) {
+    if (!policy || !guard_fits(d->guard, policy, &err)) {
+        policy_free(policy);
         log_event(LOG_ERROR, "policy_kept", "reason=%s",
                   log_quote(err.text, quoted, sizeof quoted));
         return;
@@ -237,7 +238,7 @@ static bool open_guard(struct daemon *d, struct err *err) {
         guard.model_folder = d->guard_folder;
     }
     d->guard = guard_open(&guard, err);
-    return d->guard != NULL;
+    return d->guard && guard_fits(d->guard, d->policy, err);
 }
 
 /* What clients call the model: the file's name without its ending. */

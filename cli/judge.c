@@ -46,7 +46,8 @@ struct judge *judge_open(const struct judge_options *o, struct err *err) {
     bool ok = false;
 
     if (!policy) goto out;
-    j->policy = policy_open(policy, err);
+    j->policy = o->untrained ? policy_open_untrained(policy, err)
+                             : policy_open(policy, err);
     if (!j->policy) goto out;
     if (o->other) {
         j->other = policy_open(o->other, err);
@@ -69,7 +70,8 @@ struct judge *judge_open(const struct judge_options *o, struct err *err) {
     guard.engine = j->engine;
     guard.model_folder = folder;
     j->guard = guard_open(&guard, err);
-    ok = j->guard != NULL;
+    ok = j->guard && (o->untrained || guard_fits(j->guard, j->policy, err)) &&
+         (!j->other || guard_fits(j->guard, j->other, err));
 
 out:
     free(policy);
@@ -97,7 +99,7 @@ const struct policy *judge_other(const struct judge *j) {
     return j->other;
 }
 
-const struct classifier *judge_classifier(const struct judge *j) {
+struct classifier *judge_classifier(const struct judge *j) {
     return guard_classifier(j->guard);
 }
 
@@ -169,7 +171,7 @@ static void on_verdict(void *user, const struct verdict *verdict) {
     finish(slot);
 }
 
-static void wait_some(struct judge *j) {
+void judge_wait(struct judge *j) {
     if (!engine_poll(j->engine)) (void)engine_wait(j->engine, 1000);
 }
 
@@ -177,7 +179,7 @@ static struct slot *slot_take(struct judge *j) {
     for (;;) {
         for (int i = 0; i < JUDGE_IN_FLIGHT; i++)
             if (!j->slots[i].taken) return &j->slots[i];
-        wait_some(j);
+        judge_wait(j);
     }
 }
 
@@ -217,5 +219,5 @@ void judge_submit(struct judge *j, const struct judge_text *text,
 }
 
 void judge_drain(struct judge *j) {
-    while (j->taken) wait_some(j);
+    while (j->taken) judge_wait(j);
 }

@@ -15,7 +15,8 @@ struct judge_options {
     const char *other;  /* a second policy, to compare; NULL: none */
     const char *model;
     const char *guard_models;
-    int threads; /* 0: all cores */
+    int threads;    /* 0: all cores */
+    bool untrained; /* heads of examples checks are left out */
     /* Load the model although no check of the policy asks the classifier:
      * judge_text.scored needs it. */
     bool scores;
@@ -49,11 +50,14 @@ void judge_close(struct judge *j); /* after judge_drain(); NULL is fine */
 const struct policy *judge_policy(const struct judge *j);
 const struct policy *judge_other(const struct judge *j); /* NULL: none */
 /* NULL when no model was needed. */
-const struct classifier *judge_classifier(const struct judge *j);
+struct classifier *judge_classifier(const struct judge *j);
 
 /* Everything is copied. Waits for a place when JUDGE_IN_FLIGHT are taken. */
 void judge_submit(struct judge *j, const struct judge_text *text,
                   judge_done *done, void *user);
+/* Sleep until the engine has something to say, and let it: for whoever asks
+ * the classifier for more than verdicts. */
+void judge_wait(struct judge *j);
 /* Until all are done. */
 void judge_drain(struct judge *j);
 

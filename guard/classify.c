@@ -9,41 +9,21 @@
 
 #include "base/clock.h"
 #include "engine/gguf.h"
-#include "guard/ngram.h"
+#include "guard/classify_types.h"
 
 enum {
-    MODELS = GUARD_MODEL_ACTIVATED + 1,
-    FEATURES = 6, /* of the combiner */
-    SUFFIX_MAX = 256,
+    MODELS = CLASSIFY_MODELS,
+    FEATURES = CLASSIFY_FEATURES,
+    SUFFIX_MAX = CLASSIFY_SUFFIX_MAX,
+    LEVELS = CLASSIFY_LEVELS,
     WINDOW_MAX = 8192,
-    ROLE_TOKENS_MAX = 64, /* an opened and closed turn without its text */
-    LEVELS = LEVEL_OFF
+    ROLE_TOKENS_MAX = 64 /* an opened and closed turn without its text */
 };
 
 /* What the training of the activated kind put in front by default. */
 static const char system_turn[] =
     "system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
     "Face";
-
-/* One adapter file: what guard.c and the engine do not read of it. */
-struct guard_adapter {
-    bool present;
-    int id; /* in the engine */
-    int suffix[SUFFIX_MAX];
-    int suffix_count;
-    int window, overlap; /* tokens of the judged text */
-    float combiner[LABEL_COUNT][FEATURES];
-    float thresholds[LABEL_COUNT][LEVELS];
-};
-
-struct classifier {
-    struct engine *engine;
-    struct ngram *ngram;
-    struct guard_adapter adapters[MODELS];
-    struct tokens opening[2]; /* by role */
-    struct tokens closing;
-    struct tokens system;
-};
 
 /* Several windows of one text, in the engine at once. */
 struct classify_job {
@@ -246,6 +226,7 @@ struct classifier *classifier_open(struct engine *engine, const char *folder,
     struct classifier *c = xalloc(sizeof *c);
 
     c->engine = engine;
+    c->folder = xstrdup(folder);
     if (!encode_template(c, err) || !open_files(c, folder, err)) {
         classifier_close(c);
         return NULL;
@@ -260,6 +241,7 @@ void classifier_close(struct classifier *c) {
     tokens_free(&c->opening[GUARD_ASSISTANT]);
     tokens_free(&c->closing);
     tokens_free(&c->system);
+    free(c->folder);
     free(c);
 }
 

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "guard/feature.h"
+#include "guard/head.h"
 
 enum {
     MODELS = GUARD_MODEL_ACTIVATED + 1,
@@ -33,7 +35,10 @@ struct guard {
     struct classifier *classifier;
 };
 
-/*   PROBING -> (PROBING again for BEFORE and ANSWER) -> done and freed  */
+/*   PROBING -> (PROBING again for BEFORE and ANSWER) -> FEATURES -> done, freed
+ *
+ * The features come last: the probes have left nearly all of their text in the
+ * prefix cache. */
 struct guard_check {
     struct guard *g;
     struct policy *policy;
@@ -49,6 +54,9 @@ struct guard_check {
     struct bytes before, question, answer; /* for the second round */
     struct probe probes[MODELS][PROBE_COUNT];
     int waiting;
+    struct bytes examined; /* the text that the examples checks judge */
+    bool examines;         /* and it still has to be asked about */
+    struct feature_job *features;
     struct verdict v;
     guard_done *done;
     void *user;
@@ -224,6 +232,8 @@ static void check_free(struct guard_check *check) {
     bytes_free(&check->before);
     bytes_free(&check->question);
     bytes_free(&check->answer);
+    bytes_free(&check->examined);
+    feature_cancel(check->features);
     policy_free(check->policy);
     free(check);
 }
@@ -238,6 +248,8 @@ static void check_end(struct guard_check *check) {
             classify_cancel(check->probes[m][k].job);
             check->probes[m][k].job = NULL;
         }
+    feature_cancel(check->features);
+    check->features = NULL;
     check->ended = true;
     check->done(check->user, &check->v);
     check_free(check);
@@ -319,6 +331,119 @@ static const struct probe *probe_choose(const struct guard_check *check,
     return joined;
 }
 
+/* ---- examples ---- */
+
+static bool examines(const struct check *check, enum channel channel) {
+    return check->kind == CHECK_EXAMPLES && check->on[channel];
+}
+
+bool guard_fits(const struct guard *g, const struct policy *p,
+                struct err *err) {
+    const char *model;
+
+    for (int i = 0; i < policy_check_count(p); i++) {
+        const struct check *check = policy_check(p, i);
+
+        if (check->kind != CHECK_EXAMPLES) continue;
+        if (!g->classifier)
+            return err_set(err, ERR_UNAVAILABLE,
+                           "%s: examples ask a guard model and none is loaded",
+                           check->place);
+        model = feature_model(g->classifier, err);
+        if (!model) return false;
+        if (!check->head ||
+            head_width(check->head) != feature_width(g->classifier) ||
+            strcmp(head_model(check->head), model) != 0)
+            return err_set(err, ERR_INPUT,
+                           "%s: the head is of another guard model: corral "
+                           "policy train %s",
+                           check->place, policy_path(p));
+    }
+    return true;
+}
+
+/* False when a head cannot read these features. */
+static bool examples_apply(const struct policy *p, enum channel channel,
+                           const struct features *features, struct verdict *v) {
+    for (int i = 0; i < policy_check_count(p); i++) {
+        const struct check *check = policy_check(p, i);
+        struct finding f = {.check = check->id,
+                            .category = "",
+                            .item = -1,
+                            .action = check->action,
+                            .shadow = check->shadow || policy_shadow(p)};
+
+        if (!examines(check, channel)) continue;
+        if (!check->head || head_width(check->head) != features->width)
+            return false;
+        f.score = head_score(check->head, features);
+        if (f.score >= 0.5f) verdict_add(v, &f);
+    }
+    return true;
+}
+
+static void on_features(void *user, const struct features *features,
+                        const struct err *err) {
+    struct guard_check *check = user;
+    struct err own = {0};
+
+    check->features = NULL;
+    if (features &&
+        !examples_apply(check->policy, check->channel, features, &check->v)) {
+        (void)err_set(&own, ERR_UNAVAILABLE,
+                      "a head of the policy is of another guard model");
+        err = &own;
+    }
+    if (err)
+        check_fail(check, err);
+    else
+        check_end(check);
+}
+
+/* The last part of a check: the examples, unless what was found blocks. False
+ * when the check is over. */
+static bool check_examine(struct guard_check *check) {
+    struct err err = {0};
+
+    if (!check->examines || check->v.action == VERDICT_BLOCK) {
+        check_end(check);
+        return false;
+    }
+    check->examines = false;
+    if (!check->started_ns) check->started_ns = clock_ns();
+    check->features =
+        feature_start(check->g->classifier, span_bytes(&check->examined),
+                      policy_limits(check->policy)->input_tokens, check->client,
+                      check->deadline_ms, on_features, check, &err);
+    if (check->features) return true;
+    check_fail(check, &err);
+    return false;
+}
+
+static bool plan_examples(struct guard_check *check,
+                          const struct guard_request *r, struct err *err) {
+    const struct policy *p = check->policy;
+    struct span text;
+
+    if (r->operator_text) return true;
+    for (int i = 0; i < policy_check_count(p); i++) {
+        const struct check *one = policy_check(p, i);
+
+        if (!examines(one, r->channel)) continue;
+        check->examines = true;
+        if (!one->shadow && !policy_shadow(p)) check->acts = true;
+    }
+    text = r->turns[r->turn_count - 1].text;
+    if (!check->examines || !text.size) {
+        check->examines = false;
+        return true;
+    }
+    if (!check->g->classifier)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the policy asks a guard model and none is loaded");
+    return bytes_append(&check->examined, text.at, text.size, err);
+}
+
 static void check_advance(struct guard_check *check) {
     const struct probe *chosen[MODELS] = {NULL};
     struct err err = {0};
@@ -338,7 +463,7 @@ static void check_advance(struct guard_check *check) {
             guard_apply_model_scores(check->g, check->policy, check->channel,
                                      (enum guard_model)m, chosen[m]->scores,
                                      &check->v);
-    check_end(check);
+    (void)check_examine(check);
 }
 
 /* Where the joined turns begin: a user turn, or `last` when there is nothing
@@ -445,16 +570,17 @@ struct guard_check *guard_check_start(struct guard *g,
         return NULL;
     }
     /* Cheap first: what the rules block needs no model. */
-    if (check->v.action == VERDICT_BLOCK || !check->models ||
-        !has_text(request)) {
+    if (check->v.action == VERDICT_BLOCK || !has_text(request)) {
         check_end(check);
         return NULL;
     }
-    if (!check_probe(check, request, &err)) {
+    if (!plan_examples(check, request, &err) ||
+        (check->models && !check_probe(check, request, &err))) {
         check_fail(check, &err);
         return NULL;
     }
-    return check;
+    if (check->models) return check;
+    return check_examine(check) ? check : NULL;
 }
 
 void guard_check_cancel(struct guard_check *check) {

@@ -44,7 +44,8 @@ struct guard_request {
     int turn_count;
     enum channel channel;
     /* The words of whoever runs the application, such as a system turn. They
-     * may give orders, so INJ does not count; hazards do. */
+     * may give orders, so INJ does not count, and are about what they like, so
+     * examples do not; hazards do. */
     bool operator_text;
     uint64_t client;
     uint64_t deadline_ms; /* 0: the policy's guard_ms from now */
@@ -58,6 +59,11 @@ MUST_USE struct guard *guard_open(const struct guard_options *options,
 void guard_close(struct guard *g);
 /* NULL when there is no model. */
 struct classifier *guard_classifier(const struct guard *g);
+/* Are the heads of the policy's examples checks those of this guard's model?
+ * ERR_INPUT says which is not and how to mend it. Ask before a policy is put in
+ * force: a head of another model blocks whatever it would have to judge. */
+MUST_USE bool guard_fits(const struct guard *g, const struct policy *p,
+                         struct err *err);
 
 /* Judge. Everything is copied; the policy is referenced. `done` is called
  * exactly once unless cancelled: either before this returns (then the result

@@ -287,22 +287,31 @@ void ngram_text_add(struct ngram_text *t, struct span s) {
     t->part_size = s.size;
 }
 
+/* What the word at hand would add if it ended here: distinct buckets that the
+ * text does not have yet. */
+static int fresh_ending(const struct ngram_text *t,
+                        uint32_t buckets[NGRAM_ENDING]) {
+    uint64_t ending[NGRAM_ENDING];
+    int found = t->in_word ? word_ending(t, ending) : 0, count = 0;
+
+    for (int i = 0; i < found; i++) {
+        uint32_t bucket = bucket_of(t->n, ending[i]);
+        bool seen = *set_slot(t, t->slots, t->slot_bits, bucket) != 0;
+
+        for (int j = 0; j < count; j++) seen = seen || buckets[j] == bucket;
+        if (!seen) buckets[count++] = bucket;
+    }
+    return count;
+}
+
 /* The word at hand counts as if it ended here. A part of a UTF-8 sequence
  * would be U+FFFD, which is no letter and ends a word just the same. */
 void ngram_text_logits(const struct ngram_text *t, float out[NGRAM_LABELS]) {
     struct sums sums = t->sums;
-    uint64_t ending[NGRAM_ENDING];
-    uint32_t buckets[NGRAM_ENDING];
-    int found = t->in_word ? word_ending(t, ending) : 0;
+    uint32_t ending[NGRAM_ENDING];
+    int count = fresh_ending(t, ending);
 
-    for (int i = 0; i < found; i++) {
-        bool seen = false;
-
-        buckets[i] = bucket_of(t->n, ending[i]);
-        for (int j = 0; j < i; j++) seen = seen || buckets[j] == buckets[i];
-        if (!seen && !*set_slot(t, t->slots, t->slot_bits, buckets[i]))
-            sums_add(&sums, t->n, buckets[i]);
-    }
+    for (int i = 0; i < count; i++) sums_add(&sums, t->n, ending[i]);
     /* The scale of idf stands above and below the line: it cancels out. */
     for (int l = 0; l < NGRAM_LABELS; l++) {
         double dot = (double)sums.dot[l] * (double)t->n->scale[l];
@@ -310,6 +319,19 @@ void ngram_text_logits(const struct ngram_text *t, float out[NGRAM_LABELS]) {
 
         out[l] = (float)((norm > 0 ? dot / norm : 0) + (double)t->n->bias[l]);
     }
+}
+
+void ngram_text_each(const struct ngram_text *t, ngram_each *each, void *user) {
+    uint32_t ending[NGRAM_ENDING];
+    int count = fresh_ending(t, ending);
+
+    for (size_t i = 0; i < (size_t)1 << t->slot_bits; i++)
+        if (t->slots[i])
+            each(user, t->slots[i] - 1,
+                 t->n->table[(size_t)(t->slots[i] - 1) * NGRAM_COLUMNS]);
+    for (int i = 0; i < count; i++)
+        each(user, ending[i],
+             t->n->table[(size_t)ending[i] * NGRAM_COLUMNS]);
 }
 
 void ngram_logits(const struct ngram *n, struct span text,

@@ -6,12 +6,18 @@
 
 #include "guard/policy_types.h"
 
-static void free_rules(struct policy_check *c) {
+void policy_check_clear(struct policy_check *c) {
+    free((void *)(uintptr_t)c->check.id); /* ours */
     for (int i = 0; i < c->rule_count; i++) {
         free(c->rules[i].text);
         free(c->rules[i].place);
     }
     free(c->rules);
+    free(c->examples);
+    free(c->head_path);
+    free(c->place);
+    head_free(c->head);
+    memset(c, 0, sizeof *c);
 }
 
 static void free_texts(struct policy *p) {
@@ -36,10 +42,7 @@ static void destroy(struct policy *p) {
             free(p->rulesets[c][s].map);
         }
     }
-    for (int i = 0; i < p->check_count; i++) {
-        free((void *)(uintptr_t)p->checks[i].check.id);
-        free_rules(&p->checks[i]);
-    }
+    for (int i = 0; i < p->check_count; i++) policy_check_clear(&p->checks[i]);
     free(p->checks);
     free_texts(p);
     free(p->name);
@@ -101,7 +104,8 @@ static bool compile_set(struct policy *p, enum channel channel, bool shadow,
     return ok;
 }
 
-struct policy *policy_open(const char *path, struct err *err) {
+static struct policy *open_policy(const char *path, bool trained,
+                                  struct err *err) {
     struct policy *p = xalloc(sizeof *p);
     struct bytes seen = {.limit = (size_t)POLICY_FILES_MAX * YAML_BYTES_MAX};
     char digest[HASH_HEX_SIZE];
@@ -111,7 +115,8 @@ struct policy *policy_open(const char *path, struct err *err) {
     p->path = xstrdup(path);
     p->checks = xalloc_array(POLICY_CHECKS_MAX, sizeof *p->checks);
     p->limits = (struct policy_limits){.guard_ms = 2000, .input_tokens = 8000};
-    ok = policy_read(p, path, &seen, err);
+    ok = policy_read(p, path, &seen, err) &&
+         (!trained || policy_read_heads(p, &seen, err));
     for (int c = 0; ok && c < CHANNEL_COUNT; c++)
         ok = compile_set(p, (enum channel)c, false, err) &&
              compile_set(p, (enum channel)c, true, err);
@@ -123,6 +128,14 @@ struct policy *policy_open(const char *path, struct err *err) {
     if (ok) return p;
     destroy(p);
     return NULL;
+}
+
+struct policy *policy_open(const char *path, struct err *err) {
+    return open_policy(path, true, err);
+}
+
+struct policy *policy_open_untrained(const char *path, struct err *err) {
+    return open_policy(path, false, err);
 }
 
 struct policy *policy_ref(const struct policy *p) {
@@ -192,7 +205,8 @@ const struct check *policy_check(const struct policy *p, int index) {
 
 bool policy_classifies(const struct policy *p, enum channel channel) {
     for (int i = 0; i < p->check_count; i++)
-        if (p->checks[i].check.kind == CHECK_CLASSIFIER &&
+        if ((p->checks[i].check.kind == CHECK_CLASSIFIER ||
+             p->checks[i].check.kind == CHECK_EXAMPLES) &&
             p->checks[i].check.on[channel])
             return true;
     return false;

@@ -9,8 +9,14 @@
 #include "guard/verdict.h"
 
 struct policy;
+struct head;
 
-enum check_kind { CHECK_CLASSIFIER, CHECK_RULES, CHECK_ENTITIES };
+enum check_kind {
+    CHECK_CLASSIFIER,
+    CHECK_RULES,
+    CHECK_ENTITIES,
+    CHECK_EXAMPLES
+};
 
 /* At which of the adapter's thresholds a category counts. */
 enum level {
@@ -34,6 +40,10 @@ struct check {
     enum guard_model model;
     /* CHECK_ENTITIES: bit set of enum entity_kind */
     uint32_t entities;
+    /* CHECK_EXAMPLES: paths, "path:line:column" of the check's examples, and
+     * the head fitted to them; NULL after policy_open_untrained() */
+    const char *examples, *head_path, *place;
+    const struct head *head;
 };
 
 struct policy_limits {
@@ -53,6 +63,9 @@ struct policy_test {
  * looked up as `<name>.yaml` beside the file. A mistake is ERR_INPUT,
  * "path:line:column: reason". */
 MUST_USE struct policy *policy_open(const char *path, struct err *err);
+/* The same with heads left out, for those who train them. */
+MUST_USE struct policy *policy_open_untrained(const char *path,
+                                              struct err *err);
 struct policy *policy_ref(const struct policy *p);
 void policy_free(struct policy *p); /* drops one reference */
 
@@ -67,6 +80,7 @@ const struct policy_limits *policy_limits(const struct policy *p);
 const char *policy_message(const struct policy *p, const char *language);
 int policy_check_count(const struct policy *p);
 const struct check *policy_check(const struct policy *p, int index);
+/* Does a check of the channel ask the guard model: a classifier or examples. */
 bool policy_classifies(const struct policy *p, enum channel channel);
 int policy_test_count(const struct policy *p);
 const struct policy_test *policy_test(const struct policy *p, int index);

@@ -119,10 +119,12 @@ static bool read_action(struct reader *r, const cJSON *node,
         return FAIL(r, node, "action must be block, redact or flag");
     if (*out == VERDICT_ASK)
         return FAIL(r, node, "action ask is not supported yet");
-    if (*out == VERDICT_REDACT && kind == CHECK_CLASSIFIER)
+    if (*out == VERDICT_REDACT &&
+        (kind == CHECK_CLASSIFIER || kind == CHECK_EXAMPLES))
         return FAIL(r, node,
-                    "a classifier judges the whole text and cannot redact a "
-                    "part of it: block or flag");
+                    "%s judges the whole text and cannot redact a part of it: "
+                    "block or flag",
+                    kind == CHECK_CLASSIFIER ? "a classifier" : "examples");
     return true;
 }
 
@@ -230,12 +232,23 @@ static bool try_rule(struct reader *r, const cJSON *node,
     return ok || FAIL(r, node, "%s", why.text);
 }
 
+/* "path:line:column", owned by the caller. */
+static char *place_of(const struct reader *r, const cJSON *node) {
+    size_t size = strlen(r->path) + 32;
+    char *out = xalloc(size);
+    int line, column;
+
+    yaml_place(r->yaml, node, &line, &column);
+    (void)snprintf(out, size, "%s:%d:%d", r->path, line, column);
+    return out;
+}
+
 static bool read_rule(struct reader *r, const cJSON *node,
                       struct policy_rule *out) {
     static const char *const literal_keys[] = {"literal", "anywhere", NULL};
     static const char *const pattern_keys[] = {"pattern", "cap", "start", NULL};
     const cJSON *pattern, *text = node, *start = NULL, *flag;
-    int line, column, cap = 0;
+    int cap = 0;
 
     if (cJSON_IsObject(node)) {
         pattern = get(node, "pattern");
@@ -257,11 +270,8 @@ static bool read_rule(struct reader *r, const cJSON *node,
     if (start && (!cJSON_IsString(start) || !cap))
         return FAIL(r, start, "start must be a pattern, and needs a cap");
     out->cap = (size_t)cap;
-    yaml_place(r->yaml, text, &line, &column);
     out->text = xstrdup(text->valuestring);
-    out->place = xalloc(strlen(r->path) + 32);
-    (void)snprintf(out->place, strlen(r->path) + 32, "%s:%d:%d", r->path, line,
-                   column);
+    out->place = place_of(r, text);
     return try_rule(r, text, out, start ? start->valuestring : NULL);
 }
 
@@ -285,6 +295,49 @@ static bool read_rules(struct reader *r, const cJSON *node,
     return true;
 }
 
+/* A file below the policy's folder: a policy is handed on with its folder. */
+static bool is_examples_path(const char *s) {
+    size_t size = strlen(s);
+
+    return *s && *s != '/' && size <= POLICY_PATH_MAX && !strstr(s, "..") &&
+           size > strlen(".jsonl") && !strcmp(s + size - 6, ".jsonl");
+}
+
+static bool read_examples(struct reader *r, const cJSON *node,
+                          struct policy_check *c) {
+    static const char *const keys[] = {"id",     "use",      "on", "action",
+                                       "shadow", "examples", NULL};
+    const cJSON *path = get(node, "examples");
+    const char *slash = strrchr(r->path, '/');
+    int folder = slash ? (int)(slash - r->path) + 1 : 0;
+    size_t stem = strlen(r->path), size;
+
+    if (!yaml_only_keys(r->yaml, node, keys, r->err)) return false;
+    if (!path) return FAIL(r, node, "the check needs examples: a file");
+    if (!cJSON_IsString(path) || !is_examples_path(path->valuestring))
+        return FAIL(r, path,
+                    "examples must be a .jsonl file in the policy's folder or "
+                    "below it");
+    if (c->check.on[CHANNEL_OUTPUT])
+        return FAIL(r, get(node, "on"),
+                    "examples judge whole texts and an output arrives in "
+                    "pieces: input, tool_call, tool_result or document");
+    size = (size_t)folder + strlen(path->valuestring) + 1;
+    c->examples = xalloc(size);
+    (void)snprintf(c->examples, size, "%.*s%s", folder, r->path,
+                   path->valuestring);
+    if (stem > 5 && !strcmp(r->path + stem - 5, ".yaml")) stem -= 5;
+    size = stem + strlen(c->check.id) + sizeof "-.head";
+    c->head_path = xalloc(size);
+    (void)snprintf(c->head_path, size, "%.*s-%s.head", (int)stem, r->path,
+                   c->check.id);
+    c->place = place_of(r, path);
+    c->check.examples = c->examples;
+    c->check.head_path = c->head_path;
+    c->check.place = c->place;
+    return true;
+}
+
 static bool read_kind(struct reader *r, const cJSON *node,
                       enum check_kind *out) {
     const cJSON *use = get(node, "use");
@@ -297,20 +350,11 @@ static bool read_kind(struct reader *r, const cJSON *node,
     else if (cJSON_IsString(use) && !strcmp(use->valuestring, "entities"))
         *out = CHECK_ENTITIES;
     else if (cJSON_IsString(use) && !strcmp(use->valuestring, "examples"))
-        return FAIL(r, use, "use: examples is not supported yet");
+        *out = CHECK_EXAMPLES;
     else
-        return FAIL(r, use, "use must be classifier, rules or entities");
+        return FAIL(r, use,
+                    "use must be classifier, rules, entities or examples");
     return true;
-}
-
-static void forget_check(struct policy_check *c) {
-    free((void *)(uintptr_t)c->check.id); /* ours */
-    for (int i = 0; i < c->rule_count; i++) {
-        free(c->rules[i].text);
-        free(c->rules[i].place);
-    }
-    free(c->rules);
-    memset(c, 0, sizeof *c);
 }
 
 /* The place of a check of this id: the one it overrides, or a new one. */
@@ -332,7 +376,7 @@ static struct policy_check *check_slot(struct reader *r, const cJSON *node,
     if (i == p->check_count)
         p->check_count++;
     else
-        forget_check(&p->checks[i]);
+        policy_check_clear(&p->checks[i]);
     r->own |= (uint64_t)1 << i;
     p->checks[i].check.id = xstrdup(id);
     return &p->checks[i];
@@ -365,6 +409,7 @@ static bool read_check(struct reader *r, const cJSON *node) {
         return FAIL(r, shadow, "shadow must be true or false");
     c->check.shadow = cJSON_IsTrue(shadow);
     if (kind == CHECK_RULES) return read_rules(r, node, c);
+    if (kind == CHECK_EXAMPLES) return read_examples(r, node, c);
     if (kind == CHECK_ENTITIES) return read_entities(r, node, &c->check);
     return read_classifier(r, node, &c->check);
 }

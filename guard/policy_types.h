@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/yaml.h"
+#include "guard/head.h"
 #include "guard/policy.h"
 
 enum {
@@ -15,6 +16,7 @@ enum {
     POLICY_TESTS_MAX = 10000,
     POLICY_TOOLS_MAX = 1000,
     POLICY_NAME_MAX = 64,
+    POLICY_PATH_MAX = 512,
     POLICY_TEXT_MAX = 64 << 10 /* a message, or the text of a test */
 };
 
@@ -31,6 +33,8 @@ struct policy_check {
     struct check check; /* first: policy_check() hands out its address */
     struct policy_rule *rules;
     int rule_count;
+    char *examples, *head_path, *place; /* as in check, ours */
+    struct head *head;
 };
 
 struct policy_message {
@@ -67,6 +71,10 @@ struct policy {
  * of every file. On failure policy_free() cleans up. */
 MUST_USE bool policy_read(struct policy *p, const char *path,
                           struct bytes *seen, struct err *err);
+/* Load the head of every examples check; `seen` gets their bytes. */
+MUST_USE bool policy_read_heads(struct policy *p, struct bytes *seen,
+                                struct err *err);
+void policy_check_clear(struct policy_check *c);
 bool policy_is_shadow(const struct policy *p, const struct check *c);
 
 #endif

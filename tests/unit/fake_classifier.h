@@ -4,14 +4,19 @@
  * fake_poll(), as the engine's would from engine_poll().
  *
  *   BAD        unsafe, S2          HALF1 and HALF2 together: the same
- *   ADV        unsafe, S6          INJ: injection */
+ *   ADV        unsafe, S6          INJ: injection
+ *
+ * Features have a width of 2; TOPIC makes the first of them 1, else it is -1.
+ */
 #ifndef CORRAL_TESTS_FAKE_CLASSIFIER_H
 #define CORRAL_TESTS_FAKE_CLASSIFIER_H
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "guard/classify.h"
+#include "guard/feature.h"
 
 enum { FAKE_JOBS = 64, FAKE_SEEN = 4096 };
 
@@ -48,6 +53,9 @@ static struct {
     int answered;
     bool no_activated;
     int ridden;
+    struct feature_job *features; /* the one that waits */
+    int featured;
+    bool no_features; /* they are an error */
 } fake;
 
 static inline bool fake_has(const struct bytes *text, const char *word) {
@@ -71,6 +79,73 @@ static inline void fake_job_free(struct classify_job *job) {
     fake.alive--;
 }
 
+struct feature_job {
+    struct bytes text;
+    feature_done *done;
+    void *user;
+};
+
+struct feature_job *feature_start(struct classifier *c, struct span text,
+                                  int tokens_max, uint64_t client,
+                                  uint64_t deadline_ms, feature_done *done,
+                                  void *user, struct err *err) {
+    struct feature_job *job;
+
+    (void)c;
+    (void)client;
+    (void)deadline_ms;
+    if (fake.busy || (tokens_max && text.size > (size_t)tokens_max * 4)) {
+        (void)err_set(err, ERR_BUSY, "no features");
+        return NULL;
+    }
+    assert(!fake.features);
+    job = xalloc(sizeof *job);
+    bytes_put(&job->text, text);
+    job->done = done;
+    job->user = user;
+    fake.features = job;
+    fake.featured++;
+    fake.alive++;
+    return job;
+}
+
+void feature_cancel(struct feature_job *job) {
+    if (!job) return;
+    fake.features = NULL;
+    fake.alive--;
+    bytes_free(&job->text);
+    free(job);
+}
+
+int feature_width(const struct classifier *c) {
+    (void)c;
+    return 2;
+}
+
+const char *feature_model(struct classifier *c, struct err *err) {
+    (void)c;
+    (void)err;
+    return "0123456789abcdef0123456789abcdef"
+           "0123456789abcdef0123456789abcdef";
+}
+
+static inline bool fake_poll_features(void) {
+    struct feature_job *job = fake.features;
+    struct err err = {.code = ERR_INTERNAL, .text = "no features"};
+    float hidden[2] = {-1, 0};
+    struct features f = {.width = 2, .window_count = 1, .windows = hidden};
+    feature_done *done;
+    void *user;
+
+    if (!job) return false;
+    if (fake_has(&job->text, "TOPIC")) hidden[0] = 1;
+    done = job->done;
+    user = job->user;
+    feature_cancel(job);
+    done(user, fake.no_features ? NULL : &f, fake.no_features ? &err : NULL);
+    return true;
+}
+
 /* Answer the oldest question; false when there is none. */
 static inline bool fake_poll(void) {
     struct classify_job *job;
@@ -79,7 +154,7 @@ static inline bool fake_poll(void) {
     classify_done *done;
     void *user;
 
-    if (!fake.count) return false;
+    if (!fake.count) return fake_poll_features();
     job = fake.jobs[0];
     fake.count--;
     memmove(fake.jobs, fake.jobs + 1, (size_t)fake.count * sizeof job);

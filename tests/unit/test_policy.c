@@ -206,13 +206,42 @@ static void refused_check(const char *fields, int column, const char *word) {
     check_refused(text, where, word);
 }
 
+static void refused_examples(const char *path, const char *where) {
+    char text[512];
+
+    (void)snprintf(text, sizeof text,
+                   "policy: x\nchecks:\n"
+                   "  - {id: a, use: examples, on: [input], action: flag,\n"
+                   "     examples: %s}\n",
+                   path);
+    check_refused(text, where, "jsonl");
+}
+
+static void test_refused_examples(void **state) {
+    (void)state;
+    refused_check("id: a, use: examples, on: [input], action: redact", 49,
+                  "redact");
+    refused_check("id: a, use: examples, on: [input], action: flag", 5,
+                  "examples");
+    refused_check("id: a, use: examples, on: [output], action: flag, "
+                  "examples: a.jsonl",
+                  32, "pieces");
+    refused_check("id: a, use: examples, on: [input], action: flag, any: [x]",
+                  55, "any");
+    refused_examples("[a.jsonl]", "main:4:16");
+    refused_examples("a.json", "main:4:16");
+    refused_examples(".jsonl", "main:4:16");
+    refused_examples("/etc/a.jsonl", "main:4:16");
+    refused_examples("../a.jsonl", "main:4:16");
+    refused_examples("nowhere/a.jsonl", "main:4:16");
+}
+
 static void test_refused_checks(void **state) {
     (void)state;
     refused_check("use: rules", 5, "id");
     refused_check("id: a b, use: rules", 10, "name");
     refused_check("id: a", 5, "use");
     refused_check("id: a, use: magic", 18, "classifier");
-    refused_check("id: a, use: examples", 18, "not supported yet");
     refused_check("id: a, use: rules", 5, "on");
     refused_check("id: a, use: rules, on: [], action: flag", 29, "channels");
     refused_check("id: a, use: rules, on: [in], action: flag", 30, "channel");
@@ -505,6 +534,7 @@ int main(void) {
                                        cmocka_unit_test(test_extends),
                                        cmocka_unit_test(test_refused_files),
                                        cmocka_unit_test(test_refused_checks),
+                                       cmocka_unit_test(test_refused_examples),
                                        cmocka_unit_test(test_scan),
                                        cmocka_unit_test(test_stream),
                                        cmocka_unit_test(test_shipped)};

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "guard/decode_types.h"
+#include "guard/letters.h"
 
 /* One layer being written: in[0..copied) is in the view already. */
 struct layer_writer {
@@ -52,8 +53,11 @@ static void write_run(struct layer_writer *w, const struct decode_found *f) {
         (struct decode_run){(uint32_t)f->from, (uint32_t)f->end};
     l->view.shuffled = l->view.shuffled || f->shuffled;
     copy_to(w, f->from);
-    for (size_t i = 0; i < f->count; i++)
+    for (size_t i = 0; i < f->count; i++) {
         put(w, f->bytes[i].value, f->bytes[i].from, f->bytes[i].end);
+        l->letters += letters_index(f->bytes[i].value) != LETTERS_EDGE;
+        l->foreign_bytes += (unsigned char)f->bytes[i].value >= 0x80;
+    }
     w->copied = f->end;
 }
 

@@ -28,6 +28,9 @@ struct decode_layer {
     struct text_view view;
     struct decode_run *runs; /* in order */
     size_t run_count;
+    /* What the runs gave: letters of ASCII, which nobody needs to encode, and
+     * bytes beyond ASCII. */
+    size_t letters, foreign_bytes;
 };
 
 struct decoded {

@@ -7,6 +7,7 @@
 #include "base/utf8.h"
 #include "guard/feature.h"
 #include "guard/head.h"
+#include "guard/reading.h"
 
 enum {
     MODELS = GUARD_MODEL_ACTIVATED + 1,
@@ -16,10 +17,11 @@ enum {
 /* What the classifier is asked about one conversation. The last two only when
  * PROBE_JOINED shows what PROBE_ALONE does not. */
 enum probe_kind {
-    PROBE_ALONE,  /* the last turn */
-    PROBE_JOINED, /* the last few user turns, with the answers between them */
-    PROBE_BEFORE, /* the same without the last turn */
-    PROBE_ANSWER, /* the answer that came right before the last turn */
+    PROBE_ALONE,   /* the last turn */
+    PROBE_DECODED, /* the same, read out, when it is disguised (reading.h) */
+    PROBE_JOINED,  /* the last few user turns, with the answers between them */
+    PROBE_BEFORE,  /* the same without the last turn */
+    PROBE_ANSWER,  /* the answer that came right before the last turn */
     PROBE_COUNT
 };
 
@@ -444,12 +446,24 @@ static bool plan_examples(struct guard_check *check,
     return bytes_append(&check->examined, text.at, text.size, err);
 }
 
+/* A disguised turn is as bad as the worse of its two readings. */
+static void merge_decoded(struct guard_check *check, int model) {
+    struct probe *alone = &check->probes[model][PROBE_ALONE];
+    struct probe *decoded = &check->probes[model][PROBE_DECODED];
+
+    for (int l = 0; decoded->scored && l < LABEL_COUNT; l++)
+        if (decoded->scores[l] > alone->scores[l])
+            alone->scores[l] = decoded->scores[l];
+    decoded->scored = false;
+}
+
 static void check_advance(struct guard_check *check) {
     const struct probe *chosen[MODELS] = {NULL};
     struct err err = {0};
 
     for (int m = 0; m < MODELS; m++) {
         if (!(check->models & 1u << m)) continue;
+        merge_decoded(check, m);
         chosen[m] = probe_choose(check, (enum guard_model)m);
         if (chosen[m]) continue;
         if (!second_round(check, (enum guard_model)m, &err)) {
@@ -505,6 +519,27 @@ static bool probe_joined(struct guard_check *check,
     return ok;
 }
 
+/* Of `turns` only the last one is disguised, or none. */
+static bool probe_decoded(struct guard_check *check,
+                          const struct guard_turn *turns, int count,
+                          int tokens_max, struct err *err) {
+    struct bytes read_out = {0};
+    struct guard_turn pair[2];
+    int from = count > 1 ? count - 2 : 0, last = count - 1 - from;
+    bool ok = true;
+
+    memcpy(pair, turns + from, (size_t)(last + 1) * sizeof *pair);
+    if (reading_of(pair[last].text, &read_out)) {
+        pair[last].text = span_bytes(&read_out);
+        for (int m = 0; ok && m < MODELS; m++)
+            if (check->models & 1u << m)
+                ok = probe_start(check, (enum guard_model)m, PROBE_DECODED,
+                                 pair, last + 1, tokens_max, err);
+    }
+    bytes_free(&read_out);
+    return ok;
+}
+
 static bool check_probe(struct guard_check *check,
                         const struct guard_request *r, struct err *err) {
     int last = r->turn_count - 1;
@@ -523,6 +558,9 @@ static bool check_probe(struct guard_check *check,
             !probe_start(check, (enum guard_model)m, PROBE_ALONE, turns, count,
                          policy_limits(r->policy)->input_tokens, err))
             return false;
+    if (!probe_decoded(check, turns, count,
+                       policy_limits(r->policy)->input_tokens, err))
+        return false;
     return !conversation || probe_joined(check, r->turns, last, err);
 }
 

@@ -100,21 +100,21 @@ static size_t view_at(const struct text_view *v, size_t at) {
 
 /* A text in which entities are looked for, and what it stands for: NULL for
  * raw text. */
-struct reading {
+struct searched {
     struct span text;
     const struct text_view *view, *layer; /* the layer is below the view */
 };
 
-static size_t reading_at(const struct reading *r, size_t raw) {
+static size_t searched_at(const struct searched *r, size_t raw) {
     if (r->layer) raw = view_at(r->layer, raw);
     return r->view ? view_at(r->view, raw) : raw;
 }
 
-static bool scan_check(const struct policy_check *c, const struct reading *r,
+static bool scan_check(const struct policy_check *c, const struct searched *r,
                        size_t decided, struct matches *m, struct err *err) {
     int max = room_for(r->text);
     struct entity_hit *hits = xalloc_array((size_t)max, sizeof *hits);
-    int count = entity_scan_tail(r->text, reading_at(r, decided),
+    int count = entity_scan_tail(r->text, searched_at(r, decided),
                                  c->check.entities, hits, max);
 
     for (int i = 0; i < count && count < max; i++) {
@@ -136,11 +136,11 @@ static bool scan_entities(const struct policy *p, enum channel channel,
                           bool acting_only, struct span text,
                           const struct text_view *layer, size_t decided,
                           struct matches *m, struct err *err) {
-    struct reading plain = {layer ? span_bytes(&layer->text) : text, NULL,
-                            layer};
+    struct searched plain = {layer ? span_bytes(&layer->text) : text, NULL,
+                             layer};
     bool ok = true, simple = text_is_simple(plain.text);
     struct text_view view;
-    struct reading folded = {.view = &view, .layer = layer};
+    struct searched folded = {.view = &view, .layer = layer};
 
     if (!wanted(p, channel, acting_only)) return true;
     if (!simple && !text_fold(plain.text, &view, err)) return false;

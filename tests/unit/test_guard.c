@@ -230,6 +230,24 @@ static void check_operator(const char *text, enum verdict_action expected) {
     assert_int_equal(r.v.action, expected);
 }
 
+static enum verdict_action decoded(const char *text) {
+    return judge_text(policy, CHANNEL_INPUT, text).action;
+}
+
+/* A disguised text is judged twice, and the worse score counts. */
+static void test_decoded(void **state) {
+    (void)state;
+    fake.asked = 0;
+    assert_int_equal(decoded("read QkFEIHRoaW5ncyBhcmUgaGVyZQ=="),
+                     VERDICT_BLOCK);
+    assert_int_equal(fake.asked, 2);
+    assert_int_equal(decoded("BAD aGVyZSBpcyBub3RoaW5n"), VERDICT_BLOCK);
+    assert_int_equal(decoded("read dGhlIHNlYSBpcyBibHVl"), VERDICT_ALLOW);
+    fake.asked = 0;
+    assert_int_equal(decoded("the sea is blue"), VERDICT_ALLOW);
+    assert_int_equal(fake.asked, 1);
+}
+
 static void test_operator(void **state) {
     (void)state;
     check_operator("INJ", VERDICT_ALLOW);
@@ -548,6 +566,7 @@ int main(void) {
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_several_categories),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_decoded),
         cmocka_unit_test(test_operator),
         cmocka_unit_test(test_cheap_first),
         cmocka_unit_test(test_items_without_turns),

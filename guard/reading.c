@@ -1,0 +1,272 @@
+#include "guard/reading.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+#include "guard/decode.h"
+#include "guard/letters.h"
+#include "guard/text_spell.h"
+
+enum {
+    DECODED_LETTERS = 4,
+    DECODED_FOREIGN = 24, /* bytes */
+    /* What odd letters of words weigh together: one amid its word is enough,
+     * one at its end ("python3") is not. */
+    ODD_INSIDE = 2,
+    ODD_AT_END = 1,
+    ODD_MIN = 2,
+    PARTED_MIN = 4, /* letters set apart: "p.e.v.", "y a-t-il" */
+    AMID = 3,       /* letters on both sides of a sign between two words */
+    WORD_MIN = 3,   /* letters */
+    READABLE = 11 * LETTERS_BIT / 2 /* a letter of a word costs no more */
+};
+
+static bool is_ascii_letter(char c) {
+    return letters_index(c) != LETTERS_EDGE;
+}
+
+/* ---- words ---- */
+
+/* A text and the view that spells it. */
+struct speller {
+    struct span raw;
+    const struct text_view *view;
+    struct bytes *out;
+    size_t copied; /* of the raw text */
+    int weight;
+};
+
+/* How a letter of the view is written. */
+enum written { WRITTEN_OWN, WRITTEN_SIGN, WRITTEN_FOREIGN };
+
+static enum written written(const struct speller *s, size_t i) {
+    const struct text_view *v = s->view;
+    struct span source = span_slice(s->raw, v->map_from[i], s->raw.size);
+    uint32_t point;
+
+    (void)utf8_decode(source, &point, NULL);
+    /* The accents and ligatures of Latin languages belong to them. */
+    if (point >= 0x80)
+        return point < 0x250 || (point >= 0xFB00 && point <= 0xFB06)
+                   ? WRITTEN_OWN
+                   : WRITTEN_FOREIGN;
+    return is_ascii_letter((char)point) ? WRITTEN_OWN : WRITTEN_SIGN;
+}
+
+/* Something stood between letter `i` and the next one, which is gone. */
+static bool is_parted(const struct speller *s, size_t i) {
+    const struct text_view *v = s->view;
+    uint32_t point;
+
+    return v->map_from[i + 1] >
+           v->map_from[i] +
+               utf8_decode(span_slice(s->raw, v->map_from[i], s->raw.size),
+                           &point, NULL);
+}
+
+static bool is_readable(const struct text_view *v, size_t from, size_t end) {
+    int cost = 0, last = LETTERS_EDGE;
+
+    for (size_t i = from; i < end; i++) {
+        int letter = letters_index(v->text.at[i]);
+
+        cost += letters_cost(last, letter);
+        last = letter;
+    }
+    cost += letters_cost(last, LETTERS_EDGE);
+    return cost <= READABLE * (int)(end - from + 1);
+}
+
+/* A sign that joins two words, as in an address or a table. */
+static bool is_joint(const struct speller *s, size_t i) {
+    char c = s->raw.at[s->view->map_from[i]];
+
+    return c == '@' || c == '|' || c == '+' || c == '!';
+}
+
+/* What the odd letters of a word, view[from..end), weigh together; 0 when it
+ * had better stay as it is. Digits before or behind a word are numbers. */
+static int word_weight(const struct speller *s, size_t from, size_t end) {
+    int weight = 0, signs = 0, own = 0;
+    size_t first = from, last = end;
+    bool parted = false;
+
+    if (end - from < WORD_MIN) return 0;
+    while (first < end && written(s, first) == WRITTEN_SIGN) first++;
+    while (last > first && written(s, last - 1) == WRITTEN_SIGN) last--;
+    if (first - from > 1 || end - last > 1) return 0;
+    for (size_t i = from; i < end; i++) {
+        enum written how = written(s, i);
+        bool inside = i > from && i + 1 < end, gap;
+
+        if (i >= from + AMID && i + AMID < end && is_joint(s, i)) return 0;
+        gap = i + 1 < end && is_parted(s, i);
+        parted = parted || gap;
+        signs += how == WRITTEN_SIGN;
+        own += how != WRITTEN_SIGN;
+        if (how != WRITTEN_OWN || gap)
+            weight += inside ? ODD_INSIDE : ODD_AT_END;
+    }
+    if (weight < ODD_MIN || (parted && end - from < PARTED_MIN)) return 0;
+    return signs <= own && is_readable(s->view, from, end) ? weight : 0;
+}
+
+static bool is_mark_between(char c) {
+    return c && strchr(" .-_*,/|~+:;", c);
+}
+
+/* By the first byte of a letter. */
+static bool is_latin(char c) {
+    return is_ascii_letter(c) ||
+           ((unsigned char)c >= 0xC3 && (unsigned char)c <= 0xC9);
+}
+
+static bool is_foreign(char c) {
+    return (unsigned char)c >= 0x80 && !is_latin(c);
+}
+
+/* Letters of other scripts, set apart: how many. */
+static int apart_weight(const struct speller *s, size_t from, size_t end) {
+    const struct text_view *v = s->view;
+    int count = 0;
+
+    for (size_t i = from + 1; i < end; i++) {
+        size_t at = v->map_from[i - 1];
+
+        if ((v->text.at[i] & 0xC0) == 0x80) continue;
+        while (at < v->map_from[i] && !is_mark_between(s->raw.at[at])) at++;
+        count += at < v->map_from[i];
+    }
+    return count >= WORD_MIN - 1 ? ODD_MIN : 0;
+}
+
+/* The view's word in place of the raw one, with its capitals. */
+static void write_word(struct speller *s, size_t from, size_t end) {
+    const struct text_view *v = s->view;
+
+    bytes_put(s->out, span_slice(s->raw, s->copied, v->map_from[from]));
+    for (size_t i = from; i < end; i++) {
+        char c = v->text.at[i], was = s->raw.at[v->map_from[i]];
+
+        if (c >= 'a' && c <= 'z' && was >= 'A' && was <= 'Z')
+            c = (char)(c - 32);
+        bytes_put(s->out, (struct span){&c, 1});
+    }
+    s->copied = v->map_end[end - 1];
+}
+
+/* The end of the word at `at`: letters of Latin script, accents and all, or
+ * letters beyond it. */
+static size_t same_script(const struct text_view *v, size_t at) {
+    bool foreign = is_foreign(v->text.at[at]);
+
+    while (at < v->text.size) {
+        char c = v->text.at[at];
+
+        if (is_foreign(c) != foreign || (!foreign && !is_latin(c))) break;
+        do at++;
+        while (at < v->text.size &&
+               ((unsigned char)v->text.at[at] & 0xC0) == 0x80);
+    }
+    return at;
+}
+
+/* The text with its odd words as the view has them. */
+static void write_words(struct speller *s) {
+    const struct text_view *v = s->view;
+    size_t at = 0;
+
+    while (at < v->text.size) {
+        size_t end = same_script(v, at);
+        int weight;
+
+        if (end == at) {
+            at++;
+            continue;
+        }
+        weight = is_foreign(v->text.at[at]) ? apart_weight(s, at, end)
+                                            : word_weight(s, at, end);
+        if (weight) write_word(s, at, end);
+        s->weight += weight;
+        at = end;
+    }
+    bytes_put(s->out, span_slice(s->raw, s->copied, s->raw.size));
+}
+
+/* ---- the reading ---- */
+
+/* Letters beyond ASCII: a text in another script than Latin has many, and
+ * those that look like Latin ones are its own. */
+static size_t foreign_letters(const struct text_view *v) {
+    size_t count = 0;
+
+    for (size_t i = 0; i < v->text.size; i++)
+        count += (unsigned char)v->text.at[i] >= 0xCD &&
+                 (unsigned char)v->text.at[i] <= 0xE1;
+    return count;
+}
+
+static bool fold_for_reading(struct span text, struct text_view *out) {
+    struct text_view plain;
+
+    if (!text_fold(text, out, NULL)) return false;
+    if (!out->mapped) return true;
+    if (!text_fold_plain(text, &plain, NULL)) {
+        text_view_clear(out);
+        return false;
+    }
+    /* More letters of that script stay than were taken for Latin. */
+    if (2 * foreign_letters(out) > foreign_letters(&plain)) {
+        text_view_clear(out);
+        *out = plain;
+    } else {
+        text_view_clear(&plain);
+    }
+    return true;
+}
+
+/* False, and nothing written: its words are spelled as usual. */
+static bool spell_out(struct span text, struct bytes *out) {
+    struct text_view folded, spelled;
+    struct speller s = {.raw = text, .view = &folded, .out = out};
+    bool any;
+
+    if (!fold_for_reading(text, &folded)) return false;
+    any = text_spell(&folded, SPELL_ONE_LIKELY, false, &spelled);
+    if (any) s.view = &spelled;
+    write_words(&s);
+    if (s.weight < ODD_MIN) out->size = 0;
+    if (any) text_view_clear(&spelled);
+    text_view_clear(&folded);
+    return s.weight >= ODD_MIN;
+}
+
+/* More than the escapes that addresses and markup need. */
+static bool is_worth(const struct decoded *d) {
+    size_t letters = 0, foreign = 0;
+
+    for (int k = 0; k < d->count; k++) {
+        letters += d->layers[k].letters;
+        foreign += d->layers[k].foreign_bytes;
+    }
+    return letters >= DECODED_LETTERS || foreign >= DECODED_FOREIGN;
+}
+
+bool reading_of(struct span text, struct bytes *out) {
+    struct decoded d;
+    bool any;
+
+    out->limit = text.size * 4 + 1;
+    if (!decode_text(text, 0, &d, NULL)) return false;
+    any = is_worth(&d);
+    if (any) {
+        struct span top = span_bytes(&d.layers[d.count - 1].view.text);
+
+        if (!spell_out(top, out)) bytes_put(out, top);
+    } else {
+        any = spell_out(text, out);
+    }
+    decoded_clear(&d);
+    return any;
+}

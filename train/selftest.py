@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from corral_train import authored_phrases, combine, ngrams  # noqa: E402
+from corral_train import authored_phrases, authored_scaffold, combine, ngrams  # noqa: E402
 from corral_train.data import LABELS, cut, long_rows, target  # noqa: E402
 
 
@@ -71,7 +71,19 @@ def check_phrases():
     for lang in authored_phrases.LANGS:
         mine = [r for r in rows if r["lang"] == lang]
         unsafe = sum(r["label"] == "unsafe" for r in mine)
+        assert len(mine) > 400, f"{lang}: only {len(mine)} rows"
         assert 0.3 < unsafe / len(mine) < 0.6, f"{lang}: {unsafe} of {len(mine)} unsafe"
+
+
+def check_scaffold():
+    rows = authored_scaffold.rows(1)
+    assert rows == authored_scaffold.rows(1)
+    assert {r["lang"] for r in rows} == set(authored_phrases.LANGS)
+    orders = [r for r in rows if r["source"] in ("scaffold_hidden", "scaffold_direct")]
+    assert all(r["injection"] for r in orders) and len(orders) == sum(r["injection"] for r in rows)
+    assert all((r["role"] == "agent") == bool(r["response"]) for r in rows)
+    for r in rows:
+        assert r["prompt"] and "{}" not in r["prompt"] and "\\n" not in r["prompt"], r["prompt"]
 
 
 def check_gradients(torch):
@@ -116,6 +128,7 @@ def main():
     check_combiner()
     check_rows()
     check_phrases()
+    check_scaffold()
     try:
         import torch
     except ImportError:

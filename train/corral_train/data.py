@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from . import authored, authored_phrases
+from . import authored, authored_phrases, authored_scaffold
 
 LABELS = ["unsafe"] + [f"S{i}" for i in range(1, 15)] + ["INJ"]
 
@@ -17,7 +17,7 @@ def read_rows(folder, split):
 
 def written_rows(seed):
     """The rows of this project's own, as `read_rows` gives those of the data."""
-    return authored.rows(seed) + authored_phrases.rows(seed)
+    return authored.rows(seed) + authored_phrases.rows(seed) + authored_scaffold.rows(seed)
 
 
 def target(row):

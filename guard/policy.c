@@ -10,6 +10,7 @@ void policy_check_clear(struct policy_check *c) {
     free((void *)(uintptr_t)c->check.id); /* ours */
     for (int i = 0; i < c->rule_count; i++) {
         free(c->rules[i].text);
+        free(c->rules[i].start);
         free(c->rules[i].place);
     }
     free(c->rules);
@@ -66,7 +67,10 @@ static bool add_rule(struct rules_builder *b, int number,
                      const struct policy_rule *r, struct err *err) {
     struct span text = span_of(r->text);
 
-    if (r->pattern) return rules_add_pattern(b, number, text, r->cap, err);
+    if (r->start)
+        return rules_add_capped(b, number, text, span_of(r->start), r->cap,
+                                err);
+    if (r->pattern) return rules_add_pattern(b, number, text, err);
     return rules_add_literal(b, number, text, r->anywhere, err);
 }
 

@@ -218,16 +218,18 @@ static bool read_entities(struct reader *r, const cJSON *node,
 /* Tried alone, so that the complaint has its place; policy.c compiles them
  * together. */
 static bool try_rule(struct reader *r, const cJSON *node,
-                     const struct policy_rule *rule, const char *start) {
+                     const struct policy_rule *rule) {
     struct rules_builder *b = rules_builder_new();
     struct err why = {.code = ERR_NONE};
     bool ok;
 
-    if (rule->pattern)
-        ok = rules_add_pattern(b, 0, span_of(rule->text), rule->cap, &why);
+    if (rule->start)
+        ok = rules_add_capped(b, 0, span_of(rule->text), span_of(rule->start),
+                              rule->cap, &why);
+    else if (rule->pattern)
+        ok = rules_add_pattern(b, 0, span_of(rule->text), &why);
     else
         ok = rules_add_literal(b, 0, span_of(rule->text), rule->anywhere, &why);
-    if (ok && start) ok = rules_add_pattern(b, 0, span_of(start), 0, &why);
     rules_builder_free(b);
     return ok || FAIL(r, node, "%s", why.text);
 }
@@ -269,10 +271,15 @@ static bool read_rule(struct reader *r, const cJSON *node,
         return FAIL(r, text, "a rule must be a text (in quotes) or a mapping");
     if (start && (!cJSON_IsString(start) || !cap))
         return FAIL(r, start, "start must be a pattern, and needs a cap");
+    if (cap && !start)
+        return FAIL(r, get(node, "cap"),
+                    "a cap needs a start: the pattern that a match begins "
+                    "with");
+    if (start) out->start = xstrdup(start->valuestring);
     out->cap = (size_t)cap;
     out->text = xstrdup(text->valuestring);
     out->place = place_of(r, text);
-    return try_rule(r, text, out, start ? start->valuestring : NULL);
+    return try_rule(r, text, out);
 }
 
 static bool read_rules(struct reader *r, const cJSON *node,

@@ -81,23 +81,6 @@ static uint32_t wanted(const struct policy *p, enum channel channel,
     return kinds;
 }
 
-/* The first byte of the view that stands for raw bytes from `at` on. Where the
- * map is not in order, what lies before is read as well. */
-static size_t view_at(const struct text_view *v, size_t at) {
-    size_t low = 0, high = v->text.size;
-
-    if (v->shuffled) return 0;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (v->map_from[middle] < at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* A text in which entities are looked for, and what it stands for: NULL for
  * raw text. */
 struct searched {
@@ -106,8 +89,8 @@ struct searched {
 };
 
 static size_t searched_at(const struct searched *r, size_t raw) {
-    if (r->layer) raw = view_at(r->layer, raw);
-    return r->view ? view_at(r->view, raw) : raw;
+    if (r->layer) raw = text_view_at(r->layer, raw);
+    return r->view ? text_view_at(r->view, raw) : raw;
 }
 
 static bool scan_check(const struct policy_check *c, const struct searched *r,
@@ -263,7 +246,7 @@ static void hold_entities(const struct policy *p, enum channel channel,
         *hold = 0;
         return;
     }
-    from = view_at(&v, decided);
+    from = text_view_at(&v, decided);
     at = entity_hold_tail(span_bytes(&v.text), from, kinds);
     lower(hold, text_view_raw(&v, at, raw.size));
     settled = span_slice(span_bytes(&v.text), 0, v.settled);

@@ -24,6 +24,7 @@ enum {
 struct policy_rule {
     char *text;
     bool pattern, anywhere;
+    char *start; /* of a pattern with a cap, else NULL */
     size_t cap;
     char *place; /* "path:line:column" */
     int check;   /* set when compiled */

@@ -1,5 +1,6 @@
 #include "guard/rules.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,11 @@ static void free_literals(struct literal *literals, int count) {
 }
 
 static void free_patterns(struct pattern *patterns, int count) {
-    for (int i = 0; i < count; i++) free(patterns[i].text);
+    for (int i = 0; i < count; i++) {
+        free(patterns[i].text);
+        free(patterns[i].run_text);
+        (void)hs_free_database(patterns[i].run);
+    }
     free(patterns);
 }
 
@@ -118,11 +123,11 @@ static bool has_anchor(struct span p) {
     return false;
 }
 
-static bool measure(const char *text, size_t cap, struct pattern *out,
+/* How few and many bytes it may match; SIZE_MAX: any number. */
+static bool measure(const char *text, size_t *least, size_t *most,
                     struct err *err) {
     hs_expr_info_t *info = NULL;
     hs_compile_error_t *problem = NULL;
-    size_t widest;
 
     if (hs_expression_info(text, PATTERN_FLAGS, &info, &problem) !=
         HS_SUCCESS) {
@@ -131,28 +136,15 @@ static bool measure(const char *text, size_t cap, struct pattern *out,
         (void)hs_free_compile_error(problem);
         return false;
     }
-    widest = info->max_width;
-    if (info->min_width == 0) widest = 0;
+    *least = info->min_width;
+    *most = info->max_width == UINT_MAX ? SIZE_MAX : info->max_width;
     free(info);
-    if (!widest)
-        return err_set(err, ERR_INPUT, "the pattern matches an empty text");
-    if (cap > RULES_WIDTH_MAX)
-        return err_set(err, ERR_LIMIT, "a cap of %zu bytes, %d at most", cap,
-                       RULES_WIDTH_MAX);
-    if (!cap && widest > RULES_WIDTH_MAX)
-        return err_set(err, ERR_INPUT,
-                       "a match may have more than %d bytes, which a stream "
-                       "cannot hold back: bound it, or give `cap: BYTES`",
-                       RULES_WIDTH_MAX);
-    out->capped = cap && widest > cap;
-    out->width = out->capped ? cap : widest;
-    return true;
+    if (*least) return true;
+    return err_set(err, ERR_INPUT, "the pattern matches an empty text");
 }
 
-bool rules_add_pattern(struct rules_builder *b, int rule, struct span pattern,
-                       size_t cap, struct err *err) {
-    struct pattern p = {.rule = rule};
-
+static bool check_pattern(const struct rules_builder *b, struct span pattern,
+                          struct err *err) {
     if (pattern.size > RULES_PATTERN_MAX)
         return err_set(err, ERR_LIMIT, "a pattern of %zu bytes, %d at most",
                        pattern.size, RULES_PATTERN_MAX);
@@ -165,15 +157,67 @@ bool rules_add_pattern(struct rules_builder *b, int rule, struct span pattern,
         return err_set(err, ERR_INPUT,
                        "a pattern with ^, $, \\A, \\z or \\Z: the ends of a "
                        "text are unknown while it arrives");
-    p.text = span_dup(pattern);
-    if (!measure(p.text, cap, &p, err)) {
-        free(p.text);
-        return false;
-    }
+    return true;
+}
+
+/* Measure p->text, which must be bounded, and take `p` over. */
+static bool add_bounded(struct rules_builder *b, struct pattern *p,
+                        struct err *err) {
+    if (!measure(p->text, &p->narrowest, &p->width, err)) return false;
+    if (p->width > RULES_WIDTH_MAX)
+        return err_set(err, ERR_INPUT,
+                       "a match may have more than %d bytes, which a stream "
+                       "cannot hold back: bound it, or give `start: PATTERN` "
+                       "and `cap: BYTES`",
+                       RULES_WIDTH_MAX);
     b->patterns = room(b->patterns, b->pattern_count, &b->pattern_capacity,
                        sizeof *b->patterns);
-    b->patterns[b->pattern_count++] = p;
+    b->patterns[b->pattern_count++] = *p;
     return true;
+}
+
+bool rules_add_pattern(struct rules_builder *b, int rule, struct span pattern,
+                       struct err *err) {
+    struct pattern p = {.rule = rule};
+
+    if (!check_pattern(b, pattern, err)) return false;
+    p.text = span_dup(pattern);
+    if (add_bounded(b, &p, err)) return true;
+    free(p.text);
+    return false;
+}
+
+/* Anchored, as text for Hyperscan. */
+static char *anchored(struct span pattern) {
+    struct bytes out = {0};
+
+    bytes_puts(&out, "^(?:");
+    bytes_put(&out, pattern);
+    bytes_put(&out, (struct span){")", 2}); /* with its NUL */
+    return out.at;
+}
+
+bool rules_add_capped(struct rules_builder *b, int rule, struct span pattern,
+                      struct span start, size_t cap, struct err *err) {
+    struct pattern p = {.rule = rule, .cap = cap};
+    size_t least, most;
+
+    if (cap < 1 || cap > RULES_WIDTH_MAX)
+        return err_set(err, ERR_LIMIT, "a cap of %zu bytes, %d at most", cap,
+                       RULES_WIDTH_MAX);
+    if (!check_pattern(b, pattern, err) || !check_pattern(b, start, err))
+        return false;
+    p.text = span_dup(pattern);
+    if (!measure(p.text, &least, &most, err)) goto fail;
+    free(p.text);
+    p.text = span_dup(start);
+    p.run_text = anchored(pattern);
+    if (add_bounded(b, &p, err)) return true;
+
+fail:
+    free(p.text);
+    free(p.run_text);
+    return false;
 }
 
 static bool compile_failed(const struct rules *r, bool patterns,
@@ -188,6 +232,37 @@ static bool compile_failed(const struct rules *r, bool patterns,
                   problem ? problem->message : "no reason given");
     (void)hs_free_compile_error(problem);
     return false;
+}
+
+/* Both anchored to where the start was found. */
+static bool compile_run(const struct rules *r, struct pattern *p,
+                        struct err *err) {
+    char *start = anchored(span_of(p->text));
+    const char *texts[] = {start, p->run_text};
+    unsigned flags[] = {HS_FLAG_UTF8, HS_FLAG_UTF8};
+    unsigned ids[] = {RUN_START, RUN_PATTERN};
+    hs_compile_error_t *problem = NULL;
+    hs_error_t status = hs_compile_multi(texts, flags, ids, 2, HS_MODE_BLOCK,
+                                         NULL, &p->run, &problem);
+
+    free(start);
+    if (status == HS_SUCCESS) return true;
+    /* The number is that of `texts`; the rule's is known here. */
+    if (problem) problem->expression = (int)(p - r->patterns);
+    return compile_failed(r, true, problem, err);
+}
+
+static bool compile_runs(struct rules *r, struct err *err) {
+    for (int i = 0; i < r->pattern_count; i++)
+        if (r->patterns[i].cap && !compile_run(r, &r->patterns[i], err))
+            return false;
+    return true;
+}
+
+static bool alloc_scratch(struct rules *r, struct hs_database *db,
+                          struct err *err) {
+    if (!db || hs_alloc_scratch(db, &r->scratch) == HS_SUCCESS) return true;
+    return err_set(err, ERR_UNAVAILABLE, "no memory to match rules with");
 }
 
 static bool compile_literals(struct rules *r, struct err *err) {
@@ -288,17 +363,15 @@ struct rules *rules_build(struct rules_builder *b, struct err *err) {
     memset(b, 0, sizeof *b);
     if (r->literal_count && !compile_literals(r, err)) goto fail;
     if (r->pattern_count && !compile_patterns(r, err)) goto fail;
-    if ((r->literal_db &&
-         hs_alloc_scratch(r->literal_db, &r->scratch) != HS_SUCCESS) ||
-        (r->pattern_db &&
-         hs_alloc_scratch(r->pattern_db, &r->scratch) != HS_SUCCESS)) {
-        err_set(err, ERR_UNAVAILABLE, "no memory to match rules with");
+    if (!compile_runs(r, err) || !alloc_scratch(r, r->literal_db, err) ||
+        !alloc_scratch(r, r->pattern_db, err))
         goto fail;
-    }
+    for (int i = 0; i < r->pattern_count; i++)
+        if (!alloc_scratch(r, r->patterns[i].run, err)) goto fail;
     index_literals(r);
     for (int i = 0; i < r->pattern_count; i++) {
         if (r->patterns[i].width > r->widest) r->widest = r->patterns[i].width;
-        r->any_capped = r->any_capped || r->patterns[i].capped;
+        if (r->patterns[i].cap) r->any_capped = true;
     }
     return r;
 

@@ -30,11 +30,16 @@ MUST_USE bool rules_add_literal(struct rules_builder *b, int rule,
                                 struct err *err);
 /* A pattern in Hyperscan's syntax: no back-references, and \w and \b know
  * the letters of ASCII only, but `.` is any code point. Its match must be
- * bounded by RULES_WIDTH_MAX, or by `cap` bytes when that is not 0: refused
- * otherwise, as a stream could not enforce it. */
+ * bounded by RULES_WIDTH_MAX: refused otherwise, as a stream could not enforce
+ * it. */
 MUST_USE bool rules_add_pattern(struct rules_builder *b, int rule,
-                                struct span pattern, size_t cap,
-                                struct err *err);
+                                struct span pattern, struct err *err);
+/* A pattern whose matches begin where the bounded pattern `start` matches and
+ * have at most `cap` bytes; longer ones do not count. A stream waits from such
+ * a start on, not before. */
+MUST_USE bool rules_add_capped(struct rules_builder *b, int rule,
+                               struct span pattern, struct span start,
+                               size_t cap, struct err *err);
 /* Compile; the builder is emptied. */
 MUST_USE struct rules *rules_build(struct rules_builder *b, struct err *err);
 void rules_free(struct rules *r);

@@ -10,11 +10,7 @@
 
 enum {
     /* Before duplicates of the views are removed. */
-    FOUND_MAX = 1 << 16,
-    /* Second looks at matches longer than a cap allows. */
-    WINDOWS_MAX = 4096,
-    /* A pattern may look at one code point beside its match. */
-    BESIDE = UTF8_MAX
+    FOUND_MAX = 1 << 16
 };
 
 struct found {
@@ -26,15 +22,9 @@ struct found {
     /* The text being scanned, and what it stands for: NULL for raw text. */
     struct span text;
     const struct text_view *view;
-    size_t base; /* of the window within the text */
     /* What the text's view leads to, when that is a layer of decoded text. */
     const struct text_view *layer;
-    /* Ends of matches longer than their cap, a bit a byte; or NULL. */
-    unsigned char *over;
-    /* In a window only capped patterns count, and nothing at its cut end,
-     * which a pattern would take for the end of a word. */
-    bool window;
-    size_t window_end;
+    struct starts starts; /* of capped patterns */
 };
 
 static uint32_t point_before(struct span s, size_t at) {
@@ -106,16 +96,14 @@ static int on_pattern(unsigned id, unsigned long long from,
                       unsigned long long end, unsigned flags, void *user) {
     struct found *f = user;
     const struct pattern *p = &f->rules->patterns[id];
-    size_t start = (size_t)from + f->base, stop = (size_t)end + f->base;
+    size_t start = (size_t)from, stop = (size_t)end;
     struct rule_hit *last = f->count ? &f->hits[f->count - 1] : NULL;
 
     (void)flags;
-    if (f->window &&
-        (!p->capped || (stop == f->window_end && stop < f->text.size)))
-        return 0;
-    if (f->over && p->capped && stop - start > p->width) {
-        f->over[stop / 8] |= (unsigned char)(1u << stop % 8);
-        return 0;
+    if (p->cap) {
+        f->too_many =
+            !starts_put(&f->starts, f->rules, (int)id, f->text, start, stop);
+        return f->too_many;
     }
     to_raw(f, &start, &stop);
     /* One match growing: keep its longest form only. */
@@ -160,69 +148,38 @@ static bool scan_literals(struct found *f, const struct text_view *view,
     return ok;
 }
 
-static bool bit(const unsigned char *bits, size_t at) {
-    return bits[at / 8] >> at % 8 & 1;
-}
-
 static bool is_inside_point(struct span s, size_t at) {
     return at < s.size && ((unsigned char)s.at[at] & 0xC0) == 0x80;
 }
 
-/* Hyperscan tells the leftmost start for an end. Where that is too far, a
- * later start within the cap may exist: look again at the cap's bytes before
- * each such end. An end is settled by the first window that has all its
- * possible starts, so each window settles one end at least. */
-static bool scan_windows(struct found *f, struct err *err) {
-    const struct rules *r = f->rules;
-    unsigned char *first = f->over;
-    size_t size = f->text.size, bytes = size / 8 + 1;
-    unsigned char *again = xalloc_array(bytes, 1);
-    int windows = 0;
-    bool ok = true;
+/* The matches that begin at the starts that were found. */
+static bool run_starts(struct found *f, struct span text, struct err *err) {
+    bool ok = starts_settle(&f->starts, err);
 
-    f->window = true;
-    for (size_t end = 0; ok && end <= size; end++) {
-        size_t from, stop;
+    for (int i = 0; ok && i < f->starts.count; i++) {
+        const struct start *start = &f->starts.list[i];
+        size_t from = start->at, end;
 
-        if (!bit(first, end)) continue;
-        from = end > r->widest ? end - r->widest : 0;
-        stop = end + r->widest < size ? end + r->widest : size;
-        while (is_inside_point(f->text, from)) from++;
-        while (is_inside_point(f->text, stop)) stop--;
-        if (windows++ == WINDOWS_MAX) {
-            ok = err_set(err, ERR_LIMIT, "too many matches beyond the cap");
-            break;
-        }
-        memset(again, 0, bytes);
-        f->over = again;
-        f->base = from;
-        f->window_end = stop;
-        ok = scan(f, r->pattern_db, span_slice(f->text, from, stop), on_pattern,
-                  err);
-        for (size_t i = end; i < stop; i++)
-            if (i == end || !bit(again, i))
-                first[i / 8] &= (unsigned char)~(1u << i % 8);
+        ok = start_run(f->rules, start, text, &end, err);
+        if (!ok || end == from) continue;
+        to_raw(f, &from, &end);
+        ok =
+            put(f, f->rules->patterns[start->pattern].rule, from, end) ||
+            err_set(err, ERR_LIMIT, "more than %d matches of rules", FOUND_MAX);
     }
-    f->over = first;
-    f->base = 0;
-    f->window = false;
-    free(again);
+    starts_free(&f->starts);
     return ok;
 }
 
 static bool scan_patterns(struct found *f, struct span text,
                           const struct text_view *view, struct err *err) {
-    bool ok;
-
     if (!f->rules->pattern_db || !text.size) return true;
     f->text = text;
     f->view = view;
-    if (f->rules->any_capped) f->over = xalloc_array(text.size / 8 + 1, 1);
-    ok = scan(f, f->rules->pattern_db, text, on_pattern, err) &&
-         (!f->over || scan_windows(f, err));
-    free(f->over);
-    f->over = NULL;
-    return ok;
+    if (scan(f, f->rules->pattern_db, text, on_pattern, err))
+        return run_starts(f, text, err);
+    starts_free(&f->starts);
+    return false;
 }
 
 /* Hyperscan wants valid UTF-8; the same bytes with a control character for
@@ -401,13 +358,16 @@ static size_t back(size_t at, size_t width) {
 /* In one view, as raw bytes. */
 static size_t hold_view(const struct rules *r, const struct text_view *v,
                         size_t raw_size, size_t decided) {
-    size_t hold = v->text.size;
+    size_t hold = v->text.size, start;
 
     if (r->literal_count) hold = hold_literals(r, v, decided);
     if (r->pattern_count) {
-        size_t at = back(v->settled, r->widest + BESIDE - 1);
+        size_t at = back(v->settled, r->widest + RULES_BESIDE - 1);
 
         if (at < hold) hold = at;
+        start = rules_hold_starts(r, span_bytes(&v->text),
+                                  text_view_at(v, decided), v->settled);
+        if (start < hold) hold = start;
     }
     return text_view_raw(v, hold, raw_size);
 }
@@ -430,15 +390,25 @@ static size_t hold_folded(const struct rules *r, const struct text_view *v,
     return hold;
 }
 
+static size_t hold_patterns(const struct rules *r, struct span raw,
+                            size_t decided) {
+    size_t hold = back(raw.size, r->widest + RULES_BESIDE - 1);
+    char *clean = r->any_capped ? cleaned(raw) : NULL;
+
+    while (hold && is_inside_point(raw, hold)) hold--;
+    lower(&hold,
+          rules_hold_starts(r, clean ? (struct span){clean, raw.size} : raw,
+                            decided, raw.size));
+    free(clean);
+    return hold;
+}
+
 /* As if the whole text were pending, but for what is only context. */
 static size_t hold_raw(const struct rules *r, struct span raw, size_t decided) {
     size_t hold = raw.size;
     struct text_view v;
 
-    if (r->pattern_count) {
-        hold = back(raw.size, r->widest + BESIDE - 1);
-        while (hold && is_inside_point(raw, hold)) hold--;
-    }
+    if (r->pattern_count) hold = hold_patterns(r, raw, decided);
     if (!text_fold(raw, &v, NULL)) return 0;
     lower(&hold, hold_folded(r, &v, raw.size, decided));
     text_view_clear(&v);

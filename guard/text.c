@@ -353,6 +353,21 @@ void text_view_clear(struct text_view *v) {
     memset(v, 0, sizeof *v);
 }
 
+size_t text_view_at(const struct text_view *v, size_t raw) {
+    size_t low = 0, high = v->text.size;
+
+    if (v->shuffled) return 0;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (v->map_from[middle] < raw)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 size_t text_view_raw(const struct text_view *v, size_t at, size_t raw_size) {
     return at < v->text.size ? v->map_from[at] : raw_size;
 }

@@ -35,6 +35,9 @@ void text_view_clear(struct text_view *v);
 /* Where byte `at` of the view begins in the raw text of `raw_size` bytes; the
  * end of the raw text for a position at the view's end. */
 size_t text_view_raw(const struct text_view *v, size_t at, size_t raw_size);
+/* The first byte of the view that stands for raw bytes from `raw` on. Where the
+ * map is not in order, what lies before is read as well. */
+size_t text_view_at(const struct text_view *v, size_t raw);
 /* The raw bytes that text[from..end) stands for, from < end: from the first of
  * them to the last. */
 void text_view_span(const struct text_view *v, size_t from, size_t end,

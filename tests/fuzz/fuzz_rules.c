@@ -1,6 +1,6 @@
-/* fuzz_rules.c - up to the first NUL a rule (a literal, or a pattern after a
- * slash), behind it a text: nothing that was decided in a half of the text
- * changes in the whole. */
+/* fuzz_rules.c - up to the first NUL a rule (a literal, a pattern after a
+ * slash, or behind a '+' a start, a slash and its pattern), behind it a text:
+ * nothing that was decided in a half of the text changes in the whole. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,13 +10,23 @@ enum { HITS = 4096, PATTERN_MAX = 64 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static bool add_capped(struct rules_builder *b, struct span rule) {
+    size_t slash = span_find(rule, span_of("/"));
+
+    return slash != SIZE_MAX &&
+           rules_add_capped(b, 0, span_slice(rule, slash + 1, rule.size),
+                            span_slice(rule, 0, slash), 1 + rule.size, NULL);
+}
+
 static struct rules *build(struct span rule) {
     struct rules_builder *b = rules_builder_new();
     struct rules *r = NULL;
     bool ok;
 
-    if (rule.size && rule.at[0] == '/')
-        ok = rules_add_pattern(b, 0, span_slice(rule, 1, rule.size), 0, NULL);
+    if (rule.size && rule.at[0] == '+')
+        ok = add_capped(b, span_slice(rule, 1, rule.size));
+    else if (rule.size && rule.at[0] == '/')
+        ok = rules_add_pattern(b, 0, span_slice(rule, 1, rule.size), NULL);
     else
         ok = rules_add_literal(b, 0, rule, rule.size % 2, NULL);
     if (ok) r = rules_build(b, NULL);

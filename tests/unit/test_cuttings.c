@@ -33,7 +33,8 @@ static const char *const policies_text[] = {
     /* one bounded pattern, and one with a cap */
     "checks:\n"
     "  - {id: codes, use: rules, on: [output], any: [{pattern: "
-    "\"zq[0-9]{3,8}x\"}, {pattern: \"BEGIN.*END\", cap: 40}], action: redact}\n"
+    "\"zq[0-9]{3,8}x\"}, {pattern: \"BEGIN.*END\", start: BEGIN, "
+    "cap: 40}], action: redact}\n"
     "  - {id: rivals, use: rules, on: [output], any: [acme], action: flag}\n",
     /* a classifier that bytes wait for */
     "checks:\n"
@@ -330,6 +331,8 @@ static const char *const rule_pool[] = {
     "{pattern: \"zq[0-9]{1,8}\"}",
     "{pattern: \"[0-9]{2,12}x?\"}",
     "{pattern: \"acme.{0,12}red\"}",
+    "{pattern: \"red.*corp\", start: red, cap: 20}",
+    "{pattern: \"m[a-z ]*\", start: m, cap: 12}",
 };
 enum { RULES = sizeof rule_pool / sizeof *rule_pool };
 static const char *const kinds[] = {"email", "phone", "iban",

@@ -267,6 +267,12 @@ static void test_refused_checks(void **state) {
     refused_check("id: a, use: rules, on: [input], action: flag, any: "
                   "[{pattern: a, start: a}]",
                   78, "cap");
+    refused_check("id: a, use: rules, on: [input], action: flag, any: "
+                  "[{pattern: a+, cap: 9}]",
+                  77, "start");
+    refused_check("id: a, use: rules, on: [input], action: flag, any: "
+                  "[{pattern: ab+, start: a+, cap: 9}]",
+                  68, "start");
     refused_check("id: a, use: rules, on: [input], action: flag, any: [x], "
                   "kinds: [ip]",
                   62, "kinds");

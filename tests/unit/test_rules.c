@@ -11,12 +11,12 @@
 #include <cmocka.h>
 
 #include "base/utf8.h"
-#include "guard/rules.h"
+#include "guard/rules_types.h"
 
 enum { HITS = 512 };
 
 struct entry {
-    const char *literal, *pattern;
+    const char *literal, *pattern, *start;
     size_t cap;
     bool anywhere;
 };
@@ -27,12 +27,17 @@ static struct rules *build(const struct entry *entries, int count) {
     struct err err = {.code = ERR_NONE};
 
     for (int i = 0; i < count; i++) {
-        bool ok = entries[i].literal
-                      ? rules_add_literal(b, i, span_of(entries[i].literal),
-                                          entries[i].anywhere, &err)
-                      : rules_add_pattern(b, i, span_of(entries[i].pattern),
-                                          entries[i].cap, &err);
+        const struct entry *e = &entries[i];
+        bool ok;
 
+        if (e->literal)
+            ok =
+                rules_add_literal(b, i, span_of(e->literal), e->anywhere, &err);
+        else if (e->start)
+            ok = rules_add_capped(b, i, span_of(e->pattern), span_of(e->start),
+                                  e->cap, &err);
+        else
+            ok = rules_add_pattern(b, i, span_of(e->pattern), &err);
         if (!ok) fail_msg("rule %d: %s", i, err.text);
     }
     r = rules_build(b, &err);
@@ -139,12 +144,86 @@ static void test_patterns(void **state) {
                "a\xFF"
                "c|a\xC3\xA9"
                "c");
-    check_scan((struct entry){.pattern = "x\\w*", .cap = 4}, "xabcdefg xa",
-               "xabc|xa");
+}
+
+static void test_capped(void **state) {
+    static const struct entry word = {
+        .pattern = "x\\w*", .start = "x", .cap = 4};
+    static const struct entry ends = {
+        .pattern = "a.*b", .start = "a", .cap = 6};
+    static const struct entry wide = {
+        .pattern = "(?i)key[: ]+\\S+", .start = "(?i)key[: ]{1,3}", .cap = 20};
+
+    (void)state;
+    check_scan(word, "xabcdefg xa", "xabc|xa");
+    check_scan(word, "xxa", "xxa|xa");
     /* The leftmost start is too far away; a later one is not. */
-    check_scan((struct entry){.pattern = "a.*b", .cap = 6}, "a........a...b..b",
-               "a...b");
-    check_scan((struct entry){.pattern = "a.*b", .cap = 6}, "a.........b", "");
+    check_scan(ends, "a........a...b..b", "a...b");
+    check_scan(ends, "a.........b", "");
+    check_scan(ends, "a...b..b", "a...b");
+    /* Six bytes are fewer letters elsewhere, and end between two of them. */
+    check_scan(ends,
+               "a\xC3\xA9\xC3\xA9"
+               "b",
+               "a\xC3\xA9\xC3\xA9"
+               "b");
+    check_scan(ends,
+               "a\xC3\xA9\xC3\xA9\xC3\xA9"
+               "b",
+               "");
+    check_scan(wide, "the KEY:  abc de, key x", "KEY:  abc|key x");
+    check_scan(wide, "keys: abc", "");
+    /* The start alone, or the pattern alone, is nothing. */
+    check_scan((struct entry){.pattern = "ab+", .start = "ax", .cap = 9},
+               "abb axbb", "");
+    check_scan((struct entry){.pattern = "ab\\b", .start = "a", .cap = 2},
+               "abc ab", "ab");
+}
+
+/* Bytes wait from a start on, and only as far as it may run. */
+static void test_capped_hold(void **state) {
+    static const struct entry secret = {
+        .pattern = "secret:.*", .start = "secret:", .cap = 100};
+    struct rules *r = build(&secret, 1);
+    struct bytes text = {0};
+    size_t before;
+
+    (void)state;
+    bytes_puts(&text, "A word or two about nothing. ");
+    before = text.size;
+    assert_in_range(rules_hold(r, span_bytes(&text)),
+                    before - strlen("secret:") - 4, before);
+    bytes_puts(&text, "secret:");
+    while (text.size < before + 100) {
+        assert_in_range(rules_hold(r, span_bytes(&text)), before - 4, before);
+        bytes_puts(&text, "x");
+    }
+    bytes_puts(&text, " and more");
+    assert_in_range(rules_hold(r, span_bytes(&text)), text.size - 20,
+                    text.size);
+    bytes_free(&text);
+    rules_free(r);
+}
+
+/* A start in every place: refused, not slow. */
+static void test_capped_flood(void **state) {
+    static const struct entry any = {
+        .pattern = "a[ab]*", .start = "a", .cap = 1000};
+    struct rules *r = build(&any, 1);
+    struct rule_hit hits[HITS];
+    struct bytes text = {0};
+    struct err err = {.code = ERR_NONE};
+    int count;
+
+    (void)state;
+    while (text.size < RULES_STARTS_MAX) bytes_puts(&text, "a");
+    assert_true(rules_scan(r, span_bytes(&text), hits, HITS, &count, &err));
+    bytes_puts(&text, "a");
+    assert_false(rules_scan(r, span_bytes(&text), hits, HITS, &count, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    assert_int_equal(rules_hold(r, span_bytes(&text)), 0);
+    bytes_free(&text);
+    rules_free(r);
 }
 
 static void check_refused(const char *literal, const char *pattern, size_t cap,
@@ -154,9 +233,20 @@ static void check_refused(const char *literal, const char *pattern, size_t cap,
 
     if (literal)
         assert_false(rules_add_literal(b, 0, span_of(literal), false, &err));
+    else if (cap)
+        assert_false(
+            rules_add_capped(b, 0, span_of(pattern), span_of("a"), cap, &err));
     else
-        assert_false(rules_add_pattern(b, 0, span_of(pattern), cap, &err));
+        assert_false(rules_add_pattern(b, 0, span_of(pattern), &err));
     if (!strstr(err.text, word)) fail_msg("'%s' has no '%s'", err.text, word);
+    rules_builder_free(b);
+}
+
+static void check_refused_start(const char *start) {
+    struct rules_builder *b = rules_builder_new();
+
+    assert_false(
+        rules_add_capped(b, 0, span_of("ab+"), span_of(start), 9, NULL));
     rules_builder_free(b);
 }
 
@@ -174,6 +264,11 @@ static void test_refused(void **state) {
     check_refused(NULL, "ab+", 0, "cap");
     check_refused(NULL, "a.{0,2000}", 0, "cap");
     check_refused(NULL, "ab+", RULES_WIDTH_MAX + 1, "cap");
+    check_refused(NULL, "a*", 9, "empty");
+    check_refused(NULL, "ab$", 9, "$");
+    check_refused_start("a+");
+    check_refused_start("");
+    check_refused_start("^a");
     check_refused(NULL, "^ab", 0, "^");
     check_refused(NULL, "ab$", 0, "$");
     check_refused(NULL, "\\Aab", 0, "\\A");
@@ -313,10 +408,12 @@ static void test_literal_cuts(void **state) {
 }
 
 static void test_pattern_cuts(void **state) {
-    static const struct entry entries[] = {{.pattern = "\\ba\\w{1,3}\\b"},
-                                           {.pattern = "a.{0,4}e"},
-                                           {.pattern = "a.*b", .cap = 7},
-                                           {.pattern = "\\d{2}[ -]?[a-z]"}};
+    static const struct entry entries[] = {
+        {.pattern = "\\ba\\w{1,3}\\b"},
+        {.pattern = "a.{0,4}e"},
+        {.pattern = "a.*b", .start = "a", .cap = 7},
+        {.pattern = "c+[a-d]*", .start = "c{1,3}", .cap = 5},
+        {.pattern = "\\d{2}[ -]?[a-z]"}};
 
     (void)state;
     check_random(entries, 4, 5, 400);
@@ -342,6 +439,9 @@ static void test_no_delay(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals),
                                        cmocka_unit_test(test_patterns),
+                                       cmocka_unit_test(test_capped),
+                                       cmocka_unit_test(test_capped_hold),
+                                       cmocka_unit_test(test_capped_flood),
                                        cmocka_unit_test(test_refused),
                                        cmocka_unit_test(test_many),
                                        cmocka_unit_test(test_literal_cuts),

@@ -40,7 +40,8 @@ static void begin_layer(struct layer_writer *w) {
 }
 
 /* Nothing that is decoded is longer than its code, so the view has room. */
-static void write_run(struct layer_writer *w, const struct decode_found *f) {
+static void write_run(struct layer_writer *w, const struct decode_found *f,
+                      bool escape) {
     struct decode_layer *l = w->layer;
 
     assert(f->count <= f->end - f->from);
@@ -50,7 +51,7 @@ static void write_run(struct layer_writer *w, const struct decode_found *f) {
         l->runs = xrealloc_array(l->runs, w->run_capacity, sizeof *l->runs);
     }
     l->runs[l->run_count++] =
-        (struct decode_run){(uint32_t)f->from, (uint32_t)f->end};
+        (struct decode_run){(uint32_t)f->from, (uint32_t)f->end, escape};
     l->view.shuffled = l->view.shuffled || f->shuffled;
     copy_to(w, f->from);
     for (size_t i = 0; i < f->count; i++) {
@@ -61,10 +62,11 @@ static void write_run(struct layer_writer *w, const struct decode_found *f) {
     w->copied = f->end;
 }
 
-static bool found_at(struct layer_writer *w, const struct decode_found *f) {
+static bool found_at(struct layer_writer *w, const struct decode_found *f,
+                     bool escape) {
     if (f->open && f->begin < w->settled) w->settled = f->begin;
     if (f->from == f->end) return false;
-    write_run(w, f);
+    write_run(w, f, escape);
     return true;
 }
 
@@ -75,10 +77,10 @@ static size_t try_word(struct layer_writer *w, size_t at,
 
     if (w->in.at[at] <= '9' || (w->in.at[at] | 32) <= 'f') {
         end = decode_group(w->in, at, f);
-        if (found_at(w, f)) return end;
+        if (found_at(w, f, false)) return end;
     }
     end = decode_token(w->in, at, f);
-    (void)found_at(w, f);
+    (void)found_at(w, f, false);
     return end;
 }
 
@@ -90,26 +92,46 @@ static size_t walk_one(struct layer_writer *w, size_t at,
 
     if (decode_escape_opens(c)) {
         end = decode_escape(w->in, at, f);
-        if (found_at(w, f)) return end;
+        if (found_at(w, f, true)) return end;
     }
     if (c == '.' || c == '-' || c == '\xC2' || c == '\xE2') {
         end = decode_morse(w->in, at, f);
-        if (found_at(w, f)) return end;
+        if (found_at(w, f, false)) return end;
     }
     if (decode_token_letter(c)) end = try_word(w, at, f);
     return end > at ? end : at + 1;
+}
+
+/* What is only context says what stands beside the rest. Escapes show it in
+ * their own few bytes; the runs that longer codes would give are not known. */
+static void walk_context(struct layer_writer *w, size_t end) {
+    struct decode_found f;
+    size_t at = 0;
+
+    while (at < end) {
+        size_t next = at + 1;
+
+        if (decode_escape_opens(w->in.at[at])) {
+            next = decode_escape(w->in, at, &f);
+            if (f.end > f.from && f.end <= end) write_run(w, &f, true);
+            if (f.end > end) next = at + 1;
+        }
+        at = next;
+    }
 }
 
 static void walk(struct layer_writer *w, size_t at) {
     struct decode_found here, turned;
     bool any = decode_cipher(w->in, at, &turned);
 
+    walk_context(w, at);
+
     for (;;) {
         /* A code may have reached into the stretch. */
         if (any && at > turned.from) any = decode_cipher(w->in, at, &turned);
         if (at >= w->in.size) break;
         if (any && at == turned.from) {
-            write_run(w, &turned);
+            write_run(w, &turned, false);
             at = turned.end;
             any = decode_cipher(w->in, at, &turned);
         } else {
@@ -141,34 +163,138 @@ static void finish_layer(struct layer_writer *w,
     if (below) compose(v, below);
 }
 
+size_t decoded_at(const struct text_view *v, size_t at) {
+    size_t low = 0, high = v->text.size;
+
+    if (v->shuffled) {
+        while (low < high && v->map_from[low] < at) low++;
+        return low;
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (v->map_from[middle] < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t decoded_raw(const struct text_view *layer, size_t at, size_t raw_size) {
+    size_t raw = text_view_raw(layer, at, raw_size);
+
+    for (size_t i = at; layer->shuffled && i < layer->text.size; i++)
+        if (layer->map_from[i] < raw) raw = layer->map_from[i];
+    return raw;
+}
+
+/* A run begins at `at`, and with it a block that is read on its own. */
+static bool is_run_start(const struct decode_layer *l, size_t at) {
+    for (size_t low = 0, high = l->run_count; low < high;) {
+        size_t middle = low + (high - low) / 2;
+
+        if (l->runs[middle].from == at) return true;
+        if (l->runs[middle].from < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
 /* False when nothing in `in` is encoded. */
 static bool decode_layer(struct span in, size_t at,
                          const struct text_view *below,
-                         struct decode_layer *out) {
+                         struct decode_layer *out, size_t *settled) {
     struct layer_writer w = {.in = in, .layer = out, .settled = in.size};
 
     walk(&w, at);
+    *settled = w.settled;
     if (!out->view.text.at) return false;
     finish_layer(&w, below);
     return true;
 }
 
+/* Beyond the last layer nothing is read, so nothing is open there. */
 bool decode_text(struct span text, size_t decided, struct decoded *out,
                  struct err *err) {
     const struct text_view *below = NULL;
     struct span in = text;
     size_t at = decided;
+    bool any = true;
 
     memset(out, 0, sizeof *out);
+    out->settled = text.size;
     if (text.size > UINT32_MAX / 32)
         return err_set(err, ERR_LIMIT, "a text of %zu bytes", text.size);
-    while (out->count < DECODE_DEPTH &&
-           decode_layer(in, at, below, &out->layers[out->count])) {
+    while (any && out->count < DECODE_DEPTH) {
+        size_t settled;
+
+        any = decode_layer(in, at, below, &out->layers[out->count], &settled);
+        if (below) settled = decoded_raw(below, settled, text.size);
+        if (settled < out->settled) out->settled = settled;
+        if (!any) break;
         below = &out->layers[out->count++].view;
         in = span_bytes(&below->text);
-        for (at = 0; at < in.size && below->map_from[at] < decided;) at++;
+        at = decoded_at(below, decided);
     }
     return true;
+}
+
+/* The run that must be read with what stands at `at`: around it, or right
+ * before it, for its last letter tells whether a word begins here. Escapes
+ * show theirs by themselves, and the blocks of a long code go on as they are.
+ * The runs are in order. */
+static const struct decode_run *run_around(const struct decode_layer *l,
+                                           size_t at) {
+    size_t low = 0, high = l->run_count;
+    const struct decode_run *r;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (l->runs[middle].end < at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (low == l->run_count) return NULL;
+    r = &l->runs[low];
+    if (r->from >= at) return NULL;
+    if (r->end > at) return r;
+    return r->escape || r->end - r->from >= DECODE_BLOCK - 64 ? NULL : r;
+}
+
+static size_t word_start(struct span s, size_t at) {
+    size_t from = at;
+
+    while (from && at - from < DECODE_BLOCK_MAX &&
+           decode_token_letter(s.at[from - 1]))
+        from--;
+    return at - from < DECODE_BLOCK_MAX ? from : at;
+}
+
+size_t decoded_edge(const struct decoded *d, struct span text, size_t at) {
+    size_t before;
+
+    do {
+        before = at;
+        for (int k = d->count - 1; k >= 0; k--) {
+            const struct text_view *below = k ? &d->layers[k - 1].view : NULL;
+            size_t here = below ? decoded_at(below, at) : at;
+            const struct decode_run *r = run_around(&d->layers[k], here);
+            size_t start = r ? r->from : here;
+
+            if (start == here) continue;
+            if (below) start = decoded_raw(below, start, text.size);
+            if (start < at) at = start;
+        }
+        if (at < text.size && decode_token_letter(text.at[at]) &&
+            !(d->count && is_run_start(&d->layers[0], at)))
+            at = word_start(text, at);
+    } while (at < before);
+    return at;
 }
 
 void decoded_clear(struct decoded *d) {

@@ -20,6 +20,7 @@ enum {
 /* A piece of the text below that a layer shows decoded. */
 struct decode_run {
     uint32_t from, end; /* bytes of the text below */
+    bool escape;        /* one character alone */
 };
 
 struct decode_layer {
@@ -36,6 +37,9 @@ struct decode_layer {
 struct decoded {
     struct decode_layer layers[DECODE_DEPTH];
     int count; /* 0: nothing is encoded */
+    /* If more text followed, the runs that begin in text[0..settled), of any
+     * layer, would stay as they are. */
+    size_t settled;
 };
 
 /* Decode. text[0..decided) is context only (see policy_scan_tail()): no run
@@ -43,5 +47,12 @@ struct decoded {
 MUST_USE bool decode_text(struct span text, size_t decided, struct decoded *out,
                           struct err *err);
 void decoded_clear(struct decoded *d);
+/* The last place up to `at`, raw bytes, from which decoding can begin anew
+ * without another outcome: not inside a run or a word. */
+size_t decoded_edge(const struct decoded *d, struct span text, size_t at);
+/* The first byte of a layer that stands for raw bytes from `at` on. */
+size_t decoded_at(const struct text_view *layer, size_t at);
+/* The first raw byte that a layer's bytes from `at` on stand for. */
+size_t decoded_raw(const struct text_view *layer, size_t at, size_t raw_size);
 
 #endif

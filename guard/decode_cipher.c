@@ -15,7 +15,8 @@ enum {
     FAR_MAX = 256, /* bytes behind its best, and the stretch is over */
     /* All in letters_cost()'s units. */
     FIRES = 14 * LETTERS_BIT,
-    DROPS = 7 * LETTERS_BIT,    /* below its best, and the stretch is over */
+    DROPS = 12 * LETTERS_BIT, /* below its best, and the stretch is over */
+    SLACK = 6 * LETTERS_BIT,
     READABLE = 5 * LETTERS_BIT, /* a letter may cost no more on average */
     DRIFT = LETTERS_BIT / 4     /* a letter's doubt */
 };
@@ -25,7 +26,7 @@ enum cipher { ROT13, BACKWARDS, CIPHERS };
 /* A stretch that may be one. */
 struct stretch {
     int sum, best;
-    size_t from, end; /* up to where the sum was best */
+    size_t from, end; /* up to where the sum was near its best */
 };
 
 struct word {
@@ -91,16 +92,21 @@ static bool leads(uint32_t p) { /* Thai vowels written before their letter */
     return p >= 0xE40 && p <= 0xE44;
 }
 
+static bool trails(uint32_t p) { /* and those that no mark follows */
+    return p == 0xE30 || p == 0xE32 || p == 0xE33;
+}
+
 /* Scripts with marks say which way they run: a mark needs a letter before it.
  * `last` is 0 at the word's beginning, `point` at its end. */
 static int mark_evidence(uint32_t last, uint32_t point) {
-    enum { SURE = 4 * LETTERS_BIT };
+    enum { SURE = 12 * LETTERS_BIT };
+    bool mark = point && text_is_mark(point);
 
-    if (!last) return point && text_is_mark(point) ? SURE : 0;
-    if (leads(last)) return point && !text_is_mark(point) ? -SURE / 2 : SURE;
+    if (!last || trails(last)) return mark ? SURE : 0;
+    if (leads(last)) return mark || !point ? SURE : -SURE / 8;
     if (!text_is_mark(last)) return 0;
-    if (!point) return -SURE;
-    if (!text_is_mark(point)) return 0;
+    if (!point || trails(point)) return -SURE;
+    if (!mark) return 0;
     if (is_tone(last) && !is_tone(point)) return SURE;
     return is_tone(point) ? -SURE : 0;
 }
@@ -144,9 +150,9 @@ static void stretch_add(struct stretch *s, const struct word *w, int gained) {
     }
     s->sum += gained;
     if (s->sum < 0) s->sum = 0;
-    if (s->sum <= s->best) return;
-    s->best = s->sum;
-    s->end = w->end;
+    if (s->sum > s->best) s->best = s->sum;
+    /* A word or two that read well either way belong to their neighbours. */
+    if (s->best - s->sum < SLACK) s->end = w->end;
 }
 
 static bool is_over(const struct stretch *s) {

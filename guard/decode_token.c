@@ -160,9 +160,11 @@ static size_t stretch(struct span in, size_t at, bool *open) {
             i++;
         line = i;
     }
+    line = i;
     while (i < in.size && in.at[i] == '=' && i - at < DECODE_BLOCK_MAX) i++;
     *open = i == in.size && i - at < DECODE_BLOCK_MAX;
-    return i;
+    /* Padding parts two codes as a blank would. */
+    return i < in.size && decode_token_letter(in.at[i]) ? line : i;
 }
 
 size_t decode_token(struct span in, size_t at, struct decode_found *found) {

@@ -232,6 +232,7 @@ static void lower(size_t *hold, size_t at) {
     if (at < *hold) *hold = at;
 }
 
+/* All in bytes of `raw`, which may be a layer's text. */
 static void hold_entities(const struct policy *p, enum channel channel,
                           struct span raw, size_t decided, size_t *hold) {
     uint32_t kinds = wanted(p, channel, true);
@@ -256,16 +257,49 @@ static void hold_entities(const struct policy *p, enum channel channel,
     text_view_clear(&v);
 }
 
-/* A match that reaches over the mark must not be cut in two. */
-static bool pull_back(const struct policy *p, enum channel channel,
-                      struct span raw, size_t decided, size_t *hold) {
-    struct matches m = {.at = NULL};
-    bool ok, moved = true;
+/* What could still begin in a text, in its own bytes. */
+static void hold_text(const struct policy *p, enum channel channel,
+                      struct span text, size_t decided, size_t *hold) {
+    const struct rules *rules = p->rulesets[channel][0].rules;
 
-    ok = scan_rules(p, channel, false, raw, NULL, decided, &m, NULL) &&
-         scan_entities(p, channel, true, raw, NULL, decided, &m, NULL);
+    if (decided > text.size) decided = text.size;
+    if (rules) lower(hold, rules_hold_tail(rules, text, decided));
+    hold_entities(p, channel, text, decided, hold);
+}
+
+/* The same for a text of which only text[0..settled) is sure: what stands
+ * there may also go on with what the rest is going to say. */
+static size_t hold_settled(const struct policy *p, enum channel channel,
+                           struct span text, size_t settled, size_t decided) {
+    size_t hold = text.size;
+
+    hold_text(p, channel, text, decided, &hold);
+    if (settled < text.size) {
+        lower(&hold, settled);
+        hold_text(p, channel, span_slice(text, 0, settled), decided, &hold);
+    }
+    return hold;
+}
+
+/* A match that reaches over the mark must not be cut in two, nor a run that
+ * says something else without its beginning. */
+static bool pull_back(const struct policy *p, enum channel channel,
+                      struct span raw, const struct decoded *d, size_t decided,
+                      size_t *hold) {
+    struct matches m = {.at = NULL};
+    bool ok = true, moved = true;
+
+    for (int i = -1; ok && i < d->count; i++) {
+        const struct text_view *layer = i < 0 ? NULL : &d->layers[i].view;
+
+        ok = scan_rules(p, channel, false, raw, layer, decided, &m, NULL) &&
+             scan_entities(p, channel, true, raw, layer, decided, &m, NULL);
+    }
     while (ok && moved) {
-        moved = false;
+        size_t edge = decoded_edge(d, raw, *hold);
+
+        moved = edge < *hold;
+        *hold = edge;
         for (int i = 0; i < m.count; i++) {
             if (m.at[i].from >= *hold || m.at[i].end <= *hold) continue;
             *hold = m.at[i].from;
@@ -279,15 +313,25 @@ static bool pull_back(const struct policy *p, enum channel channel,
 size_t policy_hold_tail(const struct policy *p, enum channel channel,
                         struct span text, size_t decided) {
     struct span raw = span_slice(text, 0, utf8_complete(text));
+    struct decoded d;
     size_t hold = raw.size;
 
-    if (p->rulesets[channel][0].rules)
-        lower(&hold,
-              rules_hold_tail(p->rulesets[channel][0].rules, raw, decided));
-    hold_entities(p, channel, raw, decided, &hold);
+    if (!p->rulesets[channel][0].rules && !wanted(p, channel, true))
+        return hold;
+    if (!decode_text(raw, decided, &d, NULL)) return decided;
+    lower(&hold, hold_settled(p, channel, raw, d.settled, decided));
+    for (int i = 0; i < d.count; i++) {
+        const struct text_view *v = &d.layers[i].view;
+        size_t at = hold_settled(p, channel, span_bytes(&v->text),
+                                 decoded_at(v, d.settled),
+                                 v->shuffled ? 0 : decoded_at(v, decided));
+
+        lower(&hold, decoded_raw(v, at, raw.size));
+    }
     /* Nothing is pending: then no match reaches over the end either. */
-    if (hold < raw.size && !pull_back(p, channel, raw, decided, &hold))
+    if (hold < raw.size && !pull_back(p, channel, raw, &d, decided, &hold))
         hold = 0;
+    decoded_clear(&d);
     return hold < decided ? decided : hold;
 }
 

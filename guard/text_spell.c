@@ -78,6 +78,13 @@ static size_t lone_letter(struct span s, size_t at) {
     return text_is_word_point(next) && next != '_' ? 0 : took;
 }
 
+/* Several blanks that the view has as one; not one blank that was normalised
+ * together with the mark behind it. */
+static bool is_wide(const struct text_view *v, size_t at) {
+    return v->map_end[at] - v->map_from[at] > 1 &&
+           (at + 1 == v->text.size || v->map_from[at + 1] >= v->map_end[at]);
+}
+
 /* What stands between two letters: its end, and whether it tells words apart
  * rather than letters. Blanks in a row are one in the view. */
 static size_t separator(const struct text_view *v, size_t at, char usual,
@@ -87,7 +94,7 @@ static size_t separator(const struct text_view *v, size_t at, char usual,
     bool wide = false;
 
     while (i < s.size && i - at < SEPARATOR_MAX && is_separator(s.at[i])) {
-        if (s.at[i] == ' ' && v->map_end[i] - v->map_from[i] > 1) wide = true;
+        if (s.at[i] == ' ' && is_wide(v, i)) wide = true;
         i++;
     }
     *gap = wide || i - at > 1 ||

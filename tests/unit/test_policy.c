@@ -457,22 +457,60 @@ static const char *const pieces[] = {"acme",
                                      "caf\xC3\xA9",
                                      "\xD0\xBF\xD1\x80\xD0\xB8"};
 
+/* The same words in code, and what is around code. */
+static const char *const coded[] = {
+    "QWNtZSBjb3Jw",
+    "IHNlbGxzIGFjbWUgY29ycA==",
+    "VG8gYS5iQHguY29tIG9ubHk=",
+    "61636d6520636f7270",
+    "61 63 6d 65",
+    "%61cme",
+    "%20corp",
+    "&#97;cme",
+    "\\u0061cme",
+    "U+0061",
+    "JTYxY21lIGNvcnA=",
+    "MFRW2ZJAMNXXE4A=",
+    "a c m e",
+    "a.c.m.e",
+    " c o r p",
+    "@cm3",
+    "c0rp",
+    "gur pbzcnal npzr pbec fryyf vg gb gurz ntnva",
+    "niaga meht ot ti slles proc emca ynapmoc eht",
+    ".- -.-. -- .",
+    "acme",
+    " corp",
+    "zz",
+    "z",
+    " ",
+    " ",
+    "\n",
+    ": ",
+    "=",
+    "%",
+    "&",
+    "x",
+    "4",
+    "The quick brown dog, it is said, jumps. ",
+    "\xE2\x80\x8B",
+    "\xF0\x9F\x98\x80",
+    "caf\xC3\xA9"};
+
 /* The pieces a text comes in do not show in what goes out. */
-static void test_stream(void **state) {
-    struct policy *p = open_text(mixed);
+static void check_streams(const struct policy *p, const char *const *parts,
+                          size_t count, int rounds) {
     uint32_t seed = 11;
     char text[1024];
 
-    (void)state;
-    for (int round = 0; round < 600; round++) {
+    for (int round = 0; round < rounds; round++) {
         static struct verdict v;
         struct bytes want = {.at = NULL};
         struct span whole = {text, 0};
         struct err err;
 
         for (int i = 0; i < 12; i++) {
-            const char *piece =
-                pieces[next(&seed) % (sizeof pieces / sizeof *pieces)];
+            const char *piece = parts[next(&seed) % count];
 
             memcpy(text + whole.size, piece, strlen(piece));
             whole.size += strlen(piece);
@@ -484,6 +522,14 @@ static void test_stream(void **state) {
         check_stream(p, whole, span_bytes(&want), &seed, 12);
         bytes_free(&want);
     }
+}
+
+static void test_stream(void **state) {
+    struct policy *p = open_text(mixed);
+
+    (void)state;
+    check_streams(p, pieces, sizeof pieces / sizeof *pieces, 600);
+    check_streams(p, coded, sizeof coded / sizeof *coded, 600);
     policy_free(p);
 }
 

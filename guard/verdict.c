@@ -243,15 +243,17 @@ bool verdict_redact(const struct verdict *v, int item, struct span text,
                     struct bytes *out, struct err *err) {
     struct cut cuts[VERDICT_FINDINGS_MAX];
     int count = collect(v, item, text.size, cuts);
+    struct span kept;
     size_t at = 0;
 
     for (int i = 0; i < count; i++) {
-        struct span kept = span_slice(text, at, cuts[i].from);
+        kept = span_slice(text, at, cuts[i].from);
 
         if (!bytes_append(out, kept.at, kept.size, err) ||
             !append_mark(out, cuts[i].category, err))
             return false;
         at = cuts[i].end;
     }
-    return bytes_append(out, text.at + at, text.size - at, err);
+    kept = span_slice(text, at, text.size);
+    return bytes_append(out, kept.at, kept.size, err);
 }

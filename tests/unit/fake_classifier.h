@@ -48,8 +48,9 @@ static struct {
     int alive;              /* texts and jobs not freed */
     size_t seen[FAKE_SEEN]; /* sizes of the judged texts */
     char last[8192];
-    bool busy;   /* nothing can be queued */
-    int fail_at; /* this answer, from 1, is an error */
+    bool busy;               /* nothing can be queued */
+    int fail_at;             /* this answer, from 1, is an error */
+    enum err_code fail_code; /* of it; ERR_NONE: ERR_TIMEOUT */
     int answered;
     bool no_activated;
     int ridden;
@@ -155,6 +156,7 @@ static inline bool fake_poll(void) {
     void *user;
 
     if (!fake.count) return fake_poll_features();
+    if (fake.fail_code) err.code = fake.fail_code;
     job = fake.jobs[0];
     fake.count--;
     memmove(fake.jobs, fake.jobs + 1, (size_t)fake.count * sizeof job);
@@ -230,6 +232,10 @@ struct classify_job *classify_start(struct classifier *c,
     const struct guard_turn *last = &r->turns[r->turn_count - 1];
 
     (void)c;
+    if (r->model == GUARD_MODEL_ACTIVATED && fake.no_activated) {
+        (void)err_set(err, ERR_UNAVAILABLE, "not installed");
+        return NULL;
+    }
     if (r->tokens_max && last->text.size > (size_t)r->tokens_max * 4) {
         (void)err_set(err, ERR_LIMIT, "too long a text");
         return NULL;

@@ -364,6 +364,127 @@ static void test_stream(void **state) {
     policy_free(p);
 }
 
+/* ---- riding on the main model's own KV ---- */
+
+/* A stream that the main model writes into, its tokens with it. */
+struct ride {
+    struct guard_stream *s;
+    struct bytes said;
+    bool ended;
+};
+
+static void on_generated(void *user, const struct job_event *event) {
+    struct ride *r = user;
+
+    if (event->kind == JOB_TEXT) {
+        bytes_put(&r->said, event->text);
+        guard_stream_push(r->s, event->text, event->tokens, event->token_count);
+    } else if (event->kind == JOB_DONE) {
+        assert_int_not_equal(event->end, JOB_END_ERROR);
+        r->ended = true;
+        guard_stream_finish(r->s);
+    }
+}
+
+/* An answer of the default model judged as it is written. Returns the prompt
+ * tokens that were computed, for the generation and its verdicts together. */
+static uint64_t ride_answer(const struct policy *p, const struct tokens *prompt,
+                            bool rides, struct bytes *said) {
+    static const struct guard_turn turn = {GUARD_USER, {"the sea", 7}};
+    struct result result = {.told = false};
+    struct ride ride = {.ended = false};
+    struct guard_stream_options o = {.policy = p,
+                                     .channel = CHANNEL_OUTPUT,
+                                     .turns = &turn,
+                                     .turn_count = 1,
+                                     .on_release = on_release,
+                                     .on_verdict = on_verdict,
+                                     .user = &result};
+    struct job job = {.kind = JOB_GENERATE,
+                      .tokens = prompt->at,
+                      .token_count = (int)prompt->count,
+                      .sampling = SAMPLING_GREEDY,
+                      .max_tokens = 120,
+                      .on_event = on_generated,
+                      .user = &ride};
+    struct engine_stats before, after;
+    struct err err = {0};
+
+    if (rides) {
+        o.prompt_tokens = prompt->at;
+        o.prompt_token_count = (int)prompt->count;
+    }
+    engine_stats(engine, &before);
+    ride.s = guard_stream_new(guard, &o);
+    if (!engine_submit(engine, &job, &err)) fail_msg("%s", err.text);
+    wait_for(&ride.ended);
+    wait_for(&result.told);
+    engine_stats(engine, &after);
+    guard_stream_free(ride.s);
+    assert_int_equal(result.v.cause, VERDICT_CAUSE_POLICY);
+    assert_true(result.v.classified);
+    assert_true(span_equal(span_bytes(&result.out), span_bytes(&ride.said)));
+    bytes_free(&result.out);
+    *said = ride.said;
+    return after.prompt_tokens - before.prompt_tokens -
+           (after.cached_tokens - before.cached_tokens);
+}
+
+static struct policy *riding_policy(void) {
+    static const char text[] =
+        "policy: riding\n"
+        "limits: {guard_ms: 60000}\n"
+        "checks:\n"
+        "  - {id: hazards, use: classifier, model: activated, on: [output], "
+        "categories: {all: loose}, action: flag}\n";
+    char path[] = "/tmp/test_classify_model_XXXXXX";
+    int fd = mkstemp(path);
+    struct err err = {0};
+    struct policy *p;
+
+    assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
+    assert_int_equal(close(fd), 0);
+    p = policy_open(path, &err);
+    unlink(path);
+    if (!p) fail_msg("%s", err.text);
+    return p;
+}
+
+/* The same answer, judged on the main model's tokens and on tokens of its own:
+ * riding computes the questions alone, and lets out the same bytes. */
+static void test_ride(void **state) {
+    const struct tokenizer *t = engine_tokenizer(engine);
+    struct tokens prompt = {0};
+    struct bytes own = {0}, ridden = {0};
+    struct policy *p;
+    uint64_t alone, riding;
+
+    (void)state;
+    assert_non_null(guard); /* its files are part of the project */
+    p = riding_policy();
+    assert_true(
+        tokens_push(&prompt, tokenizer_control(t, "<|im_start|>"), NULL));
+    assert_true(tokenizer_encode(
+        t, span_of("user\nTell me a story about the sea."), &prompt, NULL));
+    assert_true(tokens_push(&prompt, tokenizer_control(t, "<|im_end|>"), NULL));
+    assert_true(tokenizer_encode(t, span_of("\n"), &prompt, NULL));
+    assert_true(
+        tokens_push(&prompt, tokenizer_control(t, "<|im_start|>"), NULL));
+    assert_true(tokenizer_encode(t, span_of("assistant\n"), &prompt, NULL));
+    riding = ride_answer(p, &prompt, true, &ridden);
+    alone = ride_answer(p, &prompt, false, &own);
+    assert_true(own.size > 200);
+    assert_true(span_equal(span_bytes(&own), span_bytes(&ridden)));
+    print_message("computed: riding %d prompt tokens, alone %d\n", (int)riding,
+                  (int)alone);
+    /* Alone the whole text is read anew, some 120 tokens. */
+    assert_true(riding + 60 < alone);
+    tokens_free(&prompt);
+    bytes_free(&own);
+    bytes_free(&ridden);
+    policy_free(p);
+}
+
 static int setup(void **state) {
     struct engine_options options = {.model_path = model_path(), .threads = 2};
     struct guard_options guarding = {.model_folder = guard_folder()};
@@ -396,6 +517,7 @@ int main(void) {
         cmocka_unit_test(test_deadline_and_cancel),
         cmocka_unit_test(test_policy),
         cmocka_unit_test(test_stream),
+        cmocka_unit_test(test_ride),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -4,22 +4,43 @@
 
 #include "guard/entity_forms.h"
 
-static const char *const names[ENTITY_KIND_COUNT] = {
-    "email", "phone", "iban", "card", "ip", "api_key", "private_key"};
+static const char *const kind_names[ENTITY_KIND_COUNT] = {
+    "email",     "phone",           "iban",        "card",
+    "ip",        "api_key",         "private_key", "it_cf",
+    "fr_nir",    "de_steuer_id",    "de_id_card",  "es_dni",
+    "pt_nif",    "br_cpf",          "br_cnpj",     "uk_nhs",
+    "uk_nino",   "us_ssn",          "us_itin",     "in_aadhaar",
+    "in_pan",    "th_id",           "nl_bsn",      "pl_pesel",
+    "be_rrn",    "se_personnummer", "fi_hetu",     "ch_ahv",
+    "passport",  "driving_licence", "us_routing",  "vat_id",
+    "birth_date"};
+
+#define BIT(kind) (UINT64_C(1) << (kind))
+
+/* From the first to the last of them in the enum. */
+#define RANGE(first, last) ((BIT(last) << 1) - BIT(first))
+#define NATIONAL RANGE(ENTITY_IT_CF, ENTITY_BIRTH_DATE)
+
+static const struct {
+    const char *name;
+    uint64_t kinds;
+} kind_groups[] = {
+    {"national_id", RANGE(ENTITY_IT_CF, ENTITY_CH_AHV)},
+    {"identity_document", BIT(ENTITY_PASSPORT) | BIT(ENTITY_DRIVING_LICENCE)},
+    {"account", BIT(ENTITY_IBAN) | BIT(ENTITY_CARD) | BIT(ENTITY_US_ROUTING)}};
 
 enum { EMAIL_LOCAL_MAX = 64, EMAIL_DOMAIN_MAX = 253, IP_MAX = 45 };
 
 const char *entity_name(enum entity_kind kind) {
-    return kind < ENTITY_KIND_COUNT ? names[kind] : "";
+    return kind < ENTITY_KIND_COUNT ? kind_names[kind] : "";
 }
 
-bool entity_from_name(const char *name, enum entity_kind *out) {
-    for (int i = 0; i < ENTITY_KIND_COUNT; i++) {
-        if (strcmp(name, names[i]) != 0) continue;
-        *out = (enum entity_kind)i;
-        return true;
-    }
-    return false;
+uint64_t entity_kinds(const char *name) {
+    for (int i = 0; i < ENTITY_KIND_COUNT; i++)
+        if (strcmp(name, kind_names[i]) == 0) return BIT(i);
+    for (size_t i = 0; i < sizeof kind_groups / sizeof *kind_groups; i++)
+        if (strcmp(name, kind_groups[i].name) == 0) return kind_groups[i].kinds;
+    return 0;
 }
 
 int form_byte(struct form *f, size_t at) {
@@ -56,6 +77,47 @@ bool form_word(struct form *f, size_t at, const char *word) {
     for (; *word; word++, at++)
         if (form_lower(form_byte(f, at)) != *word) return false;
     return true;
+}
+
+/* The size of the name at the start of `names`. */
+static size_t name_size(const char *names) {
+    const char *end = strchr(names, '|');
+
+    return end ? (size_t)(end - names) : strlen(names);
+}
+
+static bool is_name_at(struct span text, size_t i, size_t at, const char *name,
+                       size_t size) {
+    if (size > at - i) return false;
+    for (size_t k = 0; k < size; k++)
+        if (form_lower((unsigned char)text.at[i + k]) != (unsigned char)name[k])
+            return false;
+    /* Scripts without blanks between words run on. */
+    return (unsigned char)name[0] >= 0xE0 ||
+           !form_is_letter((unsigned char)text.at[i + size]);
+}
+
+bool form_is_named(struct span text, size_t at, size_t gap, const char *names) {
+    size_t from =
+        at > ENTITY_CONTEXT_MAX - 8 ? at - (ENTITY_CONTEXT_MAX - 8) : 0;
+
+    for (size_t i = from; i < at; i++) {
+        int before = i ? (unsigned char)text.at[i - 1] : -1;
+        const char *name = names;
+
+        if (form_is_alnum(before)) continue;
+        for (;;) {
+            size_t size = name_size(name);
+            bool word = before < 0x80 || (unsigned char)name[0] >= 0xE0;
+
+            if (size && word && size + gap > at - i &&
+                is_name_at(text, i, at, name, size))
+                return true;
+            if (!name[size]) break;
+            name += size + 1;
+        }
+    }
+    return false;
 }
 
 /* Accented Latin letters, in two bytes, occur in addresses and names. Whether
@@ -187,7 +249,7 @@ size_t form_ip(struct form *f, size_t at) {
 
 struct walk {
     struct form form;
-    uint32_t kinds;
+    uint64_t kinds;
     struct entity_hit *hits;
     int count, max;
     size_t decided, hold;
@@ -219,19 +281,32 @@ static void keep(struct walk *w, struct entity_hit hit) {
     w->count++;
 }
 
-static void ask(struct walk *w, enum entity_kind kind,
-                size_t (*form)(struct form *, size_t), size_t at) {
-    size_t end, from;
+static void answer(struct walk *w, enum entity_kind kind, size_t at,
+                   size_t end) {
+    size_t from = w->form.from < at ? w->form.from : at;
 
-    if (!(w->kinds & 1u << kind)) return;
-    w->form.touched = false;
-    w->form.from = at;
-    end = form(&w->form, at);
-    from = w->form.from < at ? w->form.from : at;
     if (w->form.touched && from >= w->decided && from < w->hold) w->hold = from;
     /* A key's field name may lie before, when only the key was held. */
     if (end && w->form.from >= w->decided)
         keep(w, (struct entity_hit){kind, w->form.from, end});
+}
+
+static void ask(struct walk *w, enum entity_kind kind,
+                size_t (*form)(struct form *, size_t), size_t at) {
+    if (!(w->kinds & BIT(kind))) return;
+    w->form.touched = false;
+    w->form.from = at;
+    answer(w, kind, at, form(&w->form, at));
+}
+
+static void ask_national(struct walk *w, size_t at) {
+    enum entity_kind kind = ENTITY_KIND_COUNT;
+    size_t end;
+
+    w->form.touched = false;
+    w->form.from = at;
+    end = form_national(&w->form, at, w->kinds, &kind);
+    answer(w, kind, at, end);
 }
 
 static void walk(struct walk *w) {
@@ -255,15 +330,16 @@ static void walk(struct walk *w) {
             ask(w, ENTITY_IBAN, form_iban, i);
             ask(w, ENTITY_API_KEY, form_api_key, i);
         }
+        if (w->kinds & NATIONAL && form_is_alnum(c)) ask_national(w, i);
     }
-    if (w->kinds & 1u << ENTITY_EMAIL) {
+    if (w->kinds & BIT(ENTITY_EMAIL)) {
         size_t from = form_email_start(text, text.size);
 
         if (from >= w->decided && from < w->hold) w->hold = from;
     }
 }
 
-int entity_scan_tail(struct span text, size_t decided, uint32_t kinds,
+int entity_scan_tail(struct span text, size_t decided, uint64_t kinds,
                      struct entity_hit *hits, int max) {
     struct walk w = {.form = {.text = text}, .kinds = kinds};
 
@@ -274,12 +350,12 @@ int entity_scan_tail(struct span text, size_t decided, uint32_t kinds,
     return w.count;
 }
 
-int entity_scan(struct span text, uint32_t kinds, struct entity_hit *hits,
+int entity_scan(struct span text, uint64_t kinds, struct entity_hit *hits,
                 int max) {
     return entity_scan_tail(text, 0, kinds, hits, max);
 }
 
-size_t entity_hold_tail(struct span text, size_t decided, uint32_t kinds) {
+size_t entity_hold_tail(struct span text, size_t decided, uint64_t kinds) {
     struct walk w = {.form = {.text = text}, .kinds = kinds};
 
     w.decided = decided;
@@ -287,6 +363,6 @@ size_t entity_hold_tail(struct span text, size_t decided, uint32_t kinds) {
     return w.hold;
 }
 
-size_t entity_hold(struct span text, uint32_t kinds) {
+size_t entity_hold(struct span text, uint64_t kinds) {
     return entity_hold_tail(text, 0, kinds);
 }

@@ -4,6 +4,7 @@
 #define CORRAL_GUARD_ENTITY_FORMS_H
 
 #include "base/bytes.h"
+#include "guard/entity.h"
 
 enum {
     /* How far to the left a form may look: callers that trim a stream must
@@ -34,6 +35,10 @@ bool form_is_hex(int c);
 int form_lower(int c);
 /* Does the text go on with `word` (lower case) at `at`, in any case. */
 bool form_word(struct form *f, size_t at, const char *word);
+/* Does one of `names` ("a|b c", lower case) stand as a word in the bytes before
+ * `at` that a form may look at, with less than `gap` bytes behind it. Linear in
+ * those and in the names. */
+bool form_is_named(struct span text, size_t at, size_t gap, const char *names);
 
 /* The end of the match that begins at `at` (or at form.from), 0 when there is
  * none. Each reads a bounded number of bytes. */
@@ -44,6 +49,9 @@ size_t form_card(struct form *f, size_t at);
 size_t form_iban(struct form *f, size_t at);
 size_t form_api_key(struct form *f, size_t at);
 size_t form_private_key(struct form *f, size_t at);
+/* A number given by a state, of the kinds wanted: which one is in `kind`. */
+size_t form_national(struct form *f, size_t at, uint64_t kinds,
+                     enum entity_kind *kind);
 
 /* Where an e-mail address would begin whose '@' stood at `at`; `at` when there
  * is none. */

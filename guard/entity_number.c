@@ -64,61 +64,17 @@ static void read_phone(struct form *f, size_t at, struct number *n) {
     if (at) n->count = PHONE_DIGITS_MAX + 1; /* a list of numbers */
 }
 
-static const char *const phone_words[] = {"phone",
-                                          "telephone",
-                                          "tel",
-                                          "call",
-                                          "mobile",
-                                          "cell",
-                                          "fax",
-                                          "whatsapp",
-                                          "sms",
-                                          "cellphone",
-                                          "dial",
-                                          "phones",
-                                          "telefon",
-                                          "telefono",
-                                          "telefone",
-                                          "tel\xC3\xA9"
-                                          "fono",
-                                          "t\xC3\xA9l\xC3\xA9phone",
-                                          "t\xC3\xA9l",
-                                          "cellulare",
-                                          "chiama",
-                                          "chiamami",
-                                          "chiamare",
-                                          "anrufen",
-                                          "handy",
-                                          "m\xC3\xB3vil",
-                                          "movil",
-                                          "celular",
-                                          "ligue",
-                                          "appelez",
-                                          "telefoon"};
+static const char phone_names[] =
+    "phone|telephone|tel|call|mobile|cell|fax|whatsapp|sms|cellphone|dial|"
+    "phones"
+    "|telefon|telefono|telefone|tel\xC3\xA9"
+    "fono|t\xC3\xA9l\xC3\xA9phone"
+    "|t\xC3\xA9l|cellulare|chiama|chiamami|chiamare|anrufen|handy|m\xC3\xB3vil"
+    "|movil|celular|ligue|appelez|telefoon";
 
 /* Is there a word in front that says what the number is. */
 static bool phone_is_named(struct span text, size_t at) {
-    size_t from =
-        at > ENTITY_CONTEXT_MAX - 8 ? at - (ENTITY_CONTEXT_MAX - 8) : 0;
-
-    for (size_t i = from; i < at; i++) {
-        if (i && (form_is_alnum((unsigned char)text.at[i - 1]) ||
-                  (unsigned char)text.at[i - 1] >= 0x80))
-            continue;
-        for (size_t k = 0; k < sizeof phone_words / sizeof *phone_words; k++) {
-            const char *word = phone_words[k];
-            size_t size = strlen(word), same = 0;
-
-            while (same < size && i + same < at &&
-                   form_lower((unsigned char)text.at[i + same]) ==
-                       (unsigned char)word[same])
-                same++;
-            if (same == size && i + size < at &&
-                !form_is_letter((unsigned char)text.at[i + size]))
-                return true;
-        }
-    }
-    return false;
+    return form_is_named(text, at, ENTITY_CONTEXT_MAX, phone_names);
 }
 
 static bool has_groups(const struct number *n, int a, int b, int c, int d) {

@@ -39,7 +39,7 @@ struct check {
     enum level levels[LABEL_COUNT];
     enum guard_model model;
     /* CHECK_ENTITIES: bit set of enum entity_kind */
-    uint32_t entities;
+    uint64_t entities;
     /* CHECK_EXAMPLES: paths, "path:line:column" of the check's examples, and
      * the head fitted to them; NULL after policy_open_untrained() */
     const char *examples, *head_path, *place;

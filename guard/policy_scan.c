@@ -67,9 +67,9 @@ static bool scan_rules(const struct policy *p, enum channel channel,
 }
 
 /* What entity checks of the channel look for. */
-static uint32_t wanted(const struct policy *p, enum channel channel,
+static uint64_t wanted(const struct policy *p, enum channel channel,
                        bool acting_only) {
-    uint32_t kinds = 0;
+    uint64_t kinds = 0;
 
     for (int i = 0; i < p->check_count; i++) {
         const struct check *c = &p->checks[i].check;
@@ -235,7 +235,7 @@ static void lower(size_t *hold, size_t at) {
 /* All in bytes of `raw`, which may be a layer's text. */
 static void hold_entities(const struct policy *p, enum channel channel,
                           struct span raw, size_t decided, size_t *hold) {
-    uint32_t kinds = wanted(p, channel, true);
+    uint64_t kinds = wanted(p, channel, true);
     struct text_view v;
     struct span settled;
     size_t at, from;

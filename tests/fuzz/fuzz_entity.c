@@ -4,7 +4,9 @@
 
 #include "guard/entity.h"
 
-enum { HITS = 1024, ALL = (1 << ENTITY_KIND_COUNT) - 1 };
+#define ALL ((UINT64_C(1) << ENTITY_KIND_COUNT) - 1)
+
+enum { HITS = 1024 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -70,12 +70,24 @@ static bool found_at(struct layer_writer *w, const struct decode_found *f,
     return true;
 }
 
+/* Two digits of hex, three of ten, eight of two, or a leading 0x: what codes
+ * with blanks between them begin with. Words of prose seldom are. */
+static bool may_be_number(struct span in, size_t at) {
+    size_t end = at;
+
+    if (in.at[at] > '9' && (in.at[at] | 32) > 'f') return false;
+    while (end < in.size && end - at <= 8 && decode_token_letter(in.at[end]) &&
+           in.at[end] != '-')
+        end++;
+    return end == in.size || end - at <= 4 || end - at == 8;
+}
+
 /* A word may be a token, or the first of several codes. */
 static size_t try_word(struct layer_writer *w, size_t at,
                        struct decode_found *f) {
     size_t end;
 
-    if (w->in.at[at] <= '9' || (w->in.at[at] | 32) <= 'f') {
+    if (may_be_number(w->in, at)) {
         end = decode_group(w->in, at, f);
         if (found_at(w, f, false)) return end;
     }

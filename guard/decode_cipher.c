@@ -10,12 +10,14 @@
 #include "guard/letters.h"
 
 enum {
-    WORD_MAX = 40, /* bytes; a longer one is no word */
-    GAP_MAX = 32,  /* bytes between words of one stretch */
-    FAR_MAX = 256, /* bytes behind its best, and the stretch is over */
+    WORD_MAX = 40,      /* letters; a longer one is no word */
+    FOREIGN_MAX = 1024, /* bytes of one in a script without blanks */
+    GAP_MAX = 32,       /* bytes between words of one stretch */
+    FAR_MAX = 256,      /* bytes behind its best, and the stretch is over */
     /* All in letters_cost()'s units. */
     FIRES = 14 * LETTERS_BIT,
     DROPS = 12 * LETTERS_BIT, /* below its best, and the stretch is over */
+    ODD_WORD = 6 * LETTERS_BIT,
     SLACK = 6 * LETTERS_BIT,
     READABLE = 5 * LETTERS_BIT, /* a letter may cost no more on average */
     DRIFT = LETTERS_BIT / 4     /* a letter's doubt */
@@ -29,10 +31,12 @@ struct stretch {
     size_t from, end; /* up to where the sum was near its best */
 };
 
+/* A word and what its letters cost as it stands and turned, summed up while it
+ * is read. */
 struct word {
     size_t from, end;
-    unsigned char letters[WORD_MAX]; /* as letters_index() */
-    int count;
+    int last, count; /* its last letter, as letters_index(), and how many */
+    int plain, turned[CIPHERS];
     int backwards; /* evidence of other scripts, in favour of BACKWARDS */
 };
 
@@ -40,36 +44,24 @@ static int rot13(int letter) {
     return letter > 13 ? letter - 13 : letter + 13;
 }
 
-static int word_cost(const struct word *w) {
-    int cost = 0, last = LETTERS_EDGE;
+/* `letter` may be LETTERS_EDGE, at the word's end. */
+static void word_add(struct word *w, int letter) {
+    int last = w->last;
 
-    for (int i = 0; i < w->count; i++) {
-        cost += letters_cost(last, w->letters[i]);
-        last = w->letters[i];
-    }
-    return cost + letters_cost(last, LETTERS_EDGE);
-}
-
-static int turned_cost(const struct word *w, enum cipher cipher) {
-    int cost = 0, last = LETTERS_EDGE;
-
-    for (int i = 0; i < w->count; i++) {
-        int letter = cipher == ROT13 ? rot13(w->letters[i])
-                                     : w->letters[w->count - 1 - i];
-
-        cost += letters_cost(last, letter);
-        last = letter;
-    }
-    return cost + letters_cost(last, LETTERS_EDGE);
+    w->plain += letters_cost(last, letter);
+    w->turned[BACKWARDS] += letters_cost(letter, last);
+    w->turned[ROT13] += letters_cost(last ? rot13(last) : LETTERS_EDGE,
+                                     letter ? rot13(letter) : LETTERS_EDGE);
+    w->last = letter;
+    w->count += letter != LETTERS_EDGE;
 }
 
 /* How much better the word reads when it is turned. */
 static int gain(const struct word *w, enum cipher cipher) {
-    int turned, better, readable;
+    int turned = w->turned[cipher], better, readable;
 
     if (!w->count) return cipher == BACKWARDS ? w->backwards : 0;
-    turned = turned_cost(w, cipher);
-    better = word_cost(w) - turned;
+    better = w->plain - turned;
     readable = READABLE * (w->count + 1) - turned;
     if (better > readable) better = readable;
     return better - DRIFT * w->count;
@@ -111,36 +103,55 @@ static int mark_evidence(uint32_t last, uint32_t point) {
     return is_tone(point) ? -SURE : 0;
 }
 
+/* Where the next word begins, or the text's end. */
+static size_t word_begin(struct span in, size_t at) {
+    uint32_t point;
+
+    while (at < in.size) {
+        size_t took = 1;
+
+        if (letters_index(in.at[at])) break;
+        if ((unsigned char)in.at[at] >= 0x80) {
+            took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
+            if (text_is_word_point(point)) break;
+        }
+        at += took;
+    }
+    return at;
+}
+
 /* The next word from `at` on; false when there is none. */
 static bool next_word(struct span in, size_t at, struct word *w) {
     uint32_t point, last = 0;
-    size_t took;
 
-    w->count = w->backwards = 0;
-    for (; at < in.size; at += took) {
-        if (letters_index(in.at[at])) break;
-        took = 1;
-        if ((unsigned char)in.at[at] < 0x80) continue;
-        took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
-        if (text_is_word_point(point)) break;
-    }
-    w->from = at;
-    for (; at < in.size; at += took) {
-        int letter;
+    at = word_begin(in, at);
+    *w = (struct word){.from = at};
+    while (at < in.size) {
+        int letter = letters_index(in.at[at]);
+        size_t took = 1;
 
-        took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
-        if (!(point < 0x80 ? letters_index((char)point) > 0
-                           : text_is_word_point(point)))
+        point = (unsigned char)in.at[at];
+        if (point >= 0x80) {
+            took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
+            if (!text_is_word_point(point)) break;
+            letter = latin_letter(point);
+            if (point > 0xFF) w->backwards += mark_evidence(last, point);
+        } else if (!letter) {
             break;
-        letter = latin_letter(point);
-        if (letter && w->count < WORD_MAX)
-            w->letters[w->count++] = (unsigned char)letter;
-        if (point > 0xFF) w->backwards += mark_evidence(last, point);
+        }
+        if (letter) word_add(w, letter);
         last = point;
+        at += took;
     }
     w->end = at;
+    word_add(w, LETTERS_EDGE);
     if (last > 0xFF) w->backwards += mark_evidence(last, 0);
     return w->end > w->from;
+}
+
+/* No word of a language. */
+static bool is_long(const struct word *w) {
+    return w->count > WORD_MAX || w->end - w->from > FOREIGN_MAX;
 }
 
 static void stretch_add(struct stretch *s, const struct word *w, int gained) {
@@ -148,6 +159,8 @@ static void stretch_add(struct stretch *s, const struct word *w, int gained) {
         s->best = 0;
         s->from = w->from;
     }
+    /* Once it is clear, one odd word does not end it. */
+    if (s->best >= FIRES && gained < -ODD_WORD) gained = -ODD_WORD;
     s->sum += gained;
     if (s->sum < 0) s->sum = 0;
     if (s->sum > s->best) s->best = s->sum;
@@ -220,7 +233,7 @@ bool decode_cipher(struct span in, size_t at, struct decode_found *f) {
     bool over = false;
 
     while (!over && next_word(in, w.end, &w)) {
-        bool breaks = w.from - last > GAP_MAX || w.end - w.from > WORD_MAX;
+        bool breaks = w.from - last > GAP_MAX || is_long(&w);
 
         best = better(s);
         if (best->best >= FIRES && (breaks || w.from - best->end > FAR_MAX)) {
@@ -229,7 +242,7 @@ bool decode_cipher(struct span in, size_t at, struct decode_found *f) {
         }
         for (int c = 0; c < CIPHERS; c++) {
             if (breaks) s[c] = (struct stretch){.sum = 0};
-            if (w.end - w.from > WORD_MAX) continue;
+            if (is_long(&w)) continue;
             stretch_add(&s[c], &w, gain(&w, (enum cipher)c));
             over =
                 over || is_over(&s[c]) ||

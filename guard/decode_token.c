@@ -131,6 +131,14 @@ static bool try_bits(struct span in, size_t at, size_t end, int bits,
     return false;
 }
 
+/* Small letters alone, but for the first: a word, and no code of its length. */
+static bool is_word(struct span in, size_t at, size_t end) {
+    if (end - at >= BASE32_MIN) return false;
+    if (in.at[at] >= 'A' && in.at[at] <= 'Z') at++;
+    while (at < end && in.at[at] >= 'a' && in.at[at] <= 'z') at++;
+    return at == end;
+}
+
 static bool try_block(struct span in, size_t at, size_t end,
                       struct decode_found *found) {
     size_t shifts = end - at >= SHIFTS_MIN ? 4 : 1;
@@ -173,7 +181,8 @@ size_t decode_token(struct span in, size_t at, struct decode_found *found) {
     found->begin = at;
     if (end - at == DECODE_BLOCK_MAX) end = at + DECODE_BLOCK;
     found->from = found->end = at;
-    if (end - at >= TOKEN_MIN && try_block(in, at, end, found))
+    if (end - at >= TOKEN_MIN && !is_word(in, at, end) &&
+        try_block(in, at, end, found))
         return found->end;
     return end;
 }

@@ -171,20 +171,18 @@ static bool print_json(const struct training *t, const struct head_figures *f,
 
 static bool make_head(struct training *t, const struct head_row *rows,
                       bool json, struct err *err) {
-    const char *model = feature_model(judge_classifier(t->judge), err);
+    const char *model = feature_model(judge_classifier(t->judge));
     int count = t->examples.count;
     float *held_out = xalloc_array((size_t)count, sizeof *held_out);
     struct head_figures figures;
     struct bytes file = {0};
     struct head *head = NULL;
-    bool ok = model != NULL;
+    bool ok;
 
-    if (ok) {
-        head_cross_validate(rows, count, t->width, held_out, &figures);
-        head = head_fit(rows, count, t->width, t->examples.digest, model);
-        head_print(head, &file);
-        ok = write_file(t->check->head_path, span_bytes(&file), err);
-    }
+    head_cross_validate(rows, count, t->width, held_out, &figures);
+    head = head_fit(rows, count, t->width, t->examples.digest, model);
+    head_print(head, &file);
+    ok = write_file(t->check->head_path, span_bytes(&file), err);
     if (ok && json)
         ok = print_json(t, &figures, err);
     else if (ok)

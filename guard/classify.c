@@ -226,7 +226,6 @@ struct classifier *classifier_open(struct engine *engine, const char *folder,
     struct classifier *c = xalloc(sizeof *c);
 
     c->engine = engine;
-    c->folder = xstrdup(folder);
     if (!encode_template(c, err) || !open_files(c, folder, err)) {
         classifier_close(c);
         return NULL;
@@ -241,7 +240,6 @@ void classifier_close(struct classifier *c) {
     tokens_free(&c->opening[GUARD_ASSISTANT]);
     tokens_free(&c->closing);
     tokens_free(&c->system);
-    free(c->folder);
     free(c);
 }
 

@@ -26,7 +26,6 @@ struct guard_adapter {
 
 struct classifier {
     struct engine *engine;
-    char *folder; /* of the guard's files */
     struct ngram *ngram;
     struct guard_adapter adapters[CLASSIFY_MODELS];
     struct tokens opening[2]; /* by role */

@@ -1,6 +1,5 @@
 #include "guard/feature.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +10,6 @@
 
 enum {
     NGRAM_MASK = (1 << FEATURE_NGRAM_BITS) - 1,
-    RARITY_MAX = 127,
     EMBEDDING_BYTES = 1 << 16 /* of the base model's, to tell it by */
 };
 
@@ -35,35 +33,29 @@ struct feature_job {
     void *user;
 };
 
-static const struct guard_adapter *reader(const struct classifier *c) {
-    return &c->adapters[GUARD_MODEL_FULL];
-}
-
 int feature_width(const struct classifier *c) {
     return engine_shape(c->engine)->embedding;
 }
 
 /* ---- n-grams ---- */
 
-static void on_ngram(void *user, uint32_t bucket, int rarity) {
+static void on_ngram(void *user, uint32_t bucket) {
     struct feature_job *job = user;
 
-    if (rarity <= 0) return;
     if (job->ngram_count == job->ngram_capacity) {
         job->ngram_capacity =
             job->ngram_capacity ? 2 * job->ngram_capacity : 512;
         job->ngrams = xrealloc_array(job->ngrams, (size_t)job->ngram_capacity,
                                      sizeof *job->ngrams);
     }
-    job->ngrams[job->ngram_count++] = (struct feature_ngram){
-        bucket & NGRAM_MASK, (float)rarity / (float)RARITY_MAX};
+    job->ngrams[job->ngram_count++] =
+        (struct feature_ngram){bucket & NGRAM_MASK, 1};
 }
 
 static int by_bucket(const void *left, const void *right) {
     const struct feature_ngram *a = left, *b = right;
 
-    if (a->bucket != b->bucket) return a->bucket < b->bucket ? -1 : 1;
-    return (a->value > b->value) - (a->value < b->value);
+    return (a->bucket > b->bucket) - (a->bucket < b->bucket);
 }
 
 /* Each bucket once, and the whole of norm 1. */
@@ -175,14 +167,14 @@ static bool submit(struct feature_job *job, const struct classifier *c,
     struct window *w = &job->list[job->count];
     struct job order = {.kind = JOB_SCORE,
                         .embed = true,
-                        .adapter = reader(c)->id,
                         .client = client,
                         .deadline_ms = job->deadline_ms,
                         .sampling = SAMPLING_GREEDY,
                         .on_event = on_event,
                         .user = w};
     struct tokens prompt = {0};
-    bool ok = tokens_append(&prompt, opening->at, opening->count, err) &&
+    bool ok = tokens_append(&prompt, c->system.at, c->system.count, err) &&
+              tokens_append(&prompt, opening->at, opening->count, err) &&
               tokens_append(&prompt, tokens, count, err);
 
     w->job = job;
@@ -200,12 +192,11 @@ static bool submit(struct feature_job *job, const struct classifier *c,
     return true;
 }
 
-/* The classifier's windows: the last one ends with the text. */
+/* The last window ends with the text. */
 static bool submit_all(struct feature_job *job, const struct classifier *c,
                        const struct tokens *text, uint64_t client,
                        struct err *err) {
-    size_t window = (size_t)reader(c)->window;
-    size_t step = window - (size_t)reader(c)->overlap;
+    const size_t window = FEATURE_WINDOW, step = window - FEATURE_OVERLAP;
     size_t most = text->count / step + 1;
 
     job->list = xalloc_array(most, sizeof *job->list);
@@ -250,49 +241,31 @@ struct feature_job *feature_start(struct classifier *c, struct span text,
 
 /* ---- which model ---- */
 
-static void put_digest(struct bytes *out, struct span s) {
-    char hex[HASH_HEX_SIZE];
-
-    hash_sha256_hex(s, hex);
-    bytes_puts(out, hex);
-}
-
-static bool put_file(struct bytes *out, const struct classifier *c,
-                     const char *name, struct err *err) {
-    struct bytes file = {0};
-    char path[PATH_MAX];
-    bool ok;
-
-    (void)snprintf(path, sizeof path, "%s/%s", c->folder, name);
-    ok = bytes_read_file(&file, path, err);
-    if (ok) put_digest(out, span_bytes(&file));
-    bytes_free(&file);
-    return ok;
-}
-
 static void put_tensor(struct bytes *out, const struct gguf *gguf,
                        const char *name) {
     const struct gguf_tensor *t = gguf_tensor(gguf, name);
     struct span data = {NULL, 0};
+    char hex[HASH_HEX_SIZE];
 
     if (t) data = (struct span){t->data, t->bytes};
-    put_digest(out, span_slice(data, 0, EMBEDDING_BYTES));
+    hash_sha256_hex(span_slice(data, 0, EMBEDDING_BYTES), hex);
+    bytes_puts(out, hex);
 }
 
 /* The base model is told by its size and by two tensors that any training
  * moves: reading all of it would take as long as loading it. */
-const char *feature_model(struct classifier *c, struct err *err) {
+const char *feature_model(struct classifier *c) {
     const struct gguf *base = engine_gguf(c->engine);
     struct bytes all = {0};
-    bool ok;
+    char size[32];
 
     if (*c->model) return c->model;
-    ok = bytes_printf(&all, err, "features 1 %zu ", gguf_file_bytes(base));
+    (void)snprintf(size, sizeof size, "%zu ", gguf_file_bytes(base));
+    bytes_puts(&all, "features 1, ");
+    bytes_puts(&all, size);
     put_tensor(&all, base, "token_embd.weight");
     put_tensor(&all, base, "output_norm.weight");
-    ok = ok && put_file(&all, c, "guard.gguf", err) &&
-         put_file(&all, c, "ngrams.gguf", err);
-    if (ok) hash_sha256_hex(span_bytes(&all), c->model);
+    hash_sha256_hex(span_bytes(&all), c->model);
     bytes_free(&all);
-    return ok ? c->model : NULL;
+    return c->model;
 }

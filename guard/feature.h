@@ -1,16 +1,21 @@
 /* feature.h - what a head of one's own (`use: examples`) reads of a text: the
- * guard model's hidden state where the text ends, once for each window of a
+ * base model's hidden state where the text ends, once for each window of a
  * long one, and the text's hashed n-grams. Event-loop thread.
  *
- * The text stands where a user's turn stands for the classifier, under the
- * same adapter, so that after a classifier's verdict nearly all of it comes
- * from the prefix cache. */
+ * The base model without the guard's adapter: that was taught to see hazards
+ * and to take all else for the same. So another guard model does not make a
+ * head stale, and as the text stands where a user's turn stands in the main
+ * model's prompt, what is read here need not be read again to answer it. */
 #ifndef CORRAL_GUARD_FEATURE_H
 #define CORRAL_GUARD_FEATURE_H
 
 #include "guard/classify.h"
 
-enum { FEATURE_NGRAM_BITS = 14 };
+enum {
+    FEATURE_NGRAM_BITS = 14,
+    FEATURE_WINDOW = 512, /* tokens */
+    FEATURE_OVERLAP = 128
+};
 
 struct feature_ngram {
     uint32_t bucket; /* below 1 << FEATURE_NGRAM_BITS */
@@ -42,8 +47,7 @@ feature_start(struct classifier *c, struct span text, int tokens_max,
 void feature_cancel(struct feature_job *job);
 
 int feature_width(const struct classifier *c);
-/* A digest of all that features depend on: the base model and the guard's own
- * files. The first call reads those, the others remember. NULL with `err`. */
-MUST_USE const char *feature_model(struct classifier *c, struct err *err);
+/* A digest of what features depend on: the base model. */
+const char *feature_model(struct classifier *c);
 
 #endif

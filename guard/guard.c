@@ -39,8 +39,7 @@ struct guard {
 
 /*   PROBING -> (PROBING again for BEFORE and ANSWER) -> FEATURES -> done, freed
  *
- * The features come last: the probes have left nearly all of their text in the
- * prefix cache. */
+ * The features come last: they are not asked of what is blocked already. */
 struct guard_check {
     struct guard *g;
     struct policy *policy;
@@ -351,13 +350,12 @@ bool guard_fits(const struct guard *g, const struct policy *p,
             return err_set(err, ERR_UNAVAILABLE,
                            "%s: examples ask a guard model and none is loaded",
                            check->place);
-        model = feature_model(g->classifier, err);
-        if (!model) return false;
+        model = feature_model(g->classifier);
         if (!check->head ||
             head_width(check->head) != feature_width(g->classifier) ||
             strcmp(head_model(check->head), model) != 0)
             return err_set(err, ERR_INPUT,
-                           "%s: the head is of another guard model: corral "
+                           "%s: the head is of another base model: corral "
                            "policy train %s",
                            check->place, policy_path(p));
     }
@@ -393,7 +391,7 @@ static void on_features(void *user, const struct features *features,
     if (features &&
         !examples_apply(check->policy, check->channel, features, &check->v)) {
         (void)err_set(&own, ERR_UNAVAILABLE,
-                      "a head of the policy is of another guard model");
+                      "a head of the policy is of another base model");
         err = &own;
     }
     if (err)

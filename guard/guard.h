@@ -59,9 +59,10 @@ MUST_USE struct guard *guard_open(const struct guard_options *options,
 void guard_close(struct guard *g);
 /* NULL when there is no model. */
 struct classifier *guard_classifier(const struct guard *g);
-/* Are the heads of the policy's examples checks those of this guard's model?
- * ERR_INPUT says which is not and how to mend it. Ask before a policy is put in
- * force: a head of another model blocks whatever it would have to judge. */
+/* Are the heads of the policy's examples checks those of this guard's base
+ * model? ERR_INPUT says which is not and how to mend it. Ask before a policy is
+ * put in force: a head of another model blocks whatever it would have to judge.
+ */
 MUST_USE bool guard_fits(const struct guard *g, const struct policy *p,
                          struct err *err);
 

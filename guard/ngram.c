@@ -326,12 +326,8 @@ void ngram_text_each(const struct ngram_text *t, ngram_each *each, void *user) {
     int count = fresh_ending(t, ending);
 
     for (size_t i = 0; i < (size_t)1 << t->slot_bits; i++)
-        if (t->slots[i])
-            each(user, t->slots[i] - 1,
-                 t->n->table[(size_t)(t->slots[i] - 1) * NGRAM_COLUMNS]);
-    for (int i = 0; i < count; i++)
-        each(user, ending[i],
-             t->n->table[(size_t)ending[i] * NGRAM_COLUMNS]);
+        if (t->slots[i]) each(user, t->slots[i] - 1);
+    for (int i = 0; i < count; i++) each(user, ending[i]);
 }
 
 void ngram_logits(const struct ngram *n, struct span text,

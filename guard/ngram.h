@@ -29,9 +29,9 @@ void ngram_text_add(struct ngram_text *t, struct span s);
 /* The logits as if the text ended here; it may go on afterwards. */
 void ngram_text_logits(const struct ngram_text *t, float out[NGRAM_LABELS]);
 
-/* Each distinct feature of the text so far, once, in no order: its bucket in
- * the table and how rare the table holds it to be, from 0 to 127. */
-typedef void ngram_each(void *user, uint32_t bucket, int rarity);
+/* Each distinct feature of the text so far, once, in no order, by its bucket in
+ * the table. */
+typedef void ngram_each(void *user, uint32_t bucket);
 void ngram_text_each(const struct ngram_text *t, ngram_each *each, void *user);
 
 /* A whole text at once. */

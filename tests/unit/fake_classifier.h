@@ -123,9 +123,8 @@ int feature_width(const struct classifier *c) {
     return 2;
 }
 
-const char *feature_model(struct classifier *c, struct err *err) {
+const char *feature_model(struct classifier *c) {
     (void)c;
-    (void)err;
     return "0123456789abcdef0123456789abcdef"
            "0123456789abcdef0123456789abcdef";
 }

@@ -69,7 +69,7 @@ static void put_all(void) {
     char digest[HASH_HEX_SIZE];
 
     put_examples(false, digest);
-    put_head(digest, feature_model(NULL, NULL), 2);
+    put_head(digest, feature_model(NULL), 2);
 }
 
 static struct policy *open_policy(const char *top, const char *checks,
@@ -107,7 +107,7 @@ static void check_refused(const char *word) {
 
 static void test_files(void **state) {
     char digest[HASH_HEX_SIZE], revision[VERDICT_REVISION_SIZE];
-    const char *model = feature_model(NULL, NULL);
+    const char *model = feature_model(NULL);
     struct policy *p;
 
     (void)state;
@@ -168,7 +168,7 @@ static void test_fits(void **state) {
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     policy_free(p);
     put_examples(false, digest);
-    put_head(digest, feature_model(NULL, NULL), 3);
+    put_head(digest, feature_model(NULL), 3);
     p = policy_of("", topic);
     assert_false(guard_fits(guard, p, &err));
     policy_free(p);

@@ -2,8 +2,9 @@
  *
  *   STARTING -> SERVING -> DRAINING -> CLOSING
  *
- * SIGTERM and SIGINT drain; a second one closes at once. SIGHUP reads the
- * policy again: a bad file changes nothing. */
+ * SIGTERM and SIGINT drain; a second one closes at once. SIGHUP, and a change
+ * in the policy's folder, reads the policy again: a bad file changes nothing.
+ */
 #include "cli/daemon.h"
 
 #include <libgen.h>
@@ -15,6 +16,7 @@
 
 #include "agent/llm.h"
 #include "cli/places.h"
+#include "cli/policy_watch.h"
 #include "guard/guard.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
@@ -30,6 +32,7 @@ struct daemon {
     uv_loop_t loop;
     uv_async_t wakeup; /* the engine's scheduler thread has events for us */
     uv_signal_t signals[SIGNALS];
+    struct policy_watch *watch; /* NULL: the folder cannot be watched */
     char *policy_path;
     char *model_path;
     char *guard_folder;
@@ -70,7 +73,8 @@ static void on_drained(void *user) {
     close_server(user);
 }
 
-static void reload(struct daemon *d) {
+/* `changed`: a file was, but perhaps none of the policy's. */
+static void reload(struct daemon *d, bool changed) {
     char quoted[ERR_TEXT_MAX];
     struct err err = {0};
     struct policy *policy = policy_open(d->policy_path, &err);
@@ -81,17 +85,39 @@ static void reload(struct daemon *d) {
                   log_quote(err.text, quoted, sizeof quoted));
         return;
     }
+    if (changed &&
+        !strcmp(policy_revision(policy), policy_revision(d->policy))) {
+        policy_free(policy);
+        return;
+    }
     service_set_policy(d->service, policy);
     policy_free(d->policy);
     d->policy = policy;
     log_event(LOG_INFO, "policy", "revision=%s", policy_revision(policy));
 }
 
+static void on_policy_changed(void *user) {
+    struct daemon *d = user;
+
+    if (d->state == SERVING) reload(d, true);
+}
+
+static void watch_policy(struct daemon *d) {
+    char quoted[ERR_TEXT_MAX];
+    struct err err = {0};
+
+    d->watch =
+        policy_watch_open(&d->loop, d->policy_path, on_policy_changed, d, &err);
+    if (!d->watch)
+        log_event(LOG_WARN, "policy_unwatched", "reason=%s",
+                  log_quote(err.text, quoted, sizeof quoted));
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *d = handle->data;
 
     if (number == SIGHUP) {
-        if (d->state == SERVING) reload(d);
+        if (d->state == SERVING) reload(d, false);
         return;
     }
     if (d->state == SERVING) {
@@ -336,6 +362,7 @@ static void daemon_close(struct daemon *d) {
     engine_close(d->engine);
     d->engine = NULL;
     uv_close((uv_handle_t *)&d->wakeup, NULL);
+    policy_watch_close(d->watch);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -368,6 +395,7 @@ bool daemon_run(const struct config *config, struct err *err) {
          open_server(d, err);
     if (ok) {
         add_gauges(d);
+        watch_policy(d);
         d->state = SERVING;
         announce(d);
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);

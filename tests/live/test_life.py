@@ -115,6 +115,32 @@ def test_reload(start, policies, upstream):
     assert ask(server, "A giraffe.").choices[0].finish_reason == "content_filter"
 
 
+def test_watch(start, policies, upstream, tmp_path):
+    """A change in the policy's folder is enough: of the policy, of a pack, by a
+    rename; a bad one changes nothing."""
+
+    def finish():
+        return ask(server, "A giraffe.").choices[0].finish_reason
+
+    policy = tmp_path / "watched.yaml"
+    policy.write_text("policy: watched\nextends: [pack]\n")
+    pack = tmp_path / "pack.yaml"
+    pack.write_text(RULES)
+    server = start("--policy", policy, "--upstream", upstream.url)
+    assert finish() == "stop"
+    (tmp_path / "other.yaml").write_text("nothing of this policy's")
+    pack.write_text(RULES.replace("zebra crossing", "giraffe"))
+    assert until(lambda: finish() == "content_filter")
+    pack.write_text("nonsense: true\n")
+    assert until(lambda: "policy_kept" in server.stderr())
+    assert finish() == "content_filter"
+    new = tmp_path / "pack.yaml.new"
+    new.write_text(RULES)
+    new.rename(pack)
+    assert until(lambda: finish() == "stop")
+    assert server.stderr().count("revision=") == 3  # the start and two changes
+
+
 def test_port_taken(corral):
     r = run("serve", "--listen", f"127.0.0.1:{corral.port}", "--policy", "policies/secrets.yaml", "--upstream", "http://127.0.0.1:9/v1")
     assert r.returncode == 3

@@ -75,6 +75,8 @@ MUST_USE bool policy_read(struct policy *p, const char *path,
 /* Load the head of every examples check; `seen` gets their bytes. */
 MUST_USE bool policy_read_heads(struct policy *p, struct bytes *seen,
                                 struct err *err);
+/* Refuse rules that can never act. */
+MUST_USE bool policy_reachable(const struct policy *p, struct err *err);
 void policy_check_clear(struct policy_check *c);
 bool policy_is_shadow(const struct policy *p, const struct check *c);
 

@@ -206,6 +206,67 @@ static void refused_check(const char *fields, int column, const char *word) {
     check_refused(text, where, word);
 }
 
+/* Two rules checks, on lines 3 and 4, from column 6; `second` is all of the
+ * other check. */
+static void put_two(char *out, size_t size, const char *any,
+                    const char *second) {
+    (void)snprintf(out, size,
+                   "policy: x\nchecks:\n"
+                   "  - {id: a, use: rules, on: [input, output], action: "
+                   "redact, any: [%s]}\n  - {%s}\n",
+                   any, second);
+}
+
+static void refused_two(const char *any, const char *second, int column) {
+    char text[512], where[32];
+
+    put_two(text, sizeof text, any, second);
+    (void)snprintf(where, sizeof where, "main:4:%d", column);
+    check_refused(text, where, "can never act");
+}
+
+static void accepted_two(const char *any, const char *second) {
+    char text[512];
+
+    put_two(text, sizeof text, any, second);
+    policy_free(open_text(text));
+}
+
+#define SECOND "id: b, use: rules, on: "
+
+static void test_unreachable(void **state) {
+    (void)state;
+    refused_check("id: a, use: rules, on: [input], action: flag, any: "
+                  "[Acme corp, b, acme Corp]",
+                  72, "3:58 is the same");
+    refused_two("acme", SECOND "[input], action: flag, any: [b, Acme]", 61);
+    refused_two("acme", SECOND "[input], action: redact, any: [acme]", 60);
+    refused_two("{literal: acme, anywhere: true}",
+                SECOND "[output], action: flag, any: [acme]", 59);
+    refused_two("{pattern: 'a{1,3}b'}",
+                SECOND "[input], action: flag, any: [{pattern: 'a{1,3}b'}]",
+                68);
+    /* More severe, elsewhere, or more of it. */
+    accepted_two("acme", SECOND "[input], action: block, any: [acme]");
+    accepted_two("acme", SECOND "[tool_call], action: flag, any: [acme]");
+    accepted_two("acme", SECOND "[input], action: flag, any: "
+                                "[{literal: acme, anywhere: true}]");
+    accepted_two("{pattern: 'A{1,3}b'}",
+                 SECOND "[input], action: flag, any: [{pattern: 'a{1,3}b'}]");
+    accepted_two("acme", SECOND "[input], action: flag, any: [acme corp]");
+    /* A shadow does not act, so another check may. */
+    policy_free(open_text(
+        "policy: x\nchecks:\n"
+        "  - {id: a, use: rules, on: [input], action: block, shadow: true, "
+        "any: [acme]}\n"
+        "  - {id: b, use: rules, on: [input], action: flag, any: [acme]}\n"));
+    /* Two packs may know the same word. */
+    put_file("one", "policy: one\n" CHECK);
+    policy_free(open_text("policy: x\nextends: [one]\nchecks:\n"
+                          "  - {id: b, use: rules, on: [output], any: [acme], "
+                          "action: flag}\n"));
+}
+
 static void refused_examples(const char *path, const char *where) {
     char text[512];
 
@@ -586,6 +647,7 @@ int main(void) {
                                        cmocka_unit_test(test_extends),
                                        cmocka_unit_test(test_refused_files),
                                        cmocka_unit_test(test_refused_checks),
+                                       cmocka_unit_test(test_unreachable),
                                        cmocka_unit_test(test_refused_examples),
                                        cmocka_unit_test(test_scan),
                                        cmocka_unit_test(test_stream),

@@ -532,6 +532,50 @@ static void judge_next(struct exchange *x) {
     if (check) x->check = check;
 }
 
+/* User turns with no answer between them are one to a model, so they are to the
+ * guard: else all but the last few of them would go unread. */
+static bool user_turn(struct exchange *x, int *index, int end,
+                      struct guard_turn *out, struct err *err) {
+    const struct chat_message *messages = x->request.messages;
+    struct bytes text = {0};
+    bool ok = true;
+
+    for (; ok && *index < end; ++*index) {
+        const struct chat_message *m = &messages[*index];
+
+        if (m->role == CHAT_ASSISTANT && m->text.size) break;
+        if (m->role != CHAT_USER || !m->text.size) continue;
+        ok = (!text.size || bytes_append(&text, "\n\n", 2, err)) &&
+             bytes_append(&text, m->text.at, m->text.size, err);
+    }
+    out->role = GUARD_USER;
+    ok = ok && arena_copy(x->arena, span_bytes(&text), &out->text, err);
+    bytes_free(&text);
+    return ok;
+}
+
+/* The turns up to and with messages[last]. */
+static bool plan_turns(struct exchange *x, int last, struct guard_turn *turns,
+                       int *count, struct err *err) {
+    const struct chat_message *messages = x->request.messages;
+    int i = 0;
+
+    *count = 0;
+    while (i <= last) {
+        const struct chat_message *m = &messages[i];
+
+        if (m->text.size && m->role == CHAT_USER) {
+            if (!user_turn(x, &i, last + 1, &turns[(*count)++], err))
+                return false;
+            continue;
+        }
+        if (m->text.size && m->role == CHAT_ASSISTANT)
+            turns[(*count)++] = (struct guard_turn){GUARD_ASSISTANT, m->text};
+        i++;
+    }
+    return true;
+}
+
 /* The questions about a request: its last user turn within the conversation;
  * each system turn by itself, since instructions may hide there; and each
  * tool result that no answer has followed yet. Earlier turns were the last
@@ -550,15 +594,7 @@ static bool plan_judgements(struct exchange *x, struct err *err) {
         if (r->messages[i].role == CHAT_USER) last_user = i;
         if (r->messages[i].role == CHAT_ASSISTANT) last_answer = i;
     }
-    for (int i = 0; i <= last_user; i++) {
-        const struct chat_message *m = &r->messages[i];
-
-        if (m->text.size == 0) continue;
-        if (m->role == CHAT_USER)
-            turns[turn_count++] = (struct guard_turn){GUARD_USER, m->text};
-        if (m->role == CHAT_ASSISTANT)
-            turns[turn_count++] = (struct guard_turn){GUARD_ASSISTANT, m->text};
-    }
+    if (!plan_turns(x, last_user, turns, &turn_count, err)) return false;
     if (turn_count)
         list[x->judgement_count++] =
             (struct judgement){CHANNEL_INPUT, false, turns, turn_count};

@@ -55,6 +55,18 @@ def write(path, guard, base_name, combiner, thresholds, quant="f16", details=Non
     w.close()
 
 
+def calibrate(path, combiner, thresholds):
+    """Another combiner and thresholds in an exported file, in place: they also
+    change with the n-gram tier, when the checkpoint may be long gone."""
+    import gguf
+
+    r = gguf.GGUFReader(path, "r+")
+    for name, value in (("guard.combiner", combiner), ("guard.thresholds", thresholds.T)):
+        data = next(t.data for t in r.tensors if t.name == name)
+        data[...] = np.asarray(value, np.float32).reshape(data.shape)
+    r.data.flush()
+
+
 def load(path, base_path, device="cpu", dtype=None):
     """A guard with exactly the numbers of an exported file, and its combiner
     (16, 6) and thresholds (16, 3)."""

@@ -1,8 +1,8 @@
 """From checkpoints to shipped files: export, score dev, fit the combiner and
-the thresholds, export again with them, and write the report.
+the thresholds into it, and write the report.
 
   finish export   checkpoint -> GGUF with a first combiner (usable at once)
-  finish fit      dev logits -> combiner and thresholds in the GGUF
+  finish fit      dev logits -> combiner and thresholds of the GGUF, in place
   finish report   the tables of the model card, cross-validated
 """
 import argparse
@@ -62,9 +62,8 @@ def do_fit(a):
     lm = lm[a.kind]
     c = combine.fit(lm, ng, y, w)
     t = combine.thresholds(combine.apply(c, lm, ng), y, w)
-    guard, details = from_checkpoint(a.work, a.kind, a.base, not a.last)
     path = f"{a.models}/{FILES[a.kind]}"
-    export.write(path, guard, os.path.basename(a.base), c, t, QUANT[guard.model.rank], details)
+    export.calibrate(path, c, t)
     os.utime(f"{a.work}/dev-{a.kind}.npy")  # the adapter is the one just scored
     print(f"{path}: {os.path.getsize(path)} bytes")
 

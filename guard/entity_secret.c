@@ -4,6 +4,8 @@
 
 #include "guard/entity_forms.h"
 
+enum { URL_LOGIN_MAX = 160 };
+
 enum letters { ALNUM, WITH_DASH, HEX };
 
 struct vendor {
@@ -17,6 +19,8 @@ struct vendor {
 static const struct vendor vendors[] = {
     {"akia", ALNUM, 16, 16, false},
     {"asia", ALNUM, 16, 16, true},
+    {"abia", ALNUM, 16, 16, true},
+    {"acca", ALNUM, 16, 16, true},
     {"ghp_", ALNUM, 30, 0, false},
     {"gho_", ALNUM, 30, 0, false},
     {"ghu_", ALNUM, 30, 0, false},
@@ -24,31 +28,102 @@ static const struct vendor vendors[] = {
     {"ghr_", ALNUM, 30, 0, false},
     {"github_pat_", WITH_DASH, 40, 0, false},
     {"glpat-", WITH_DASH, 20, 0, false},
+    {"gldt-", WITH_DASH, 20, 0, false},
+    {"glrt-", WITH_DASH, 20, 0, false},
+    {"glcbt-", WITH_DASH, 20, 0, false},
+    {"glptt-", HEX, 40, 0, false},
+    {"glft-", WITH_DASH, 20, 0, false},
+    {"glsoat-", WITH_DASH, 20, 0, false},
+    {"glimt-", WITH_DASH, 25, 0, false},
+    {"glagent-", WITH_DASH, 50, 0, false},
     {"sk-", WITH_DASH, 20, 0, true},
+    {"sk", HEX, 32, 32, false},
     {"sk_live_", ALNUM, 16, 0, false},
     {"sk_test_", ALNUM, 16, 0, false},
     {"rk_live_", ALNUM, 16, 0, false},
+    {"rk_test_", ALNUM, 16, 0, false},
     {"whsec_", ALNUM, 16, 0, false},
     {"aiza", WITH_DASH, 35, 35, false},
+    {"gocspx-", WITH_DASH, 28, 0, false},
+    {"ya29.", WITH_DASH, 20, 0, true},
     {"xoxb-", WITH_DASH, 10, 0, false},
     {"xoxa-", WITH_DASH, 10, 0, false},
     {"xoxp-", WITH_DASH, 10, 0, false},
     {"xoxr-", WITH_DASH, 10, 0, false},
     {"xoxs-", WITH_DASH, 10, 0, false},
+    {"xoxe-", WITH_DASH, 20, 0, false},
+    {"xapp-", WITH_DASH, 20, 0, true},
     {"hf_", ALNUM, 30, 0, false},
+    {"api_org_", ALNUM, 34, 0, false},
+    {"gsk_", ALNUM, 40, 0, false},
+    {"xai-", ALNUM, 60, 0, false},
+    {"pplx-", ALNUM, 40, 0, false},
+    {"r8_", ALNUM, 37, 0, false},
+    {"pcsk_", WITH_DASH, 40, 0, false},
+    {"lsv2_", WITH_DASH, 32, 0, false},
     {"npm_", ALNUM, 36, 0, false},
     {"pypi-", WITH_DASH, 50, 0, false},
+    {"rubygems_", HEX, 48, 0, false},
+    {"dckr_pat_", WITH_DASH, 27, 0, false},
     {"dop_v1_", HEX, 64, 0, false},
+    {"doo_v1_", HEX, 64, 0, false},
+    {"dor_v1_", HEX, 64, 0, false},
     {"sg.", WITH_DASH, 20, 0, true},
-    {"ya29.", WITH_DASH, 20, 0, true}};
+    {"key-", HEX, 32, 32, false},
+    {"xkeysib-", WITH_DASH, 64, 0, false},
+    {"shpat_", HEX, 32, 0, false},
+    {"shpca_", HEX, 32, 0, false},
+    {"shppa_", HEX, 32, 0, false},
+    {"shpss_", HEX, 32, 0, false},
+    {"sq0atp-", WITH_DASH, 22, 0, false},
+    {"sq0csp-", WITH_DASH, 43, 0, false},
+    {"flwseck_", WITH_DASH, 32, 0, false},
+    {"ezak", ALNUM, 54, 54, false},
+    {"dapi", HEX, 32, 32, false},
+    {"nrak-", ALNUM, 27, 0, false},
+    {"glsa_", WITH_DASH, 41, 0, false},
+    {"glc_", ALNUM, 32, 0, false},
+    {"sntrys_", WITH_DASH, 40, 0, false},
+    {"sntryu_", HEX, 64, 0, false},
+    {"dt0c01.", WITH_DASH, 24, 0, false},
+    {"hvs.", WITH_DASH, 24, 0, true},
+    {"hvb.", WITH_DASH, 24, 0, true},
+    {"dp.pt.", ALNUM, 40, 0, false},
+    {"dp.st.", WITH_DASH, 40, 0, false},
+    {"pul-", HEX, 40, 0, false},
+    {"pscale_", WITH_DASH, 36, 0, false},
+    {"sbp_", HEX, 40, 0, false},
+    {"lin_api_", ALNUM, 40, 0, false},
+    {"ntn_", ALNUM, 43, 0, false},
+    {"secret_", ALNUM, 43, 0, true},
+    {"pmak-", WITH_DASH, 59, 0, false},
+    {"figd_", WITH_DASH, 40, 0, false},
+    {"atatt3", WITH_DASH, 100, 0, false},
+    {"hrku-", WITH_DASH, 36, 0, false},
+    {"tfp_", WITH_DASH, 40, 0, false},
+    {"rdme_", ALNUM, 64, 0, false},
+    {"nfp_", ALNUM, 36, 0, false},
+    {"tskey-", WITH_DASH, 20, 0, true},
+    {"age-secret-key-1", ALNUM, 58, 58, false}};
 
 /* Fields whose value is a secret when it looks random. */
-static const char *const fields[] = {
-    "api_key",       "api-key",      "apikey",
-    "api key",       "secret_key",   "secret",
-    "client_secret", "access_token", "auth_token",
-    "access_key",    "secretkey",    "token",
-    "authorization", "bearer",       "aws_secret_access_key"};
+static const char *const fields[] = {"api_key",
+                                     "api-key",
+                                     "apikey",
+                                     "api key",
+                                     "secret_key",
+                                     "secret",
+                                     "client_secret",
+                                     "access_token",
+                                     "auth_token",
+                                     "access_key",
+                                     "secretkey",
+                                     "token",
+                                     "accountkey",
+                                     "sharedaccesskey",
+                                     "authorization",
+                                     "bearer",
+                                     "aws_secret_access_key"};
 
 static bool is_key_letter(int c, enum letters letters) {
     if (letters == HEX) return form_is_hex(c);
@@ -151,15 +226,43 @@ static size_t field_value(struct form *f, size_t at, const char *name) {
     return end;
 }
 
+/* scheme://user:password@: the password, when it is no placeholder. */
+static size_t url_password(struct form *f, size_t at, size_t *from) {
+    static const char *const schemes[] = {
+        "postgres://",    "postgresql://", "mysql://", "mongodb://",
+        "mongodb+srv://", "redis://",      "amqp://",  "https://"};
+    size_t end = 0, start = 0, most;
+
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes && !end; i++)
+        if (schemes[i][0] == form_lower(form_byte(f, at)) &&
+            form_word(f, at, schemes[i]))
+            end = at + strlen(schemes[i]);
+    if (!end) return 0;
+    for (most = end + URL_LOGIN_MAX; end < most; end++) {
+        int c = form_byte(f, end);
+
+        if (c == '@') break;
+        if (c == ':' && !start) start = end + 1;
+        if (c <= ' ' || c == '/' || c == '"' || c == '<' || c == '{') return 0;
+    }
+    if (end == most || !start || !looks_random(span_slice(f->text, start, end)))
+        return 0;
+    *from = start;
+    return end;
+}
+
 /* Most words begin no key: the first letter tells. */
 size_t form_api_key(struct form *f, size_t at) {
     size_t end = 0, longest = 0, from = at;
     int first = form_lower(form_byte(f, at));
 
-    for (size_t i = 0; i < sizeof vendors / sizeof *vendors && !longest; i++)
-        if (vendors[i].prefix[0] == first)
-            longest = vendor_key(f, at, &vendors[i]);
+    for (size_t i = 0; i < sizeof vendors / sizeof *vendors; i++) {
+        if (vendors[i].prefix[0] != first) continue;
+        end = vendor_key(f, at, &vendors[i]);
+        if (end > longest) longest = end;
+    }
     if (!longest && first == 'e') longest = web_token(f, at);
+    if (!longest) longest = url_password(f, at, &from);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (fields[i][0] != first) continue;
         end = field_value(f, at, fields[i]);

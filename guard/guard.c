@@ -51,6 +51,7 @@ struct guard_check {
     unsigned models; /* bit set */
     bool acts;
     bool ended; /* `done` is being told: a cancel from there does nothing */
+    bool noise; /* PROBE_DECODED counts instead of PROBE_ALONE */
     bool has_answer;
     struct bytes before, question, answer; /* for the second round */
     struct probe probes[MODELS][PROBE_COUNT];
@@ -444,13 +445,15 @@ static bool plan_examples(struct guard_check *check,
     return bytes_append(&check->examined, text.at, text.size, err);
 }
 
-/* A disguised turn is as bad as the worse of its two readings. */
+/* A disguised turn is as bad as the worse of its two readings, unless it is
+ * disguised so much that as it stands it is noise: noise looks like an attack,
+ * and much that is harmless is sent escaped. */
 static void merge_decoded(struct guard_check *check, int model) {
     struct probe *alone = &check->probes[model][PROBE_ALONE];
     struct probe *decoded = &check->probes[model][PROBE_DECODED];
 
     for (int l = 0; decoded->scored && l < LABEL_COUNT; l++)
-        if (decoded->scores[l] > alone->scores[l])
+        if (check->noise || decoded->scores[l] > alone->scores[l])
             alone->scores[l] = decoded->scores[l];
     decoded->scored = false;
 }
@@ -527,7 +530,7 @@ static bool probe_decoded(struct guard_check *check,
     bool ok = true;
 
     memcpy(pair, turns + from, (size_t)(last + 1) * sizeof *pair);
-    if (reading_of(pair[last].text, &read_out)) {
+    if (reading_of(pair[last].text, &read_out, &check->noise)) {
         pair[last].text = span_bytes(&read_out);
         for (int m = 0; ok && m < MODELS; m++)
             if (check->models & 1u << m)

@@ -16,9 +16,11 @@ enum {
     ODD_INSIDE = 2,
     ODD_AT_END = 1,
     ODD_MIN = 2,
-    PARTED_MIN = 4, /* letters set apart: "p.e.v.", "y a-t-il" */
-    AMID = 3,       /* letters on both sides of a sign between two words */
-    WORD_MIN = 3,   /* letters */
+    LENIENT_MIN = 6,
+    INSTEAD_SHARE = 3, /* one byte in so many is disguised */
+    PARTED_MIN = 4,    /* letters set apart: "p.e.v.", "y a-t-il" */
+    AMID = 3,          /* letters on both sides of a sign between two words */
+    WORD_MIN = 3,      /* letters */
     READABLE = 11 * LETTERS_BIT / 2 /* a letter of a word costs no more */
 };
 
@@ -35,6 +37,8 @@ struct speller {
     struct bytes *out;
     size_t copied; /* of the raw text */
     int weight;
+    size_t changed; /* bytes of the raw text */
+    bool lenient;   /* the text is known to be spelled oddly */
 };
 
 /* How a letter of the view is written. */
@@ -92,10 +96,10 @@ static int word_weight(const struct speller *s, size_t from, size_t end) {
     size_t first = from, last = end;
     bool parted = false;
 
-    if (end - from < WORD_MIN) return 0;
+    if (end - from < (s->lenient ? 2 : WORD_MIN)) return 0;
     while (first < end && written(s, first) == WRITTEN_SIGN) first++;
     while (last > first && written(s, last - 1) == WRITTEN_SIGN) last--;
-    if (first - from > 1 || end - last > 1) return 0;
+    if (!s->lenient && (first - from > 1 || end - last > 1)) return 0;
     for (size_t i = from; i < end; i++) {
         enum written how = written(s, i);
         bool inside = i > from && i + 1 < end, gap;
@@ -108,6 +112,7 @@ static int word_weight(const struct speller *s, size_t from, size_t end) {
         if (how != WRITTEN_OWN || gap)
             weight += inside ? ODD_INSIDE : ODD_AT_END;
     }
+    if (s->lenient) return own && is_readable(s->view, from, end) ? weight : 0;
     if (weight < ODD_MIN || (parted && end - from < PARTED_MIN)) return 0;
     return signs <= own && is_readable(s->view, from, end) ? weight : 0;
 }
@@ -154,6 +159,7 @@ static void write_word(struct speller *s, size_t from, size_t end) {
         bytes_put(s->out, (struct span){&c, 1});
     }
     s->copied = v->map_end[end - 1];
+    s->changed += s->copied - v->map_from[from];
 }
 
 /* The end of the word at `at`: letters of Latin script, accents and all, or
@@ -227,7 +233,7 @@ static bool fold_for_reading(struct span text, struct text_view *out) {
 }
 
 /* False, and nothing written: its words are spelled as usual. */
-static bool spell_out(struct span text, struct bytes *out) {
+static bool spell_out(struct span text, struct bytes *out, size_t *changed) {
     struct text_view folded, spelled;
     struct speller s = {.raw = text, .view = &folded, .out = out};
     bool any;
@@ -236,7 +242,14 @@ static bool spell_out(struct span text, struct bytes *out) {
     any = text_spell(&folded, SPELL_ONE_LIKELY, false, &spelled);
     if (any) s.view = &spelled;
     write_words(&s);
+    if (s.weight >= LENIENT_MIN) {
+        out->size = 0;
+        s.copied = s.changed = 0;
+        s.lenient = true;
+        write_words(&s);
+    }
     if (s.weight < ODD_MIN) out->size = 0;
+    *changed += s.changed;
     if (any) text_view_clear(&spelled);
     text_view_clear(&folded);
     return s.weight >= ODD_MIN;
@@ -253,20 +266,32 @@ static bool is_worth(const struct decoded *d) {
     return letters >= DECODED_LETTERS || foreign >= DECODED_FOREIGN;
 }
 
-bool reading_of(struct span text, struct bytes *out) {
+static size_t coded_bytes(const struct decode_layer *l) {
+    size_t size = 0;
+
+    for (size_t i = 0; i < l->run_count; i++)
+        size += l->runs[i].end - l->runs[i].from;
+    return size;
+}
+
+bool reading_of(struct span text, struct bytes *out, bool *instead) {
     struct decoded d;
+    size_t changed = 0;
     bool any;
 
     out->limit = text.size * 4 + 1;
+    *instead = false;
     if (!decode_text(text, 0, &d, NULL)) return false;
     any = is_worth(&d);
     if (any) {
         struct span top = span_bytes(&d.layers[d.count - 1].view.text);
 
-        if (!spell_out(top, out)) bytes_put(out, top);
+        if (!spell_out(top, out, &changed)) bytes_put(out, top);
+        changed = coded_bytes(&d.layers[0]);
     } else {
-        any = spell_out(text, out);
+        any = spell_out(text, out, &changed);
     }
+    *instead = any && changed * INSTEAD_SHARE >= text.size;
     decoded_clear(&d);
     return any;
 }

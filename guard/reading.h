@@ -8,8 +8,9 @@
 #include "base/bytes.h"
 
 /* Written to `out` when it is worth another look; false when the text says
- * what it says. Not longer than 4 bytes for each of the text's. Linear. A text
+ * what it says. *instead: so much of the text is disguised that as it stands it
+ * says nothing. Not longer than 4 bytes for each of the text's. Linear. A text
  * past the limits of text_fold() has no other reading. */
-bool reading_of(struct span text, struct bytes *out);
+bool reading_of(struct span text, struct bytes *out, bool *instead);
 
 #endif

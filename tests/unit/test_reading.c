@@ -12,7 +12,7 @@
 /* NULL: it says what it says. */
 static void check_reading(const char *raw, const char *want) {
     struct bytes out = {0};
-    bool any = reading_of(span_of(raw), &out);
+    bool instead, any = reading_of(span_of(raw), &out, &instead);
 
     if (any && (!want || !span_is(span_bytes(&out), want)))
         fail_msg("'%s' is read as '%.*s', not '%s'", raw, (int)out.size, out.at,
@@ -69,9 +69,26 @@ static void test_plain(void **state) {
         check_reading(texts[i], NULL);
 }
 
+/* Noise as it stands, or plain but for a part. */
+static void test_instead(void **state) {
+    struct bytes out = {0};
+    bool instead;
+
+    (void)state;
+    assert_true(reading_of(span_of("h.o.w. .t.o. .k.i.l.l"), &out, &instead));
+    assert_true(instead);
+    bytes_free(&out);
+    assert_true(reading_of(span_of("A long plain text that says one word "
+                                   "oddly: k1ll"),
+                           &out, &instead));
+    assert_false(instead);
+    bytes_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_disguised),
-                                       cmocka_unit_test(test_plain)};
+                                       cmocka_unit_test(test_plain),
+                                       cmocka_unit_test(test_instead)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

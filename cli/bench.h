@@ -123,6 +123,7 @@ MUST_USE bool bench_stream(struct bench *b, struct err *err);
 MUST_USE bool bench_latency(struct bench *b, struct err *err);
 MUST_USE bool bench_speculation(struct bench *b, struct err *err);
 MUST_USE bool bench_grammar(struct bench *b, struct err *err);
+MUST_USE bool bench_rules(struct bench *b, struct err *err);
 /* What the process holds; before and after the parts. */
 void bench_start(struct bench *b);
 void bench_resident(struct bench *b);

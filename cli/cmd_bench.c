@@ -21,11 +21,12 @@ static const struct part {
     {"guard", bench_guard},     {"activated", bench_activated},
     {"stream", bench_stream},   {"latency", bench_latency},
     {"grammar", bench_grammar}, {"speculation", bench_speculation},
+    {"rules", bench_rules},
 };
 
 #define PART_NAMES                                                             \
     "some of prefill,decode,decode8,memory,guard,activated,stream,latency,"    \
-    "grammar,speculation"
+    "grammar,speculation,rules"
 
 enum { PARTS = sizeof parts / sizeof parts[0], WARM_UP = 64 };
 

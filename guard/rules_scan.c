@@ -5,6 +5,7 @@
 #include <hs/hs.h>
 
 #include "base/utf8.h"
+#include "guard/odd.h"
 #include "guard/rules_types.h"
 #include "guard/text_spell.h"
 
@@ -22,6 +23,7 @@ struct found {
     /* The text being scanned, and what it stands for: NULL for raw text. */
     struct span text;
     const struct text_view *view;
+    size_t shift; /* where `text` begins in what is scanned in windows */
     /* What the text's view leads to, when that is a layer of decoded text. */
     const struct text_view *layer;
     struct starts starts; /* of capped patterns */
@@ -60,6 +62,8 @@ bool rules_word_edge(const struct text_view *v, size_t at) {
 /* text[*from..*end), as raw bytes. */
 static void to_raw(const struct found *f, size_t *from, size_t *end) {
     if (f->view) text_view_span(f->view, *from, *end, from, end);
+    *from += f->shift;
+    *end += f->shift;
     if (f->layer) text_view_span(f->layer, *from, *end, from, end);
 }
 
@@ -77,6 +81,18 @@ static bool put(struct found *f, int rule, size_t from, size_t end) {
     return true;
 }
 
+/* As rules_word_edge() in text that is its own view; what lies beyond ASCII is
+ * somebody else's to judge. */
+static bool plain_edge(struct span s, size_t at) {
+    return at == 0 || at >= s.size ||
+           !text_is_word_point((unsigned char)s.at[at - 1]) ||
+           !text_is_word_point((unsigned char)s.at[at]);
+}
+
+static bool is_edge(const struct found *f, size_t at) {
+    return f->view ? rules_word_edge(f->view, at) : plain_edge(f->text, at);
+}
+
 static int on_literal(unsigned id, unsigned long long from,
                       unsigned long long end, unsigned flags, void *user) {
     struct found *f = user;
@@ -85,9 +101,7 @@ static int on_literal(unsigned id, unsigned long long from,
 
     (void)from;
     (void)flags;
-    if (!l->anywhere &&
-        (!rules_word_edge(f->view, start) || !rules_word_edge(f->view, stop)))
-        return 0;
+    if (!l->anywhere && (!is_edge(f, start) || !is_edge(f, stop))) return 0;
     to_raw(f, &start, &stop);
     return !put(f, l->rule, start, stop);
 }
@@ -257,6 +271,95 @@ static bool scan_views(struct found *f, struct span raw, struct err *err) {
     return ok;
 }
 
+/* ---- plain text ---- */
+
+/* The text in lower case is its own view, but for its odd stretches: matches
+ * that touch one do not count here. */
+static bool scan_plain(struct found *f, struct span text,
+                       const struct stretches *odd, struct err *err) {
+    char *lower = xalloc_array(text.size + 1, 1);
+    struct span view = {lower, text.size};
+    int kept = f->count;
+    bool ok;
+
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+
+        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+    }
+    ok = scan_patterns(f, view, NULL, err);
+    for (size_t i = 0; i < text.size; i++)
+        if (lower[i] == '\n') lower[i] = ' ';
+    f->text = view;
+    f->view = NULL;
+    ok = ok && (!f->rules->literal_db ||
+                scan(f, f->rules->literal_db, view, on_literal, err));
+    for (int i = kept; ok && i < f->count; i++)
+        if (!odd_touches(odd, f->hits[i].from, f->hits[i].end))
+            f->hits[kept++] = f->hits[i];
+    if (ok) f->count = kept;
+    free(lower);
+    return ok;
+}
+
+/* The views of text[from..end), where only matches that touch an odd stretch
+ * count: those are whole, as the window reaches further than any match. */
+static bool scan_window(struct found *f, struct span text, size_t from,
+                        size_t end, const struct stretches *odd,
+                        struct err *err) {
+    int kept = f->count;
+    bool ok;
+
+    f->shift = from;
+    ok = scan_views(f, span_slice(text, from, end), err);
+    f->shift = 0;
+    for (int i = kept; ok && i < f->count; i++)
+        if (odd_touches(odd, f->hits[i].from, f->hits[i].end))
+            f->hits[kept++] = f->hits[i];
+    if (ok) f->count = kept;
+    return ok;
+}
+
+static bool scan_windows(struct found *f, struct span text, size_t reach,
+                         const struct stretches *odd, struct err *err) {
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < odd->count;) {
+        size_t from = odd->list[i].from, end = odd->list[i].end + reach;
+
+        from = from > reach ? from - reach : 0;
+        for (i++; i < odd->count && odd->list[i].from <= end + reach; i++)
+            end = odd->list[i].end + reach;
+        if (end > text.size) end = text.size;
+        ok = scan_window(f, text, from, end, odd, err);
+    }
+    return ok;
+}
+
+/* Is it worth while to look at the odd stretches apart. */
+static bool mostly_plain(const struct stretches *odd, size_t size,
+                         size_t reach) {
+    return odd->bytes + 2 * reach * odd->count <= size / 2;
+}
+
+static bool scan_folds(struct found *f, struct span text, struct err *err) {
+    const struct rules *r = f->rules;
+    size_t reach =
+        (r->longest > r->widest ? r->longest : r->widest) + 2 * RULES_BESIDE;
+    struct stretches odd = {NULL, 0, 0, 0};
+    bool ok;
+
+    if (f->layer || r->any_capped) return scan_views(f, text, err);
+    odd_stretches(text, &odd);
+    if (mostly_plain(&odd, text.size, reach))
+        ok = scan_plain(f, text, &odd, err) &&
+             scan_windows(f, text, reach, &odd, err);
+    else
+        ok = scan_views(f, text, err);
+    odd_free(&odd);
+    return ok;
+}
+
 static bool scan_all(struct found *f, struct span text, struct rule_hit *hits,
                      int max, int *count, struct err *err) {
     char *clean = cleaned(text);
@@ -264,7 +367,7 @@ static bool scan_all(struct found *f, struct span text, struct rule_hit *hits,
 
     ok = scan_patterns(f, clean ? (struct span){clean, text.size} : text, NULL,
                        err) &&
-         scan_views(f, text, err);
+         scan_folds(f, text, err);
     if (ok) {
         *count = tidy(f->hits, f->count);
         if (*count > max) *count = max;

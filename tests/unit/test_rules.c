@@ -436,6 +436,114 @@ static void test_no_delay(void **state) {
     rules_free(r);
 }
 
+/* ---- plain text, and the odd stretches in it ---- */
+
+static unsigned draw(uint32_t *state, unsigned below) {
+    *state = *state * 1664525u + 1013904223u;
+    return (unsigned)((uint64_t)(*state >> 8) * below >> 24);
+}
+
+/* Words that rules look for, whole or in parts, disguised in every way, among
+ * enough plain ones that the plain way is taken. */
+static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
+    static const char *const plain[] = {
+        "the ",  "Quick brown ",        "fox.\n",  "over, ", "lazy (dog) ",
+        "and? ", "Plain words go on. ", "nobody;", "sees ",  "it: \"here\" "};
+    static const char *const odd[] = {"acme",
+                                      "ACME",
+                                      "corp ",
+                                      "Acme Corp ",
+                                      "acme  corp ",
+                                      "acme\ncorp ",
+                                      "4cme corp ",
+                                      "a.c.m.e c.o.r.p ",
+                                      "a c m e ",
+                                      "acm\u0435 ",
+                                      "caf",
+                                      "cafe",
+                                      "\u0301",
+                                      "caf\u00e9 ",
+                                      "inn",
+                                      "er ",
+                                      "no-inner-word ",
+                                      "7",
+                                      "3rd ",
+                                      "$5 ",
+                                      "!",
+                                      "wow!! ",
+                                      "\t",
+                                      "\r\n",
+                                      "  ",
+                                      "\u200b",
+                                      "id 123 ",
+                                      "ID-4567",
+                                      "x",
+                                      "I a ",
+                                      "-",
+                                      "initech12 ",
+                                      "\u00a0",
+                                      "\x80",
+                                      "caf\xc3",
+                                      "\U0001F600 ",
+                                      "k.i.l.l ",
+                                      "k1ll ",
+                                      "kill "};
+    unsigned which = draw(state, rare);
+
+    if (which)
+        bytes_puts(out, plain[draw(state, sizeof plain / sizeof *plain)]);
+    else
+        for (unsigned i = draw(state, 3) + 1; i; i--)
+            bytes_puts(out, odd[draw(state, sizeof odd / sizeof *odd)]);
+}
+
+/* Looking at the odd stretches apart must find what looking at all of the text
+ * in every view finds: a rule that no text here matches, but that wants every
+ * view, makes the second set take the long way. */
+static void test_plain_way(void **state) {
+    const struct entry entries[] = {
+        {.literal = "acme corp"},
+        {.literal = "acme"},
+        {.literal = "inner", .anywhere = true},
+        {.literal = "caf\u00e9"},
+        {.literal = "cafe"},
+        {.literal = "kill"},
+        {.pattern = "(?i)id[ -]\\d{3,6}"},
+        {.pattern = "[A-Z][a-z]{3,8} [a-z]{1,9}n "},
+        {.pattern = "\\bfox\\.|\\binn\\b"},
+        {.pattern = "initech\\w{0,8}"},
+        {.pattern = "never", .start = "zqzq", .cap = 100}};
+    enum { COUNT = sizeof entries / sizeof *entries };
+    struct rules *quick = build(entries, COUNT - 1);
+    struct rules *slow = build(entries, COUNT);
+    struct rule_hit a[HITS], b[HITS];
+    uint32_t random = 1;
+    long hits = 0;
+
+    (void)state;
+    for (int round = 0; round < 3000; round++) {
+        struct bytes text = {.at = NULL};
+        int words = (int)draw(&random, 300), left, right;
+        unsigned rare = 8 + draw(&random, 60);
+
+        for (int i = 0; i < words; i++) put_piece(&text, &random, rare);
+        left = scan(quick, span_bytes(&text), a);
+        right = scan(slow, span_bytes(&text), b);
+        for (int i = 0; i < left || i < right; i++)
+            if (left != right || a[i].rule != b[i].rule ||
+                a[i].from != b[i].from || a[i].end != b[i].end)
+                fail_msg("hit %d of %d and %d in %s: rule %d at %zu..%zu, not "
+                         "%d at %zu..%zu",
+                         i, left, right, text.at, a[i].rule, a[i].from,
+                         a[i].end, b[i].rule, b[i].from, b[i].end);
+        hits += left;
+        bytes_free(&text);
+    }
+    assert_true(hits > 3000);
+    rules_free(quick);
+    rules_free(slow);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals),
                                        cmocka_unit_test(test_patterns),
@@ -446,7 +554,8 @@ int main(void) {
                                        cmocka_unit_test(test_many),
                                        cmocka_unit_test(test_literal_cuts),
                                        cmocka_unit_test(test_pattern_cuts),
-                                       cmocka_unit_test(test_no_delay)};
+                                       cmocka_unit_test(test_no_delay),
+                                       cmocka_unit_test(test_plain_way)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

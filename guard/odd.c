@@ -1,0 +1,124 @@
+#include "guard/odd.h"
+
+#include <stdlib.h>
+
+enum class {
+    LETTER,
+    DIGIT,
+    SIGN, /* may stand for a letter */
+    BLANK,
+    SEPARATOR, /* may set letters apart, as blanks and signs do */
+    OTHER,
+    BEYOND /* printable ASCII */
+};
+
+enum { LONE_MIN = 3 /* letters set apart by intent */ };
+
+/* Of each byte of ASCII, as a digit. */
+static const char classes[] = "66666666663666666666666666666666"
+                              "32452554554244441111111111445555"
+                              "20000000000000000000000000055554"
+                              "50000000000000000000000000052546";
+
+static enum class class_at(struct span s, size_t at) {
+    unsigned char c = (unsigned char)s.at[at];
+
+    return c < 0x80 ? (enum class)(classes[c] - '0') : BEYOND;
+}
+
+/* [from, end) widened to the blanks around it, and joined with the stretch
+ * before when they meet. Returns its end. */
+static size_t add(struct stretches *out, struct span s, size_t from,
+                  size_t end) {
+    struct stretch *last = out->count ? &out->list[out->count - 1] : NULL;
+    size_t least = last ? last->end : 0;
+
+    while (from > least && class_at(s, from - 1) != BLANK) from--;
+    while (end < s.size && class_at(s, end) != BLANK) end++;
+    if (last && from <= last->end) {
+        out->bytes += end - last->end;
+        last->end = end;
+        return end;
+    }
+    if (out->count == out->capacity) {
+        out->capacity = out->capacity ? 2 * out->capacity : 32;
+        out->list = xrealloc_array(out->list, out->capacity, sizeof *out->list);
+    }
+    out->list[out->count++] = (struct stretch){from, end};
+    out->bytes += end - from;
+    return end;
+}
+
+/* What a run of letters, digits and signs has shown so far. */
+struct word {
+    bool letters, others, signs; /* signs: at its end so far */
+};
+
+/* True when the word has become odd: a letter and, not at its end, something
+ * that may stand for one. */
+static bool grow(struct word *w, enum class class) {
+    if (class == SIGN) {
+        w->signs = true;
+        return false;
+    }
+    w->letters |= class == LETTER;
+    w->others |= class == DIGIT || w->signs;
+    w->signs = false;
+    return w->letters && w->others;
+}
+
+/* Letters and digits that are words on their own, one after the other. */
+struct lone {
+    size_t from; /* the first of them */
+    size_t size; /* of the run of letters and digits that is being read */
+    int count;
+};
+
+void odd_stretches(struct span text, struct stretches *out) {
+    struct word word = {false, false, false};
+    struct lone lone = {0, 0, 0};
+    enum class before = OTHER;
+
+    for (size_t at = 0; at < text.size; at++) {
+        enum class class = class_at(text, at);
+        bool odd = class == BEYOND || (class == BLANK && before == BLANK);
+
+        if (class <= SIGN)
+            odd |= grow(&word, class);
+        else
+            word = (struct word){false, false, false};
+        if (class <= DIGIT) {
+            if (lone.size++ == 0 && lone.count++ == 0) lone.from = at;
+            if (lone.size > 1) lone.count = 0;
+        } else {
+            /* A sign may be a letter of its own. */
+            if (class == SIGN && lone.count++ == 0) lone.from = at;
+            if (class >= OTHER) lone.count = 0;
+            lone.size = 0;
+        }
+        before = class;
+        if (odd)
+            (void)add(out, text, at, at + 1);
+        else if (lone.count >= LONE_MIN)
+            (void)add(out, text, lone.from, at + 1);
+    }
+}
+
+void odd_free(struct stretches *s) {
+    free(s->list);
+    *s = (struct stretches){0};
+}
+
+bool odd_touches(const struct stretches *s, size_t from, size_t end) {
+    size_t low = 0, high = s->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (s->list[middle].end < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < s->count && s->list[low].from <= end;
+}

@@ -1,0 +1,28 @@
+/* odd.h - where a text is more than plain words: everywhere else its folded
+ * view (text.h) is the text in lower case, byte by byte, and its words are
+ * spelled as usual (text_spell.h), so that one look is enough. */
+#ifndef CORRAL_GUARD_ODD_H
+#define CORRAL_GUARD_ODD_H
+
+#include "base/bytes.h"
+
+struct stretch {
+    size_t from, end;
+};
+
+/* All zero is none. */
+struct stretches {
+    struct stretch *list; /* in order, none touches the next */
+    size_t count, capacity;
+    size_t bytes; /* in all of them */
+};
+
+/* The stretches of `text`, each from blank to blank or to the text's ends:
+ * bytes beyond printable ASCII, blanks in a row, words with a digit or sign
+ * that may stand for a letter, letters set apart. Linear. */
+void odd_stretches(struct span text, struct stretches *out);
+void odd_free(struct stretches *s);
+/* Does [from, end) overlap one of them or stand beside it. Binary search. */
+bool odd_touches(const struct stretches *s, size_t from, size_t end);
+
+#endif

@@ -79,7 +79,7 @@ static const char *const answers[] = {
     LONG "10.0.0.1 AKIAIOSFODNN7EXAMPLE " LONG "BAD",
     "one two three four five acme corp and more words behind a checkpoint, "
     "so that it is cut there, jane.doe@example.org, and there.",
-    "\\\"quoted\\\" \t\r\n /slashes/ \\u acme\\n"
+    "\\\"quoted\\\" \t\r\n /slashes/ \\u0061cme acme\\n"
     "acme <b>acme</b> &acme;",
 };
 enum { ANSWERS = sizeof answers / sizeof *answers };
@@ -94,6 +94,7 @@ static uint32_t roll(uint32_t sides) {
     return (random_state >> 8) % sides;
 }
 
+/* NULL when one of its rules can never act. */
 static struct policy *policy_of(const char *text) {
     char path[] = "/tmp/test_cuttings_XXXXXX";
     struct err err = {0};
@@ -105,7 +106,9 @@ static struct policy *policy_of(const char *text) {
     assert_int_equal(fclose(f), 0);
     p = policy_open(path, &err);
     unlink(path);
-    if (!p) fail_msg("%s\n%s", err.text, text);
+    /* A rule that another makes idle is refused: nothing to compare then. */
+    if (!p && !strstr(err.text, "can never act"))
+        fail_msg("%s\n%s", err.text, text);
     return p;
 }
 
@@ -452,7 +455,7 @@ static void test_one_more(void **state) {
                                  apart & 1u << more & ~rules, 0)
                    : policy_with(rules, entities | 1u << (more - RULES), 0,
                                  apart & 1u << (more - RULES) & ~entities);
-        for (int n = 0; n < 20; n++) {
+        for (int n = 0; few && many && n < 20; n++) {
             struct bytes text = {0};
 
             random_text(&text);
@@ -487,7 +490,7 @@ static int setup(void **state) {
     options.engine = (struct engine *)(void *)&engine;
     guard = guard_open(&options, NULL);
     for (int i = 0; i < POLICIES; i++)
-        policies[i] = policy_of(policies_text[i]);
+        if (!(policies[i] = policy_of(policies_text[i]))) return -1;
     return 0;
 }
 

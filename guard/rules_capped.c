@@ -87,8 +87,7 @@ bool start_run(const struct rules *r, const struct start *start,
     while (is_inside_point(text, stop)) stop--;
     window = span_slice(text, start->at, stop);
     *end = start->at;
-    if (hs_scan(p->run, window.at, (unsigned)window.size, 0, r->scratch, on_run,
-                &run) != HS_SUCCESS)
+    if (rules_run(r, p->run, window, on_run, &run) != HS_SUCCESS)
         return err_set(err, ERR_UNAVAILABLE, "the rules failed to run");
     if (run.started) *end += run.end;
     return true;
@@ -119,9 +118,7 @@ size_t rules_hold_starts(const struct rules *r, struct span text, size_t from,
     bool ok;
 
     if (!r->any_capped || !text.size) return settled;
-    ok = text.size <= UINT32_MAX &&
-         hs_scan(r->pattern_db, text.at, (unsigned)text.size, 0, r->scratch,
-                 on_start, &s) == HS_SUCCESS &&
+    ok = rules_run(r, r->pattern_db, text, on_start, &s) == HS_SUCCESS &&
          starts_settle(&s.starts, NULL);
     if (!ok) hold = 0;
     for (int i = 0; i < s.starts.count && s.starts.list[i].at < hold; i++) {

@@ -128,15 +128,14 @@ static int on_pattern(unsigned id, unsigned long long from,
     return !put(f, p->rule, start, stop);
 }
 
-static bool scan(struct found *f, hs_database_t *db, struct span text,
-                 match_event_handler on_match, struct err *err) {
-    hs_error_t status;
+static bool scan(struct found *f, struct hs_database *db, struct span text,
+                 rules_match *on_match, struct err *err) {
+    int status;
 
     if (!text.size) return true;
     if (text.size > UINT32_MAX)
         return err_set(err, ERR_LIMIT, "a text of %zu bytes", text.size);
-    status = hs_scan(db, text.at, (unsigned)text.size, 0, f->rules->scratch,
-                     on_match, f);
+    status = rules_run(f->rules, db, text, on_match, f);
     if (f->too_many)
         return err_set(err, ERR_LIMIT, "more than %d matches of rules",
                        FOUND_MAX);

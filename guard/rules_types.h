@@ -27,6 +27,10 @@ struct pattern {
     struct hs_database *run; /* with RUN_START and RUN_PATTERN */
 };
 
+/* Of a match that ends at `end`: hs_scan()'s callback. */
+typedef int rules_match(unsigned id, unsigned long long from,
+                        unsigned long long end, unsigned flags, void *user);
+
 enum { RUN_START, RUN_PATTERN };
 
 struct rules {
@@ -77,6 +81,10 @@ MUST_USE bool start_run(const struct rules *r, const struct start *start,
  * `from` do not count. */
 size_t rules_hold_starts(const struct rules *r, struct span text, size_t from,
                          size_t settled);
+
+/* hs_scan() in block mode, and what it returns; HS_INVALID past 4 GiB. */
+int rules_run(const struct rules *r, struct hs_database *db, struct span text,
+              rules_match *on_match, void *user);
 
 /* May a whole word begin or end at byte `at` of the view. */
 bool rules_word_edge(const struct text_view *v, size_t at);

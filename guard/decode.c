@@ -120,6 +120,7 @@ static void walk_context(struct layer_writer *w, size_t end) {
     struct decode_found f;
     size_t at = 0;
 
+    f.shuffled = false; /* only the ciphers say */
     while (at < end) {
         size_t next = at + 1;
 
@@ -136,8 +137,8 @@ static void walk(struct layer_writer *w, size_t at) {
     struct decode_found here, turned;
     bool any = decode_cipher(w->in, at, &turned);
 
+    here.shuffled = false; /* only the ciphers say */
     walk_context(w, at);
-
     for (;;) {
         /* A code may have reached into the stretch. */
         if (any && at > turned.from) any = decode_cipher(w->in, at, &turned);

@@ -33,8 +33,8 @@ static void put_policy(FILE *out) {
                       middles[i / 1000 % 10]);
     for (int i = 0; i < PATTERNS; i++)
         (void)fprintf(out,
-                      "      - {pattern: '(?i)%s%s[a-z]{2,9}[ -]\\d{2,8}'}\n",
-                      starts[i % 10], ends[i / 10 % 10]);
+                      "      - {pattern: '(?i)%s%s%s[a-z]{2,9}[ -]\\d{2,8}'}\n",
+                      starts[i % 10], middles[i / 100], ends[i / 10 % 10]);
 }
 
 /* As policies are read from files. */

@@ -32,7 +32,7 @@ uv\.h           (proxy|tools)/[a-z0-9_]+\.[ch]
 curl/           tools/fetch\.c
 sqlite3\.h      (tools/tool|proxy/store)_[a-z0-9_]+\.c
 seccomp\.h      tools/sandbox\.c
-hs(/hs)?\.h     guard/rules(_scan|_capped)?\.c
+hs(/hs)?\.h     guard/rules(_scan|_capped|_run)?\.c
 unicode/        guard/text\.c
 llhttp\.h       proxy/http\.c
 openssl/        proxy/tls\.c

@@ -102,3 +102,7 @@ size_t utf8_complete(struct span s) {
     }
     return s.size;
 }
+
+bool utf8_inside(struct span s, size_t at) {
+    return at < s.size && ((unsigned char)s.at[at] & 0xC0) == 0x80;
+}

@@ -21,5 +21,7 @@ bool utf8_valid(struct span s);
  * an incomplete sequence at the very end (0 to 3 bytes held back). Bytes that
  * can no longer become valid are not held back. */
 size_t utf8_complete(struct span s);
+/* Is s.at[at] inside a sequence, not its first byte; false past the end. */
+bool utf8_inside(struct span s, size_t at);
 
 #endif

@@ -146,7 +146,7 @@ static int check_rows(struct judge *j) {
 
     rows_init(&rows, stdin, "standard input");
     for (;;) {
-        struct judge_text text = {.scored = true};
+        struct judge_text text;
         struct err err = {0};
         struct waiting *w;
 
@@ -161,9 +161,8 @@ static int check_rows(struct judge *j) {
         w = &q->at[q->end++ % WAITING_MAX];
         *w = (struct waiting){
             .queue = q, .line = rows.line, .id = cJSON_Duplicate(row.id, true)};
-        text.channel = row.response.at ? CHANNEL_OUTPUT : CHANNEL_INPUT;
-        text.text = row.response.at ? row.response : row.prompt;
-        if (row.response.at) text.prompt = row.prompt;
+        text = judge_row(&row);
+        text.scored = true;
         judge_submit(j, &text, on_row, w);
     }
     judge_drain(j);

@@ -113,7 +113,7 @@ static void on_result(void *user, const struct judge_result *r) {
 
 static void submit(struct evaluation *e, int line, const struct row_text *row) {
     struct truth *t = xalloc(sizeof *t);
-    struct judge_text text = {.scored = true};
+    struct judge_text text = judge_row(row);
 
     t->evaluation = e;
     t->line = line;
@@ -125,9 +125,7 @@ static void submit(struct evaluation *e, int line, const struct row_text *row) {
     (void)snprintf(t->role, sizeof t->role, "%s",
                    *row->role ? row->role
                               : (row->response.at ? "agent" : "user"));
-    text.channel = row->response.at ? CHANNEL_OUTPUT : CHANNEL_INPUT;
-    text.text = row->response.at ? row->response : row->prompt;
-    if (row->response.at) text.prompt = row->prompt;
+    text.scored = true;
     judge_submit(e->judge, &text, on_result, t);
 }
 

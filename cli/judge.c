@@ -183,6 +183,15 @@ static struct slot *slot_take(struct judge *j) {
     }
 }
 
+struct judge_text judge_row(const struct row_text *row) {
+    if (!row->response.at)
+        return (struct judge_text){.channel = CHANNEL_INPUT,
+                                   .text = row->prompt};
+    return (struct judge_text){.channel = CHANNEL_OUTPUT,
+                               .prompt = row->prompt,
+                               .text = row->response};
+}
+
 void judge_submit(struct judge *j, const struct judge_text *text,
                   judge_done *done, void *user) {
     struct slot *slot = slot_take(j);

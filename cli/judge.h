@@ -4,6 +4,7 @@
 #ifndef CORRAL_CLI_JUDGE_H
 #define CORRAL_CLI_JUDGE_H
 
+#include "cli/rows.h"
 #include "guard/guard.h"
 
 enum { JUDGE_IN_FLIGHT = 32 };
@@ -52,6 +53,9 @@ const struct policy *judge_other(const struct judge *j); /* NULL: none */
 /* NULL when no model was needed. */
 struct classifier *judge_classifier(const struct judge *j);
 
+/* What of a row is judged: its response, after its prompt, or its prompt
+ * alone. Borrows from the row. */
+struct judge_text judge_row(const struct row_text *row);
 /* Everything is copied. Waits for a place when JUDGE_IN_FLIGHT are taken. */
 void judge_submit(struct judge *j, const struct judge_text *text,
                   judge_done *done, void *user);

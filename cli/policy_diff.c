@@ -165,12 +165,7 @@ static char *id_text(const cJSON *id) {
 
 static void submit(struct diff *d, const struct rows *rows,
                    const struct row_text *in) {
-    bool answer = in->response.at != NULL;
-    struct judge_text text = {
-        .channel = answer ? CHANNEL_OUTPUT : CHANNEL_INPUT,
-        .prompt = answer ? in->prompt : (struct span){NULL, 0},
-        .text = answer ? in->response : in->prompt,
-    };
+    struct judge_text text = judge_row(in);
     struct compared *row;
 
     if (d->row_count == BATCH) flush(d);

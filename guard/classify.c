@@ -12,10 +12,6 @@
 #include "guard/classify_types.h"
 
 enum {
-    MODELS = CLASSIFY_MODELS,
-    FEATURES = CLASSIFY_FEATURES,
-    SUFFIX_MAX = CLASSIFY_SUFFIX_MAX,
-    LEVELS = CLASSIFY_LEVELS,
     WINDOW_MAX = 8192,
     ROLE_TOKENS_MAX = 64 /* an opened and closed turn without its text */
 };
@@ -114,10 +110,10 @@ static bool read_suffix(struct guard_adapter *a, const struct gguf *gguf,
     static const char key[] = "corral.guard.suffix_tokens";
     size_t count = gguf_array_count(gguf, key);
 
-    if (count < 1 || count > SUFFIX_MAX ||
+    if (count < 1 || count > CLASSIFY_SUFFIX_MAX ||
         !gguf_array_i32(gguf, key, a->suffix, count))
         return err_set(err, ERR_INPUT, "%s: %s is not 1 to %d tokens",
-                       gguf_path(gguf), key, SUFFIX_MAX);
+                       gguf_path(gguf), key, CLASSIFY_SUFFIX_MAX);
     for (size_t i = 0; i < count; i++)
         if (a->suffix[i] < 0 || a->suffix[i] >= tokenizer_vocab(t))
             return err_set(err, ERR_INPUT, "%s: %s[%zu] is no token",
@@ -164,7 +160,8 @@ static const float *read_matrix(const struct gguf *gguf, const char *name,
 
 static bool read_numbers(struct guard_adapter *a, const struct gguf *gguf,
                          struct err *err) {
-    const float *m = read_matrix(gguf, "guard.combiner", FEATURES, LABEL_COUNT);
+    const float *m =
+        read_matrix(gguf, "guard.combiner", CLASSIFY_FEATURES, LABEL_COUNT);
     const float *by_label, *by_level;
 
     if (!m)
@@ -172,15 +169,17 @@ static bool read_numbers(struct guard_adapter *a, const struct gguf *gguf,
                        gguf_path(gguf));
     memcpy(a->combiner, m, sizeof a->combiner);
     /* The shape says which way round it lies. */
-    by_label = read_matrix(gguf, "guard.thresholds", LEVELS, LABEL_COUNT);
-    by_level = read_matrix(gguf, "guard.thresholds", LABEL_COUNT, LEVELS);
+    by_label =
+        read_matrix(gguf, "guard.thresholds", CLASSIFY_LEVELS, LABEL_COUNT);
+    by_level =
+        read_matrix(gguf, "guard.thresholds", LABEL_COUNT, CLASSIFY_LEVELS);
     if (!by_label && !by_level)
         return err_set(err, ERR_INPUT,
                        "%s: guard.thresholds is not F32 [3, 16]",
                        gguf_path(gguf));
     for (int l = 0; l < LABEL_COUNT; l++)
-        for (int k = 0; k < LEVELS; k++)
-            a->thresholds[l][k] = by_label ? by_label[l * LEVELS + k]
+        for (int k = 0; k < CLASSIFY_LEVELS; k++)
+            a->thresholds[l][k] = by_label ? by_label[l * CLASSIFY_LEVELS + k]
                                            : by_level[k * LABEL_COUNT + l];
     return true;
 }
@@ -266,10 +265,11 @@ static bool combine(const struct classify_job *job, float out[LABEL_COUNT]) {
     for (int l = 0; l < LABEL_COUNT; l++) {
         float lm = job->logits[l];
         float ng = job->ngram[l == LABEL_INJ ? NGRAM_INJ : NGRAM_UNSAFE];
-        float f[FEATURES] = {lm, ng, english * lm, english * ng, english, 1};
+        float f[CLASSIFY_FEATURES] = {lm,           ng,      english * lm,
+                                      english * ng, english, 1};
         float z = 0;
 
-        for (int i = 0; i < FEATURES; i++)
+        for (int i = 0; i < CLASSIFY_FEATURES; i++)
             z += job->adapter->combiner[l][i] * f[i];
         if (job->broken || !isfinite(z)) return false;
         out[l] = sigmoid(z);

@@ -177,21 +177,11 @@ static void finish_layer(struct layer_writer *w,
 }
 
 size_t decoded_at(const struct text_view *v, size_t at) {
-    size_t low = 0, high = v->text.size;
+    size_t i = 0;
 
-    if (v->shuffled) {
-        while (low < high && v->map_from[low] < at) low++;
-        return low;
-    }
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (v->map_from[middle] < at)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
+    if (!v->shuffled) return text_view_at(v, at);
+    while (i < v->text.size && v->map_from[i] < at) i++;
+    return i;
 }
 
 size_t decoded_raw(const struct text_view *layer, size_t at, size_t raw_size) {

@@ -27,9 +27,8 @@ static enum class class_at(struct span s, size_t at) {
 }
 
 /* [from, end) widened to the blanks around it, and joined with the stretch
- * before when they meet. Returns its end. */
-static size_t add(struct stretches *out, struct span s, size_t from,
-                  size_t end) {
+ * before when they meet. */
+static void add(struct stretches *out, struct span s, size_t from, size_t end) {
     struct stretch *last = out->count ? &out->list[out->count - 1] : NULL;
     size_t least = last ? last->end : 0;
 
@@ -38,7 +37,7 @@ static size_t add(struct stretches *out, struct span s, size_t from,
     if (last && from <= last->end) {
         out->bytes += end - last->end;
         last->end = end;
-        return end;
+        return;
     }
     if (out->count == out->capacity) {
         out->capacity = out->capacity ? 2 * out->capacity : 32;
@@ -46,7 +45,6 @@ static size_t add(struct stretches *out, struct span s, size_t from,
     }
     out->list[out->count++] = (struct stretch){from, end};
     out->bytes += end - from;
-    return end;
 }
 
 /* What a run of letters, digits and signs has shown so far. */
@@ -98,9 +96,9 @@ void odd_stretches(struct span text, struct stretches *out) {
         }
         before = class;
         if (odd)
-            (void)add(out, text, at, at + 1);
+            add(out, text, at, at + 1);
         else if (lone.count >= LONE_MIN)
-            (void)add(out, text, lone.from, at + 1);
+            add(out, text, lone.from, at + 1);
     }
 }
 

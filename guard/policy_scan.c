@@ -322,9 +322,9 @@ size_t policy_hold_tail(const struct policy *p, enum channel channel,
     lower(&hold, hold_settled(p, channel, raw, d.settled, decided));
     for (int i = 0; i < d.count; i++) {
         const struct text_view *v = &d.layers[i].view;
-        size_t at = hold_settled(p, channel, span_bytes(&v->text),
-                                 decoded_at(v, d.settled),
-                                 v->shuffled ? 0 : decoded_at(v, decided));
+        size_t at =
+            hold_settled(p, channel, span_bytes(&v->text),
+                         decoded_at(v, d.settled), text_view_at(v, decided));
 
         lower(&hold, decoded_raw(v, at, raw.size));
     }

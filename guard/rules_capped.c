@@ -5,11 +5,8 @@
 
 #include <hs/hs.h>
 
+#include "base/utf8.h"
 #include "guard/rules_types.h"
-
-static bool is_inside_point(struct span s, size_t at) {
-    return at < s.size && ((unsigned char)s.at[at] & 0xC0) == 0x80;
-}
 
 bool starts_put(struct starts *s, const struct rules *r, int index,
                 struct span text, size_t from, size_t end) {
@@ -17,7 +14,7 @@ bool starts_put(struct starts *s, const struct rules *r, int index,
 
     /* Hyperscan tells the leftmost only; start_run() looks at each. */
     for (size_t at = from; at <= last; at++) {
-        if (is_inside_point(text, at)) continue;
+        if (utf8_inside(text, at)) continue;
         if (s->count && s->list[s->count - 1].pattern == index &&
             s->list[s->count - 1].at >= at)
             continue;
@@ -84,7 +81,7 @@ bool start_run(const struct rules *r, const struct start *start,
     struct run run = {.cap = p->cap};
     struct span window;
 
-    while (is_inside_point(text, stop)) stop--;
+    while (utf8_inside(text, stop)) stop--;
     window = span_slice(text, start->at, stop);
     *end = start->at;
     if (rules_run(r, p->run, window, on_run, &run) != HS_SUCCESS)

@@ -161,10 +161,6 @@ static bool scan_literals(struct found *f, const struct text_view *view,
     return ok;
 }
 
-static bool is_inside_point(struct span s, size_t at) {
-    return at < s.size && ((unsigned char)s.at[at] & 0xC0) == 0x80;
-}
-
 /* The matches that begin at the starts that were found. */
 static bool run_starts(struct found *f, struct span text, struct err *err) {
     bool ok = starts_settle(&f->starts, err);
@@ -272,6 +268,16 @@ static bool scan_views(struct found *f, struct span raw, struct err *err) {
 
 /* ---- plain text ---- */
 
+/* Of the hits from `kept` on, only those that touch an odd stretch, or only
+ * those that touch none. */
+static void keep_hits(struct found *f, int kept, const struct stretches *odd,
+                      bool touching) {
+    for (int i = kept; i < f->count; i++)
+        if (odd_touches(odd, f->hits[i].from, f->hits[i].end) == touching)
+            f->hits[kept++] = f->hits[i];
+    f->count = kept;
+}
+
 /* The text in lower case is its own view, but for its odd stretches: matches
  * that touch one do not count here. */
 static bool scan_plain(struct found *f, struct span text,
@@ -293,10 +299,7 @@ static bool scan_plain(struct found *f, struct span text,
     f->view = NULL;
     ok = ok && (!f->rules->literal_db ||
                 scan(f, f->rules->literal_db, view, on_literal, err));
-    for (int i = kept; ok && i < f->count; i++)
-        if (!odd_touches(odd, f->hits[i].from, f->hits[i].end))
-            f->hits[kept++] = f->hits[i];
-    if (ok) f->count = kept;
+    if (ok) keep_hits(f, kept, odd, false);
     free(lower);
     return ok;
 }
@@ -312,10 +315,7 @@ static bool scan_window(struct found *f, struct span text, size_t from,
     f->shift = from;
     ok = scan_views(f, span_slice(text, from, end), err);
     f->shift = 0;
-    for (int i = kept; ok && i < f->count; i++)
-        if (odd_touches(odd, f->hits[i].from, f->hits[i].end))
-            f->hits[kept++] = f->hits[i];
-    if (ok) f->count = kept;
+    if (ok) keep_hits(f, kept, odd, true);
     return ok;
 }
 
@@ -497,7 +497,7 @@ static size_t hold_patterns(const struct rules *r, struct span raw,
     size_t hold = back(raw.size, r->widest + RULES_BESIDE - 1);
     char *clean = r->any_capped ? cleaned(raw) : NULL;
 
-    while (hold && is_inside_point(raw, hold)) hold--;
+    while (hold && utf8_inside(raw, hold)) hold--;
     lower(&hold,
           rules_hold_starts(r, clean ? (struct span){clean, raw.size} : raw,
                             decided, raw.size));

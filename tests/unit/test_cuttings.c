@@ -482,13 +482,9 @@ static void test_one_more(void **state) {
 }
 
 static int setup(void **state) {
-    struct guard_options options = {.model_folder = "/fake"};
-    static int engine;
-
     (void)state;
     if (!hash_init(NULL)) return -1;
-    options.engine = (struct engine *)(void *)&engine;
-    guard = guard_open(&options, NULL);
+    guard = fake_guard(true);
     for (int i = 0; i < POLICIES; i++)
         if (!(policies[i] = policy_of(policies_text[i]))) return -1;
     return 0;

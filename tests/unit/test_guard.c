@@ -543,13 +543,9 @@ static void test_cancel_inside(void **state) {
 }
 
 static int setup(void **state) {
-    struct guard_options options = {.model_folder = "/fake"};
-    static int engine;
-
     (void)state;
     if (!hash_init(NULL)) return -1;
-    options.engine = (struct engine *)(void *)&engine;
-    guard = guard_open(&options, NULL);
+    guard = fake_guard(true);
     policy = policy_of("", checks);
     return 0;
 }

@@ -325,13 +325,9 @@ static void test_cancel(void **state) {
 }
 
 static int setup(void **state) {
-    static int engine;
-    struct guard_options options = {.model_folder = "/fake"};
-
     (void)state;
     if (!hash_init(NULL) || !mkdtemp(folder)) return -1;
-    options.engine = (struct engine *)(void *)&engine;
-    guard = guard_open(&options, NULL);
+    guard = fake_guard(true);
     return 0;
 }
 

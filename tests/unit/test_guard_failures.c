@@ -101,11 +101,7 @@ static void fail_no_more(void) {
 }
 
 static struct guard *guard_for(enum failure how) {
-    static int engine;
-    struct guard_options o = {.model_folder = "/fake"};
-
-    if (how != NO_ENGINE) o.engine = (struct engine *)(void *)&engine;
-    return guard_open(&o, NULL);
+    return fake_guard(how != NO_ENGINE);
 }
 
 static void check_closed(const struct told *t, enum failure how,

@@ -640,13 +640,9 @@ static void test_random_texts(void **state) {
 }
 
 static int setup(void **state) {
-    struct guard_options options = {.model_folder = "/fake"};
-    static int engine;
-
     (void)state;
     if (!hash_init(NULL)) return -1;
-    options.engine = (struct engine *)(void *)&engine;
-    guard = guard_open(&options, NULL);
+    guard = fake_guard(true);
     rules_only = policy_of("", rule_checks, "");
     classifier_only = policy_of("", classifier_check, "");
     holding = policy_of("", rule_checks, classifier_check);

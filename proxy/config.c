@@ -4,16 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/yaml.h"
+#include "proxy/config_read.h"
 
-enum { HOUR_MS = 3600 * 1000, TEXT_MAX = 4096, LIMIT_KEYS_MAX = 64 };
-
-/* What every reading function needs: where we are, and where to complain. */
-struct source {
-    const struct yaml *yaml;
-    const char *name; /* the file's path */
-    struct err *err;
-};
+enum { HOUR_MS = 3600 * 1000, LIMIT_KEYS_MAX = 64 };
 
 void config_set_string(char **at, const char *text) {
     char *copy = text ? xstrdup(text) : NULL;
@@ -36,11 +29,6 @@ void config_init(struct config *c) {
     limits_init(&c->limits);
 }
 
-static void clear_list(char **list, int *count) {
-    for (int i = 0; i < *count; i++) free(list[i]);
-    *count = 0;
-}
-
 void config_clear(struct config *c) {
     free(c->host);
     free(c->model);
@@ -50,8 +38,8 @@ void config_clear(struct config *c) {
     free(c->openai.api_key_env);
     free(c->openai.model);
     free(c->openai.ca_file);
-    clear_list(c->tools, &c->tool_count);
-    clear_list(c->origins, &c->origin_count);
+    config_clear_list(c->tools, &c->tool_count);
+    config_clear_list(c->origins, &c->origin_count);
     *c = (struct config){0};
 }
 
@@ -89,142 +77,21 @@ bool config_listen(struct config *c, const char *text, struct err *err) {
     return true;
 }
 
-/* One value each. Null stands for "as by default". */
-
-static bool is_unset(const cJSON *node) {
-    return !node || cJSON_IsNull(node);
-}
-
-static const cJSON *get(const cJSON *object, const char *key) {
-    return cJSON_GetObjectItemCaseSensitive(object, key);
-}
-
-static bool read_int(const struct source *s, const cJSON *object,
-                     const char *key, int64_t least, int64_t most,
-                     int64_t *out) {
-    const cJSON *node = get(object, key);
-
-    if (is_unset(node)) return true;
-    if (!cJSON_IsNumber(node) || node->valuedouble < (double)least ||
-        node->valuedouble > (double)most ||
-        node->valuedouble != (double)(int64_t)node->valuedouble)
-        return yaml_fail(s->yaml, node, s->err,
-                         "%s must be a whole number from %lld to %lld", key,
-                         (long long)least, (long long)most);
-    *out = (int64_t)node->valuedouble;
-    return true;
-}
-
-static bool read_small(const struct source *s, const cJSON *object,
-                       const char *key, int least, int most, int *out) {
-    int64_t value = *out;
-
-    if (!read_int(s, object, key, least, most, &value)) return false;
-    *out = (int)value;
-    return true;
-}
-
-static bool read_bool(const struct source *s, const cJSON *object,
-                      const char *key, bool *out) {
-    const cJSON *node = get(object, key);
-
-    if (is_unset(node)) return true;
-    if (!cJSON_IsBool(node))
-        return yaml_fail(s->yaml, node, s->err, "%s must be true or false",
-                         key);
-    *out = cJSON_IsTrue(node) != 0;
-    return true;
-}
-
-static bool check_text(const struct source *s, const cJSON *node,
-                       const char *key) {
-    if (cJSON_IsString(node) && node->valuestring[0] &&
-        strlen(node->valuestring) <= TEXT_MAX)
-        return true;
-    return yaml_fail(s->yaml, node, s->err,
-                     "%s must be a text that is not empty", key);
-}
-
-static bool read_text(const struct source *s, const cJSON *object,
-                      const char *key, char **out) {
-    const cJSON *node = get(object, key);
-
-    if (is_unset(node)) return true;
-    if (!check_text(s, node, key)) return false;
-    config_set_string(out, node->valuestring);
-    return true;
-}
-
-/* A path; relative to the folder of the configuration file. */
-static bool read_path(const struct source *s, const cJSON *object,
-                      const char *key, char **out) {
-    const char *slash = strrchr(s->name, '/');
-    struct bytes path = {0};
-    char *text = NULL;
-
-    if (!read_text(s, object, key, &text)) return false;
-    if (!text) return true;
-    if (text[0] != '/' && slash)
-        bytes_put(&path, (struct span){s->name, (size_t)(slash - s->name) + 1});
-    bytes_puts(&path, text);
-    free(text);
-    free(*out);
-    *out = span_dup(span_bytes(&path));
-    bytes_free(&path);
-    return true;
-}
-
-static bool read_list(const struct source *s, const cJSON *object,
-                      const char *key, char **out, int max, int *count) {
-    const cJSON *list = get(object, key), *node;
-
-    if (is_unset(list)) return true;
-    if (!cJSON_IsArray(list))
-        return yaml_fail(s->yaml, list, s->err, "%s must be a list", key);
-    clear_list(out, count);
-    cJSON_ArrayForEach(node, list) {
-        if (!check_text(s, node, key)) return false;
-        for (int i = 0; i < *count; i++)
-            if (!strcmp(out[i], node->valuestring))
-                return yaml_fail(s->yaml, node, s->err,
-                                 "\"%.64s\" is there twice", node->valuestring);
-        if (*count == max)
-            return yaml_fail(s->yaml, node, s->err, "more than %d %s", max,
-                             key);
-        out[(*count)++] = xstrdup(node->valuestring);
-    }
-    return true;
-}
-
-/* A nested map with its keys; *out is NULL when it is not there. */
-static bool read_map(const struct source *s, const cJSON *object,
-                     const char *key, const char *const *keys,
-                     const cJSON **out) {
-    const cJSON *node = get(object, key);
-
-    *out = NULL;
-    if (is_unset(node)) return true;
-    if (!cJSON_IsObject(node))
-        return yaml_fail(s->yaml, node, s->err, "%s must be a map", key);
-    *out = node;
-    return yaml_only_keys(s->yaml, node, keys, s->err);
-}
-
 /* Sections */
 
-static bool read_listen(const struct source *s, const cJSON *root,
+static bool read_listen(const struct config_source *s, const cJSON *root,
                         struct config *c) {
-    const cJSON *node = get(root, "listen");
+    const cJSON *node = config_get(root, "listen");
     struct err why;
 
-    if (is_unset(node)) return true;
+    if (config_unset(node)) return true;
     if (cJSON_IsNumber(node) && node->valuedouble >= 0 &&
         node->valuedouble <= 65535 &&
         node->valuedouble == (double)(int)node->valuedouble) {
         c->port = (int)node->valuedouble;
         return true;
     }
-    if (!check_text(s, node, "listen")) return false;
+    if (!config_check_text(s, node, "listen")) return false;
     if (config_listen(c, node->valuestring, &why)) return true;
     return yaml_fail(s->yaml, node, s->err, "listen: %s", why.text);
 }
@@ -238,33 +105,35 @@ static bool is_variable_name(const char *name) {
     return true;
 }
 
-static bool read_openai(const struct source *s, const cJSON *node,
+static bool read_openai(const struct config_source *s, const cJSON *node,
                         struct config *c) {
     struct config_openai *o = &c->openai;
-    const cJSON *url = get(node, "base_url");
+    const cJSON *url = config_get(node, "base_url");
     struct err why;
 
     c->backend = BACKEND_OPENAI;
-    if (is_unset(url))
+    if (config_unset(url))
         return yaml_fail(s->yaml, node, s->err, "openai needs a base_url");
-    if (!check_text(s, url, "base_url")) return false;
+    if (!config_check_text(s, url, "base_url")) return false;
     if (!http_url_parse(span_of(url->valuestring), &o->url, &why))
         return yaml_fail(s->yaml, url, s->err, "base_url: %s", why.text);
-    if (!read_text(s, node, "api_key_env", &o->api_key_env)) return false;
+    if (!config_read_text(s, node, "api_key_env", &o->api_key_env))
+        return false;
     /* A key pasted here would end in backups and logs. */
     if (o->api_key_env && !is_variable_name(o->api_key_env))
-        return yaml_fail(s->yaml, get(node, "api_key_env"), s->err,
+        return yaml_fail(s->yaml, config_get(node, "api_key_env"), s->err,
                          "api_key_env must name an environment variable, not "
                          "hold the key");
-    return read_text(s, node, "model", &o->model) &&
-           read_path(s, node, "ca_file", &o->ca_file) &&
-           read_small(s, node, "connect_ms", 1, HOUR_MS, &o->connect_ms) &&
-           read_small(s, node, "first_byte_ms", 1, HOUR_MS,
-                      &o->first_byte_ms) &&
-           read_small(s, node, "idle_ms", 1, HOUR_MS, &o->idle_ms);
+    return config_read_text(s, node, "model", &o->model) &&
+           config_read_path(s, node, "ca_file", &o->ca_file) &&
+           config_read_small(s, node, "connect_ms", 1, HOUR_MS,
+                             &o->connect_ms) &&
+           config_read_small(s, node, "first_byte_ms", 1, HOUR_MS,
+                             &o->first_byte_ms) &&
+           config_read_small(s, node, "idle_ms", 1, HOUR_MS, &o->idle_ms);
 }
 
-static bool read_backend(const struct source *s, const cJSON *root,
+static bool read_backend(const struct config_source *s, const cJSON *root,
                          struct config *c) {
     static const char *const kinds[] = {"engine", "openai", NULL};
     static const char *const none[] = {NULL};
@@ -273,34 +142,35 @@ static bool read_backend(const struct source *s, const cJSON *root,
         "connect_ms", "first_byte_ms", "idle_ms", NULL};
     const cJSON *map, *engine, *openai;
 
-    if (!read_map(s, root, "backend", kinds, &map)) return false;
+    if (!config_read_map(s, root, "backend", kinds, &map)) return false;
     if (!map) return true;
     if (cJSON_GetArraySize(map) != 1)
         return yaml_fail(s->yaml, map, s->err,
                          "backend must be one of engine and openai");
-    if (!read_map(s, map, "engine", none, &engine) ||
-        !read_map(s, map, "openai", keys, &openai))
+    if (!config_read_map(s, map, "engine", none, &engine) ||
+        !config_read_map(s, map, "openai", keys, &openai))
         return false;
     if (openai) return read_openai(s, openai, c);
-    if (get(map, "openai"))
+    if (config_get(map, "openai"))
         return yaml_fail(s->yaml, map, s->err, "openai needs a base_url");
     c->backend = BACKEND_ENGINE;
     return true;
 }
 
-static bool read_agent(const struct source *s, const cJSON *root,
+static bool read_agent(const struct config_source *s, const cJSON *root,
                        struct config *c) {
     static const char *const keys[] = {"steps", "tool_calls", "seconds", NULL};
     const cJSON *map;
 
-    if (!read_map(s, root, "agent", keys, &map)) return false;
+    if (!config_read_map(s, root, "agent", keys, &map)) return false;
     return !map ||
-           (read_small(s, map, "steps", 1, 1000, &c->agent.steps) &&
-            read_small(s, map, "tool_calls", 0, 10000, &c->agent.tool_calls) &&
-            read_small(s, map, "seconds", 1, 86400, &c->agent.seconds));
+           (config_read_small(s, map, "steps", 1, 1000, &c->agent.steps) &&
+            config_read_small(s, map, "tool_calls", 0, 10000,
+                              &c->agent.tool_calls) &&
+            config_read_small(s, map, "seconds", 1, 86400, &c->agent.seconds));
 }
 
-static bool read_limits(const struct source *s, const cJSON *root,
+static bool read_limits(const struct config_source *s, const cJSON *root,
                         struct config *c) {
     const char *keys[LIMIT_KEYS_MAX + 1] = {0};
     const struct limit_name *names;
@@ -310,61 +180,61 @@ static bool read_limits(const struct source *s, const cJSON *root,
     names = limits_names(&count);
     assert(count <= LIMIT_KEYS_MAX);
     for (int i = 0; i < count; i++) keys[i] = names[i].key;
-    if (!read_map(s, root, "limits", keys, &map)) return false;
+    if (!config_read_map(s, root, "limits", keys, &map)) return false;
     for (int i = 0; map && i < count; i++) {
         int64_t value = INT64_MIN;
 
-        if (!read_int(s, map, names[i].key, names[i].least, names[i].most,
-                      &value))
+        if (!config_read_int(s, map, names[i].key, names[i].least,
+                             names[i].most, &value))
             return false;
         if (value != INT64_MIN) limits_set(&c->limits, &names[i], value);
     }
     return true;
 }
 
-static bool read_log(const struct source *s, const cJSON *root,
+static bool read_log(const struct config_source *s, const cJSON *root,
                      struct config *c) {
-    const cJSON *node = get(root, "log");
+    const cJSON *node = config_get(root, "log");
 
-    if (is_unset(node)) return true;
+    if (config_unset(node)) return true;
     if (cJSON_IsString(node) && log_level_from_name(node->valuestring, &c->log))
         return true;
     return yaml_fail(s->yaml, node, s->err,
                      "log must be debug, info, warn, error or off");
 }
 
-static bool read_kv_type(const struct source *s, const cJSON *root,
+static bool read_kv_type(const struct config_source *s, const cJSON *root,
                          struct config *c) {
-    const cJSON *node = get(root, "kv_type");
+    const cJSON *node = config_get(root, "kv_type");
 
-    if (is_unset(node)) return true;
+    if (config_unset(node)) return true;
     c->kv_q8 = cJSON_IsString(node) && !strcmp(node->valuestring, "q8_0");
     if (c->kv_q8 || (cJSON_IsString(node) && !strcmp(node->valuestring, "f16")))
         return true;
     return yaml_fail(s->yaml, node, s->err, "kv_type must be f16 or q8_0");
 }
 
-static bool read_guard(const struct source *s, const cJSON *root,
+static bool read_guard(const struct config_source *s, const cJSON *root,
                        struct config *c) {
     static const char *const keys[] = {"models", NULL};
     const cJSON *map;
 
-    if (!read_map(s, root, "guard", keys, &map)) return false;
-    return !map || read_path(s, map, "models", &c->guard_models);
+    if (!config_read_map(s, root, "guard", keys, &map)) return false;
+    return !map || config_read_path(s, map, "models", &c->guard_models);
 }
 
-static bool read_model(const struct source *s, const cJSON *root,
+static bool read_model(const struct config_source *s, const cJSON *root,
                        struct config *c) {
-    const cJSON *node = get(root, "model");
+    const cJSON *node = config_get(root, "model");
 
     if (cJSON_IsString(node) && !strcmp(node->valuestring, "default")) {
         config_set_string(&c->model, "default");
         return true;
     }
-    return read_path(s, root, "model", &c->model);
+    return config_read_path(s, root, "model", &c->model);
 }
 
-static bool read_root(const struct source *s, const cJSON *root,
+static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
     static const char *const keys[] = {
         "listen",     "allow_remote", "model",
@@ -379,28 +249,28 @@ static bool read_root(const struct source *s, const cJSON *root,
         return yaml_fail(s->yaml, root, s->err, "a map of settings is needed");
     return yaml_only_keys(s->yaml, root, keys, s->err) &&
            read_listen(s, root, c) &&
-           read_bool(s, root, "allow_remote", &c->allow_remote) &&
+           config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            read_model(s, root, c) &&
-           read_text(s, root, "model_name", &c->model_name) &&
-           read_small(s, root, "threads", 0, 1024, &c->threads) &&
-           read_small(s, root, "context_tokens", 0, 1 << 24,
-                      &c->context_tokens) &&
-           read_small(s, root, "kv_tokens", 0, 1 << 28, &c->kv_tokens) &&
+           config_read_text(s, root, "model_name", &c->model_name) &&
+           config_read_small(s, root, "threads", 0, 1024, &c->threads) &&
+           config_read_small(s, root, "context_tokens", 0, 1 << 24,
+                             &c->context_tokens) &&
+           config_read_small(s, root, "kv_tokens", 0, 1 << 28, &c->kv_tokens) &&
            read_kv_type(s, root, c) &&
-           read_path(s, root, "policy", &c->policy) && read_guard(s, root, c) &&
-           read_backend(s, root, c) &&
-           read_list(s, root, "tools", c->tools, CONFIG_TOOLS_MAX,
-                     &c->tool_count) &&
+           config_read_path(s, root, "policy", &c->policy) &&
+           read_guard(s, root, c) && read_backend(s, root, c) &&
+           config_read_list(s, root, "tools", c->tools, CONFIG_TOOLS_MAX,
+                            &c->tool_count) &&
            read_agent(s, root, c) && read_limits(s, root, c) &&
-           read_list(s, root, "cors_origins", c->origins, CONFIG_ORIGINS_MAX,
-                     &c->origin_count) &&
-           read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
+           config_read_list(s, root, "cors_origins", c->origins,
+                            CONFIG_ORIGINS_MAX, &c->origin_count) &&
+           config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
            read_log(s, root, c);
 }
 
 static bool from_yaml(struct config *out, const struct yaml *yaml,
                       const char *name, struct err *err) {
-    const struct source s = {yaml, name, err};
+    const struct config_source s = {yaml, name, err};
     struct config fresh;
     bool ok;
 

@@ -18,19 +18,12 @@
 #include "proxy/choice.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
+#include "proxy/questions.h"
 
 enum {
     HEADERS_MAX = 4,
     /* Beyond the guard's own deadline, for a verdict that never comes. */
     GUARD_GRACE_MS = 1000
-};
-
-/* One question to the classifier about the request: the last of `turns`. */
-struct judgement {
-    enum channel channel;
-    bool system; /* a system turn */
-    const struct guard_turn *turns;
-    int turn_count;
 };
 
 struct exchange {
@@ -48,8 +41,8 @@ struct exchange {
 
     struct field *fields;
     int field_count;
-    struct judgement *judgements;
-    int judgement_count;
+    struct question *questions;
+    int question_count;
     int judging;
     struct guard_check *check;
     uint64_t check_ns;
@@ -393,15 +386,10 @@ static void on_done(void *user) {
     if (--x->choices_left == 0) finish(x);
 }
 
-/* The conversation that an answer answers: what the classifier reads before
- * the answer itself. */
-static const struct judgement *question(const struct exchange *x) {
-    return x->judgement_count ? &x->judgements[0] : NULL;
-}
-
 static void make_choices(struct exchange *x) {
     const struct exchange_context *context = x->context;
-    const struct judgement *q = question(x);
+    /* What an answer answers is what the classifier reads before it. */
+    const struct question *q = x->question_count ? x->questions : NULL;
     struct choice_options o = {
         .guard = context->guard,
         .policy = x->policy,
@@ -498,7 +486,7 @@ static void judge_next(struct exchange *x) {
     struct guard_check *check;
     struct err err = {0};
 
-    if (x->judging > 0 && x->judging >= x->judgement_count) {
+    if (x->judging > 0 && x->judging >= x->question_count) {
         run_choices(x);
         return;
     }
@@ -516,13 +504,13 @@ static void judge_next(struct exchange *x) {
         request.item_count = x->field_count;
     }
     request.channel = CHANNEL_INPUT;
-    if (x->judging < x->judgement_count) {
-        const struct judgement *j = &x->judgements[x->judging];
+    if (x->judging < x->question_count) {
+        const struct question *q = &x->questions[x->judging];
 
-        request.channel = j->channel;
-        request.operator_text = j->system;
-        request.turns = j->turns;
-        request.turn_count = j->turn_count;
+        request.channel = q->channel;
+        request.operator_text = q->system;
+        request.turns = q->turns;
+        request.turn_count = q->turn_count;
     }
     x->channel = request.channel;
     x->check_ns = clock_ns();
@@ -530,91 +518,6 @@ static void judge_next(struct exchange *x) {
                      GUARD_GRACE_MS;
     check = guard_check_start(x->context->guard, &request, on_input_verdict, x);
     if (check) x->check = check;
-}
-
-/* User turns with no answer between them are one to a model, so they are to the
- * guard: else all but the last few of them would go unread. */
-static bool user_turn(struct exchange *x, int *index, int end,
-                      struct guard_turn *out, struct err *err) {
-    const struct chat_message *messages = x->request.messages;
-    struct bytes text = {0};
-    bool ok = true;
-
-    for (; ok && *index < end; ++*index) {
-        const struct chat_message *m = &messages[*index];
-
-        if (m->role == CHAT_ASSISTANT && m->text.size) break;
-        if (m->role != CHAT_USER || !m->text.size) continue;
-        ok = (!text.size || bytes_append(&text, "\n\n", 2, err)) &&
-             bytes_append(&text, m->text.at, m->text.size, err);
-    }
-    out->role = GUARD_USER;
-    ok = ok && arena_copy(x->arena, span_bytes(&text), &out->text, err);
-    bytes_free(&text);
-    return ok;
-}
-
-/* The turns up to and with messages[last]. */
-static bool plan_turns(struct exchange *x, int last, struct guard_turn *turns,
-                       int *count, struct err *err) {
-    const struct chat_message *messages = x->request.messages;
-    int i = 0;
-
-    *count = 0;
-    while (i <= last) {
-        const struct chat_message *m = &messages[i];
-
-        if (m->text.size && m->role == CHAT_USER) {
-            if (!user_turn(x, &i, last + 1, &turns[(*count)++], err))
-                return false;
-            continue;
-        }
-        if (m->text.size && m->role == CHAT_ASSISTANT)
-            turns[(*count)++] = (struct guard_turn){GUARD_ASSISTANT, m->text};
-        i++;
-    }
-    return true;
-}
-
-/* The questions about a request: its last user turn within the conversation;
- * each system turn by itself, since instructions may hide there; and each
- * tool result that no answer has followed yet. Earlier turns were the last
- * ones of earlier requests; the guard reads them as context. */
-static bool plan_judgements(struct exchange *x, struct err *err) {
-    struct chat_request *r = &x->request;
-    int last_user = -1, last_answer = -1, turn_count = 0;
-    struct guard_turn *turns =
-        arena_alloc(x->arena, (size_t)r->message_count, sizeof *turns, err);
-    struct judgement *list =
-        arena_alloc(x->arena, (size_t)r->message_count + 1, sizeof *list, err);
-
-    if (!turns || !list) return false;
-    x->judgements = list;
-    for (int i = 0; i < r->message_count; i++) {
-        if (r->messages[i].role == CHAT_USER) last_user = i;
-        if (r->messages[i].role == CHAT_ASSISTANT) last_answer = i;
-    }
-    if (!plan_turns(x, last_user, turns, &turn_count, err)) return false;
-    if (turn_count)
-        list[x->judgement_count++] =
-            (struct judgement){CHANNEL_INPUT, false, turns, turn_count};
-    for (int i = 0; i < r->message_count; i++) {
-        const struct chat_message *m = &r->messages[i];
-        bool system = m->role == CHAT_SYSTEM;
-        bool fresh = m->role == CHAT_TOOL && i > last_answer;
-        struct guard_turn *turn;
-
-        if (m->text.size == 0 || !(system || fresh)) continue;
-        if (!policy_classifies(x->policy,
-                               system ? CHANNEL_INPUT : CHANNEL_TOOL_RESULT))
-            continue;
-        turn = arena_alloc(x->arena, 1, sizeof *turn, err);
-        if (!turn) return false;
-        *turn = (struct guard_turn){GUARD_USER, m->text};
-        list[x->judgement_count++] = (struct judgement){
-            system ? CHANNEL_INPUT : CHANNEL_TOOL_RESULT, system, turn, 1};
-    }
-    return true;
 }
 
 /* Corral's own tools are offered when the client neither brings tools of its
@@ -655,8 +558,9 @@ static bool read_request(struct exchange *x, struct span body,
     chat_request_init(&x->request, x->arena);
     return x->dialect->parse(x->body, &x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
-           plan_judgements(x, err) && offer_tools(x, err) &&
-           check_choice(&x->request, err);
+           questions_plan(&x->request, x->policy, &x->questions,
+                          &x->question_count, err) &&
+           offer_tools(x, err) && check_choice(&x->request, err);
 }
 
 void exchange_start(struct exchange_context *context,

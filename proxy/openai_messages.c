@@ -1,0 +1,284 @@
+/* openai_messages.c - the conversation and the tools of a body in OpenAI's
+ * shape. */
+#include "proxy/openai.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static bool copy(struct openai_reader *p, const char *text, struct span *out) {
+    return arena_copy(p->out->arena, span_of(text), out, p->err);
+}
+
+static bool part_text(struct openai_reader *p, const cJSON *part,
+                      const char *field, struct bytes *text) {
+    const cJSON *type, *value;
+
+    if (!cJSON_IsObject(part))
+        return openai_bad(p, field, "expected an object");
+    type = cJSON_GetObjectItemCaseSensitive(part, "type");
+    if (!cJSON_IsString(type))
+        return openai_bad(p, field, "a part needs a \"type\"");
+    if (!strcmp(type->valuestring, "text")) {
+        value = cJSON_GetObjectItemCaseSensitive(part, "text");
+    } else if (!strcmp(type->valuestring, "refusal")) {
+        value = cJSON_GetObjectItemCaseSensitive(part, "refusal");
+    } else {
+        return err_set_field(p->err, ERR_UNSUPPORTED, field,
+                             "%s: the model reads text only, not \"%.40s\"",
+                             field, type->valuestring);
+    }
+    if (!cJSON_IsString(value)) return openai_bad(p, field, "expected a text");
+    if (text->size && !bytes_append(text, "\n\n", 2, p->err)) return false;
+    return bytes_append(text, value->valuestring, strlen(value->valuestring),
+                        p->err);
+}
+
+/* A string, null, or parts of text, which are joined by blank lines. */
+static bool content(struct openai_reader *p, const cJSON *json,
+                    const char *path, struct span *out) {
+    struct bytes text = {0};
+    char field[ERR_FIELD_MAX];
+    const cJSON *part;
+    int index = 0;
+    bool ok = true;
+
+    if (!json || cJSON_IsNull(json)) return true;
+    if (cJSON_IsString(json)) return copy(p, json->valuestring, out);
+    if (!cJSON_IsArray(json))
+        return openai_bad(p, path, "expected a string or a list of parts");
+    cJSON_ArrayForEach(part, json) {
+        (void)snprintf(field, sizeof field, "%.80s[%d]", path, index++);
+        ok = part_text(p, part, field, &text);
+        if (!ok) break;
+    }
+    ok = ok && arena_copy(p->out->arena, span_bytes(&text), out, p->err);
+    bytes_free(&text);
+    return ok;
+}
+
+static bool tool_call(struct openai_reader *p, const cJSON *json,
+                      const char *path, struct chat_tool_call *out) {
+    const cJSON *function = cJSON_GetObjectItemCaseSensitive(json, "function");
+    const char *id = NULL, *name = NULL, *arguments = NULL;
+    char field[ERR_FIELD_MAX];
+    struct err inner = {0};
+    cJSON *parsed;
+
+    (void)snprintf(field, sizeof field, "%.80s.function", path);
+    if (!cJSON_IsObject(function)) return openai_bad(p, field, "expected it");
+    if (!json_get_string(json, path, "id", &id, p->err) ||
+        !json_get_string(function, field, "name", &name, p->err) ||
+        !json_get_string(function, field, "arguments", &arguments, p->err))
+        return false;
+    if (!id || !name || !arguments)
+        return openai_bad(p, path, "needs id, function.name and arguments");
+    /* The model is shown the arguments as JSON; what is not JSON could pretend
+     * to be something else. An empty text is what some clients send for {}. */
+    if (!*arguments) arguments = "{}";
+    parsed = json_parse(span_of(arguments), &inner);
+    if (!parsed) {
+        (void)snprintf(field, sizeof field, "%.60s.function.arguments", path);
+        return openai_bad(p, field, inner.text);
+    }
+    cJSON_Delete(parsed);
+    return copy(p, id, &out->id) && copy(p, name, &out->name) &&
+           copy(p, arguments, &out->arguments);
+}
+
+static bool tool_calls(struct openai_reader *p, const cJSON *json,
+                       const char *path, struct chat_message *m) {
+    const cJSON *call;
+    int count;
+
+    if (!json || cJSON_IsNull(json)) return true;
+    count = cJSON_GetArraySize(json);
+    if (!cJSON_IsArray(json) || count > CHAT_TOOL_CALLS_MAX)
+        return openai_bad(p, path, "expected a list, at most 128 long");
+    m->calls =
+        arena_alloc(p->out->arena, (size_t)count, sizeof *m->calls, p->err);
+    if (!m->calls) return false;
+    cJSON_ArrayForEach(call, json) {
+        char field[ERR_FIELD_MAX];
+
+        (void)snprintf(field, sizeof field, "%.80s[%d]", path, m->call_count);
+        if (!tool_call(p, call, field, &m->calls[m->call_count])) return false;
+        m->call_count++;
+    }
+    return true;
+}
+
+static bool role_from_name(const char *name, enum chat_role *out) {
+    static const struct {
+        const char *name;
+        enum chat_role role;
+    } roles[] = {{"system", CHAT_SYSTEM},
+                 {"developer", CHAT_SYSTEM},
+                 {"user", CHAT_USER},
+                 {"assistant", CHAT_ASSISTANT},
+                 {"tool", CHAT_TOOL}};
+
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
+        if (strcmp(roles[i].name, name) != 0) continue;
+        *out = roles[i].role;
+        return true;
+    }
+    return false;
+}
+
+static bool message(struct openai_reader *p, const cJSON *json,
+                    const char *path, struct chat_message *m) {
+    const char *role = NULL, *call_id = NULL;
+    char field[ERR_FIELD_MAX];
+
+    if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
+    if (!json_get_string(json, path, "role", &role, p->err)) return false;
+    (void)snprintf(field, sizeof field, "%s.role", path);
+    if (!role) return openai_bad(p, field, "missing");
+    if (!role_from_name(role, &m->role))
+        return openai_bad(
+            p, field, "expected system, developer, user, assistant or tool");
+    if (cJSON_GetObjectItemCaseSensitive(json, "function_call"))
+        return err_set_field(p->err, ERR_UNSUPPORTED, path,
+                             "%s.function_call: use tool_calls", path);
+    (void)snprintf(field, sizeof field, "%s.content", path);
+    if (!content(p, cJSON_GetObjectItemCaseSensitive(json, "content"), field,
+                 &m->text))
+        return false;
+    (void)snprintf(field, sizeof field, "%s.tool_calls", path);
+    if (m->role == CHAT_ASSISTANT &&
+        !tool_calls(p, cJSON_GetObjectItemCaseSensitive(json, "tool_calls"),
+                    field, m))
+        return false;
+    if (m->role != CHAT_TOOL) {
+        (void)snprintf(field, sizeof field, "%s.content", path);
+        if (!m->text.at && m->call_count == 0)
+            return openai_bad(p, field, "missing");
+        return true;
+    }
+    if (!json_get_string(json, path, "tool_call_id", &call_id, p->err))
+        return false;
+    (void)snprintf(field, sizeof field, "%s.tool_call_id", path);
+    if (!call_id) return openai_bad(p, field, "missing");
+    return copy(p, call_id, &m->call_id);
+}
+
+bool openai_messages(struct openai_reader *p, const cJSON *body) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "messages");
+    struct chat_request *r = p->out;
+    const cJSON *json;
+    int count = cJSON_GetArraySize(list);
+
+    if (!cJSON_IsArray(list) || count == 0)
+        return openai_bad(p, "messages", "expected a list with a message");
+    if (count > CHAT_MESSAGES_MAX)
+        return err_set_field(p->err, ERR_LIMIT, "messages",
+                             "messages: more than %d", CHAT_MESSAGES_MAX);
+    r->messages =
+        arena_alloc(r->arena, (size_t)count, sizeof *r->messages, p->err);
+    if (!r->messages) return false;
+    cJSON_ArrayForEach(json, list) {
+        char path[32];
+
+        (void)snprintf(path, sizeof path, "messages[%d]", r->message_count);
+        if (!message(p, json, path, &r->messages[r->message_count]))
+            return false;
+        r->message_count++;
+    }
+    return true;
+}
+
+static bool tool_name_valid(const char *name) {
+    size_t size = strlen(name);
+
+    return size >= 1 && size <= 64 &&
+           strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789_-") == size;
+}
+
+static bool tool(struct openai_reader *p, const cJSON *json, const char *path,
+                 struct chat_tool *out) {
+    const cJSON *function = cJSON_GetObjectItemCaseSensitive(json, "function");
+    const char *type = NULL, *name = NULL, *description = "";
+    char field[ERR_FIELD_MAX];
+
+    if (!json_get_string(json, path, "type", &type, p->err)) return false;
+    (void)snprintf(field, sizeof field, "%s.type", path);
+    if (!type || strcmp(type, "function") != 0)
+        return openai_bad(p, field, "expected \"function\"");
+    (void)snprintf(field, sizeof field, "%s.function", path);
+    if (!cJSON_IsObject(function)) return openai_bad(p, field, "missing");
+    if (!json_get_string(function, field, "name", &name, p->err) ||
+        !json_get_string(function, field, "description", &description, p->err))
+        return false;
+    (void)snprintf(field, sizeof field, "%s.function.name", path);
+    if (!name || !tool_name_valid(name))
+        return openai_bad(p, field, "expected 1 to 64 of a-z A-Z 0-9 _ -");
+    for (const struct chat_tool *t = p->out->tools; t < out; t++)
+        if (span_is(t->name, name)) return openai_bad(p, field, "used twice");
+    out->schema = cJSON_GetObjectItemCaseSensitive(function, "parameters");
+    if (!out->schema || cJSON_IsNull(out->schema)) {
+        static cJSON none = {.type = cJSON_Object};
+
+        out->schema = &none; /* a function without parameters: any object */
+    } else if (!cJSON_IsObject(out->schema)) {
+        (void)snprintf(field, sizeof field, "%s.function.parameters", path);
+        return openai_bad(p, field, "expected a JSON Schema");
+    }
+    return copy(p, name, &out->name) && copy(p, description, &out->description);
+}
+
+bool openai_tools(struct openai_reader *p, const cJSON *body) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tools");
+    struct chat_request *r = p->out;
+    const cJSON *json;
+    int count = cJSON_GetArraySize(list);
+
+    if (cJSON_GetObjectItemCaseSensitive(body, "functions"))
+        return err_set_field(p->err, ERR_UNSUPPORTED, "functions",
+                             "functions: use tools");
+    if (!list || cJSON_IsNull(list)) return true;
+    if (!cJSON_IsArray(list) || count > CHAT_TOOLS_MAX)
+        return openai_bad(p, "tools", "expected a list, at most 128 long");
+    r->tools = arena_alloc(r->arena, (size_t)count, sizeof *r->tools, p->err);
+    if (!r->tools) return false;
+    cJSON_ArrayForEach(json, list) {
+        char path[32];
+
+        (void)snprintf(path, sizeof path, "tools[%d]", r->tool_count);
+        if (!tool(p, json, path, &r->tools[r->tool_count])) return false;
+        r->tool_count++;
+    }
+    return true;
+}
+
+bool openai_tool_choice(struct openai_reader *p, const cJSON *body) {
+    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, "tool_choice");
+    const cJSON *function, *name;
+    struct chat_request *r = p->out;
+
+    if (!json || cJSON_IsNull(json)) return true;
+    if (cJSON_IsString(json)) {
+        if (!strcmp(json->valuestring, "auto")) {
+            r->choice = CHOICE_AUTO;
+        } else if (!strcmp(json->valuestring, "none")) {
+            r->choice = CHOICE_NONE;
+        } else if (!strcmp(json->valuestring, "required")) {
+            r->choice = CHOICE_REQUIRED;
+        } else {
+            return openai_bad(p, "tool_choice",
+                              "expected auto, none, required or a function");
+        }
+        return true;
+    }
+    function = cJSON_GetObjectItemCaseSensitive(json, "function");
+    name = cJSON_GetObjectItemCaseSensitive(function, "name");
+    if (!cJSON_IsString(name))
+        return openai_bad(p, "tool_choice", "needs function.name");
+    for (int i = 0; i < r->tool_count; i++)
+        if (span_is(r->tools[i].name, name->valuestring)) {
+            r->choice = CHOICE_NAMED;
+            r->choice_name = r->tools[i].name;
+            return true;
+        }
+    return openai_bad(p, "tool_choice.function.name", "no such tool");
+}

@@ -30,7 +30,7 @@ enum state {
     ENDED
 };
 
-enum answer { ANSWER_NONE, ANSWER_NO, ANSWER_YES };
+enum answer { ANSWER_NONE, ANSWER_NO, ANSWER_DENY, ANSWER_YES };
 
 struct turn {
     enum state state;
@@ -41,6 +41,7 @@ struct turn {
     struct turn_hooks hooks;
     uint64_t client;
     uint64_t deadline_ms;
+    uint64_t paused_ms; /* since when, or 0 */
     int message_room;
 
     struct llm_call *generation;
@@ -49,7 +50,8 @@ struct turn {
     int call_count;
     int call_index;
     bool client_pass; /* server calls come first, then a pass for the client */
-    struct chat_tool_call *made; /* of the whole turn */
+    bool denied[CHAT_TOOL_CALLS_MAX]; /* of the client's calls */
+    struct chat_tool_call *made;      /* of the whole turn */
 
     struct tool_run *run;
     const struct tool *tool; /* whose run it is */
@@ -217,6 +219,7 @@ static void on_generated(void *user, const struct llm_end *end) {
     } else {
         t->call_index = 0;
         t->client_pass = false;
+        memset(t->denied, 0, sizeof t->denied);
         t->state = NEXT_CALL;
         drive(t);
     }
@@ -288,18 +291,23 @@ static bool count_call(struct turn *t, const struct chat_tool_call *call) {
     return true;
 }
 
+/* Is there a call for the client that nobody has denied? */
+static bool client_waits(const struct turn *t) {
+    for (int i = 0; i < t->call_count; i++)
+        if (is_client_call(t, &t->calls[i]) && !t->denied[i]) return true;
+    return false;
+}
+
 static void calls_done(struct turn *t) {
-    if (!t->client_pass) {
+    if (client_waits(t)) {
+        t->state = t->client_pass ? HAND_OVER : NEXT_CALL;
         t->client_pass = true;
         t->call_index = 0;
-        for (int i = 0; i < t->call_count; i++)
-            if (is_client_call(t, &t->calls[i])) return;
-        /* A demand for a call is met by the first ones. */
-        if (t->request.choice != CHOICE_NONE) t->request.choice = CHOICE_AUTO;
-        t->state = BEGIN;
-    } else {
-        t->state = HAND_OVER;
+        return;
     }
+    /* A demand for a call is met by the first ones. */
+    if (t->request.choice != CHOICE_NONE) t->request.choice = CHOICE_AUTO;
+    t->state = BEGIN;
 }
 
 static void next_call(struct turn *t) {
@@ -407,8 +415,8 @@ static void keep_allowed(struct turn *t) {
 
 static void hand_over(struct turn *t) {
     for (int i = 0; i < t->call_count && t->state == HAND_OVER; i++)
-        if (is_client_call(t, &t->calls[i]) && t->hooks.on_client_call &&
-            !t->freed)
+        if (is_client_call(t, &t->calls[i]) && !t->denied[i] &&
+            t->hooks.on_client_call && !t->freed)
             t->hooks.on_client_call(t->hooks.user, &t->calls[i]);
     if (!t->freed) finish(t, TURN_CLIENT_CALLS);
 }
@@ -428,6 +436,9 @@ static bool step(struct turn *t) {
         if (t->answer == ANSWER_NONE) return false;
         if (t->answer == ANSWER_NO) {
             finish(t, TURN_REFUSED);
+        } else if (t->answer == ANSWER_DENY) {
+            t->denied[t->call_index] = true;
+            keep_allowed(t);
         } else if (t->client_pass) {
             t->call_index++;
             t->state = NEXT_CALL;
@@ -457,7 +468,8 @@ static bool step(struct turn *t) {
 }
 
 static bool in_time(struct turn *t) {
-    if (t->state == ENDED || clock_ms() < t->deadline_ms) return true;
+    if (t->state == ENDED || t->paused_ms || clock_ms() < t->deadline_ms)
+        return true;
     limit(t, ERR_TIMEOUT, "the turn took too many seconds", t->limits.seconds);
     return false;
 }
@@ -506,6 +518,8 @@ static void answer(struct turn *t, enum answer how) {
     if (t->state != ASKING_CALL && t->state != ASKING_RESULT) return;
     if (t->answer != ANSWER_NONE) return;
     t->answer = how;
+    if (t->paused_ms) t->deadline_ms += clock_ms() - t->paused_ms;
+    t->paused_ms = 0;
     drive(t);
 }
 
@@ -521,6 +535,20 @@ void turn_answer_text(struct turn *t, struct span replacement) {
     else
         finish(t, TURN_FAILED);
     leave(t);
+}
+
+void turn_deny(struct turn *t, struct span reason) {
+    if (t->state != ASKING_CALL || t->answer != ANSWER_NONE) return;
+    enter(t);
+    if (keep_result(t, "error: ", reason))
+        answer(t, ANSWER_DENY);
+    else
+        finish(t, TURN_FAILED);
+    leave(t);
+}
+
+void turn_pause(struct turn *t) {
+    if (t->state == ASKING_CALL && !t->paused_ms) t->paused_ms = clock_ms();
 }
 
 void turn_free(struct turn *t) {

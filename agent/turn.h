@@ -52,7 +52,8 @@ struct turn_hooks {
     /* Of raw model text, not judged yet (see llm.h). */
     void (*on_logprobs)(void *user, const struct llm_logprob *list, int count);
     /* May this call be made (or, for a client's tool, be handed over)? Answer
-     * with turn_answer(), now or later. `server` tells whose tool it is. */
+     * with turn_answer() or turn_deny(), now or later. `server` tells whose
+     * tool it is. */
     void (*ask_call)(void *user, const struct chat_tool_call *call,
                      bool server);
     /* May the model read this result? Answer with turn_answer(), or with
@@ -75,6 +76,11 @@ turn_start(struct llm *llm, const struct registry *tools,
            uint64_t client, const struct turn_hooks *hooks, struct err *err);
 void turn_answer(struct turn *t, bool allow);
 void turn_answer_text(struct turn *t, struct span replacement);
+/* The call is not made; the model reads `reason` as its error, and goes on. A
+ * client's call is not handed over. */
+void turn_deny(struct turn *t, struct span reason);
+/* The answer to ask_call() hangs on a person: its seconds do not count. */
+void turn_pause(struct turn *t);
 /* Stop generating and running; no hook after this. NULL is fine. */
 void turn_free(struct turn *t);
 /* Call now and then (a timer, once a second): ends a turn past its seconds. */

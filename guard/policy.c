@@ -118,7 +118,8 @@ static struct policy *open_policy(const char *path, bool trained,
     atomic_init(&p->references, 1);
     p->path = xstrdup(path);
     p->checks = xalloc_array(POLICY_CHECKS_MAX, sizeof *p->checks);
-    p->limits = (struct policy_limits){.guard_ms = 2000, .input_tokens = 8000};
+    p->limits = (struct policy_limits){
+        .guard_ms = 2000, .input_tokens = 8000, .approval_s = 300};
     ok = policy_read(p, path, &seen, err) && policy_reachable(p, err) &&
          (!trained || policy_read_heads(p, &seen, err));
     for (int c = 0; ok && c < CHANNEL_COUNT; c++)

@@ -49,6 +49,7 @@ struct check {
 struct policy_limits {
     int guard_ms;     /* a verdict that takes longer blocks */
     int input_tokens; /* a longer input blocks */
+    int approval_s; /* `ask`: without an answer by then it is no; 0: at once */
 };
 
 struct policy_test {

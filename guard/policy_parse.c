@@ -116,9 +116,7 @@ static bool read_action(struct reader *r, const cJSON *node,
     if (!cJSON_IsString(node) ||
         !verdict_action_from_name(node->valuestring, out) ||
         *out == VERDICT_ALLOW)
-        return FAIL(r, node, "action must be block, redact or flag");
-    if (*out == VERDICT_ASK)
-        return FAIL(r, node, "action ask is not supported yet");
+        return FAIL(r, node, "action must be block, ask, redact or flag");
     if (*out == VERDICT_REDACT &&
         (kind == CHECK_CLASSIFIER || kind == CHECK_EXAMPLES))
         return FAIL(r, node,
@@ -504,14 +502,16 @@ static bool read_messages(struct reader *r, const cJSON *node) {
 }
 
 static bool read_limits(struct reader *r, const cJSON *node) {
-    static const char *const keys[] = {"guard_ms", "input_tokens", NULL};
+    static const char *const keys[] = {"guard_ms", "input_tokens", "approval_s",
+                                       NULL};
     struct policy_limits *l = &r->policy->limits;
 
     if (!node) return true;
     if (!cJSON_IsObject(node)) return FAIL(r, node, "limits must be a mapping");
     return yaml_only_keys(r->yaml, node, keys, r->err) &&
            read_int(r, node, "guard_ms", 1, 600000, &l->guard_ms) &&
-           read_int(r, node, "input_tokens", 1, 1000000, &l->input_tokens);
+           read_int(r, node, "input_tokens", 1, 1000000, &l->input_tokens) &&
+           read_int(r, node, "approval_s", 0, 86400, &l->approval_s);
 }
 
 static bool read_test(struct reader *r, const cJSON *node,
@@ -535,9 +535,8 @@ static bool read_test(struct reader *r, const cJSON *node,
                     "or document");
     if (!cJSON_IsString(expect) ||
         !verdict_action_from_name(expect->valuestring, &out->expect))
-        return FAIL(r, expect, "expect must be allow, flag, redact or block");
-    if (out->expect == VERDICT_ASK)
-        return FAIL(r, expect, "expect: ask is not supported yet");
+        return FAIL(r, expect,
+                    "expect must be allow, flag, redact, ask or block");
     if (prompt && out->on != CHANNEL_OUTPUT)
         return FAIL(r, prompt, "prompt belongs to a test on output");
     if (!read_text(r, text, "text", &value) ||

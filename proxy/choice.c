@@ -11,6 +11,7 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "guard/stream.h"
+#include "proxy/approvals.h"
 #include "proxy/fields.h"
 #include "proxy/logprob_queue.h"
 
@@ -18,7 +19,9 @@ enum {
     /* Beyond the guard's own deadline, for a verdict that never comes. */
     GUARD_GRACE_MS = 1000,
     /* Longer than a token of any vocabulary: a text, which nobody judged. */
-    RIVAL_BYTES_MAX = 128
+    RIVAL_BYTES_MAX = 128,
+    /* Between signs of life while a person thinks. */
+    WAITING_MS = 10000
 };
 
 /* What the guard stream's verdict is waited for. */
@@ -32,7 +35,9 @@ struct choice {
     struct turn *turn;
     struct guard_stream *stream;
     struct guard_check *check;
-    enum channel channel; /* of the check, or of the stream */
+    struct approval *approval; /* while a person is asked */
+    uint64_t waiting_ms;       /* when the client was last told */
+    enum channel channel;      /* of the check, or of the stream */
     uint64_t check_ns;
     enum after after;
     struct chat_tool_call call; /* the one that asks leave; arena */
@@ -75,9 +80,11 @@ struct choice *choice_new(const struct choice_options *o) {
 
 static void stop(struct choice *c) {
     guard_check_cancel(c->check);
+    approval_cancel(c->approval);
     guard_stream_free(c->stream);
     turn_free(c->turn);
     c->check = NULL;
+    c->approval = NULL;
     c->stream = NULL;
     c->turn = NULL;
     c->deadline_ms = 0;
@@ -349,10 +356,55 @@ static void note_check(struct choice *c, const struct verdict *v) {
     c->o.on_verdict(c->o.user, c->channel, v, clock_ns() - c->check_ns);
 }
 
+static void tell_waiting(struct choice *c) {
+    c->waiting_ms = clock_ms();
+    if (c->request.stream) c->o.on_waiting(c->o.user);
+}
+
+static void on_approval(void *user, enum approval_answer answer) {
+    struct choice *c = user;
+
+    c->approval = NULL;
+    if (answer == APPROVAL_APPROVED)
+        turn_answer(c->turn, true);
+    else if (answer == APPROVAL_DENIED)
+        turn_deny(c->turn, span_of("denied by a person"));
+    else
+        turn_deny(c->turn, span_of("denied: nobody approved it in time"));
+}
+
+/* Nobody who can be asked is a no. */
+static void ask_person(struct choice *c, const struct verdict *v) {
+    int seconds = policy_limits(c->o.policy)->approval_s;
+    struct bytes checks = {0};
+    struct approval_question q = {.tool = c->call.name,
+                                  .arguments = c->call.arguments,
+                                  .seconds = seconds};
+    struct err err = {0};
+
+    if (c->o.approvals && seconds) {
+        verdict_checks(v, &checks);
+        q.checks = span_bytes(&checks);
+        c->approval = approvals_ask(c->o.approvals, &q, on_approval, c, &err);
+        bytes_free(&checks);
+    }
+    if (!c->approval) {
+        turn_deny(c->turn, span_of("denied: it needs a person's approval, and "
+                                   "nobody can be asked"));
+        return;
+    }
+    turn_pause(c->turn);
+    tell_waiting(c);
+}
+
 static void on_call_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
 
     note_check(c, v);
+    if (v->action == VERDICT_ASK) {
+        ask_person(c, v);
+        return;
+    }
     /* A redaction could turn the arguments into something that was never
      * judged, so it counts as a block here. */
     if (lets_pass(v) && v->action != VERDICT_REDACT)
@@ -557,6 +609,8 @@ void choice_tick(struct choice *c) {
         verdict_fail(&v, policy_revision(c->o.policy), &err);
         c->o.on_verdict(c->o.user, c->channel, &v, 0);
         block(c, c->channel, &v);
+    } else if (c->approval) {
+        if (clock_ms() - c->waiting_ms >= WAITING_MS) tell_waiting(c);
     } else if (c->turn) {
         turn_tick(c->turn);
     }

@@ -5,7 +5,8 @@
  *   RUNNING -> CLOSING -> done        (any) -> blocked -> done, or failed
  *
  * What the model writes leaves only through on_release() of a guard stream, its
- * tool calls and what a tool answers only after a verdict of their own. CLOSING
+ * tool calls and what a tool answers only after a verdict of their own, which
+ * may be to ask a person. CLOSING
  * waits for the verdict over the last piece of text. */
 #ifndef CORRAL_PROXY_CHOICE_H
 #define CORRAL_PROXY_CHOICE_H
@@ -15,6 +16,7 @@
 
 enum { CHOICE_TEXT_BYTES_MAX = 8 << 20, CHOICE_LOGPROB_BYTES_MAX = 8 << 20 };
 
+struct approvals;
 struct choice;
 struct registry;
 
@@ -25,6 +27,7 @@ struct choice_options {
     const struct policy *policy;
     struct llm *llm;
     const struct registry *tools; /* may be NULL */
+    struct approvals *approvals;  /* whom `ask` asks */
     int turn_steps;               /* see turn.h */
     int turn_tool_calls;
     int turn_seconds;
@@ -42,6 +45,8 @@ struct choice_options {
     void (*on_cleared)(void *user);
     /* To the client, now; only when the request streams. */
     void (*on_bytes)(void *user, const struct bytes *bytes);
+    /* A person is asked, and it takes time; only when the request streams. */
+    void (*on_waiting)(void *user);
     /* A verdict, whatever it says, and the time that it took. */
     void (*on_verdict)(void *user, enum channel channel,
                        const struct verdict *v, uint64_t ns);

@@ -267,10 +267,12 @@ static enum metrics_channel metrics_channel_of(enum channel channel) {
     return METRICS_INPUT;
 }
 
-static enum metrics_result result_of(const struct verdict *v) {
+static enum metrics_result result_of(enum channel channel,
+                                     const struct verdict *v) {
     switch (v->action) {
+    case VERDICT_ASK: /* elsewhere nobody is asked */
+        return channel == CHANNEL_TOOL_CALL ? RESULT_ASKED : RESULT_BLOCKED;
     case VERDICT_BLOCK:
-    case VERDICT_ASK:
         return v->cause == VERDICT_CAUSE_UNAVAILABLE ? RESULT_UNAVAILABLE
                                                      : RESULT_BLOCKED;
     case VERDICT_REDACT:
@@ -293,7 +295,7 @@ static void note_verdict(struct exchange *x, enum channel channel,
     struct bytes checks = {0};
 
     metrics_verdict(x->context->metrics, metrics_channel_of(channel),
-                    result_of(v), (double)ns / 1e9);
+                    result_of(channel, v), (double)ns / 1e9);
     x->guard_ns += ns;
     if (!*x->decision || v->action < VERDICT_ALLOW)
         (void)snprintf(x->decision, sizeof x->decision, "%s", v->id);
@@ -355,6 +357,15 @@ static void on_bytes(void *user, const struct bytes *bytes) {
     (void)conn_write(x->conn, span_bytes(bytes));
 }
 
+/* A comment, which clients skip: it keeps them and what lies between from
+ * taking the silence for a dead connection. */
+static void on_waiting(void *user) {
+    struct exchange *x = user;
+
+    begin_stream(x);
+    (void)conn_write(x->conn, span_of(": waiting for approval\n\n"));
+}
+
 static void on_verdict(void *user, enum channel channel,
                        const struct verdict *v, uint64_t ns) {
     note_verdict(user, channel, v, ns);
@@ -395,6 +406,7 @@ static void make_choices(struct exchange *x) {
         .policy = x->policy,
         .llm = context->llm,
         .tools = context->tools,
+        .approvals = context->approvals,
         .turn_steps = context->turn_steps,
         .turn_tool_calls = context->turn_tool_calls,
         .turn_seconds = context->turn_seconds,
@@ -406,6 +418,7 @@ static void make_choices(struct exchange *x) {
         .client = x->client,
         .on_cleared = on_cleared,
         .on_bytes = on_bytes,
+        .on_waiting = on_waiting,
         .on_verdict = on_verdict,
         .on_block = on_block,
         .on_fail = on_fail,

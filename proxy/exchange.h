@@ -8,6 +8,7 @@
 #include "proxy/dialect.h"
 #include "proxy/metrics.h"
 
+struct approvals;
 struct guard;
 struct policy;
 struct registry;
@@ -21,6 +22,7 @@ struct exchange_context {
     const struct policy *policy; /* the one in force; exchanges take a ref */
     struct llm *llm;
     const struct registry *tools; /* Corral's own; may be NULL */
+    struct approvals *approvals;
     struct metrics *metrics;
     int turn_steps;
     int turn_tool_calls;

@@ -43,11 +43,12 @@ const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
 static const char *const routes[ROUTE_COUNT] = {
     "chat",        "completions", "responses", "embeddings",
     "moderations", "models",      "messages",  "guard",
-    "health",      "metrics",     "other"};
+    "approvals",   "health",      "metrics",   "other"};
 static const char *const channels[METRICS_CHANNEL_COUNT] = {
     "input", "output", "tool_call", "tool_result"};
 static const char *const results[RESULT_COUNT] = {
-    "allowed", "blocked", "redacted", "flagged", "would_block", "unavailable"};
+    "allowed", "blocked",     "asked",      "redacted",
+    "flagged", "would_block", "unavailable"};
 static const char *const kinds[TOKENS_COUNT] = {"prompt", "cached",
                                                 "completion"};
 static const int statuses[STATUS_COUNT] = {200, 204, 400, 401, 403, 404, 405,

@@ -16,6 +16,7 @@ enum metrics_route {
     ROUTE_MODELS,
     ROUTE_MESSAGES,
     ROUTE_GUARD,
+    ROUTE_APPROVALS,
     ROUTE_HEALTH,
     ROUTE_METRICS,
     ROUTE_OTHER,
@@ -33,6 +34,7 @@ enum metrics_channel {
 enum metrics_result {
     RESULT_ALLOWED,
     RESULT_BLOCKED,
+    RESULT_ASKED, /* a tool call that a person decides about */
     RESULT_REDACTED,
     RESULT_FLAGGED,
     RESULT_WOULD_BLOCK,

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "guard/policy.h"
+#include "proxy/approvals.h"
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
@@ -103,6 +104,35 @@ static void model(struct service *s, struct conn *c,
     bytes_free(&out);
 }
 
+static void approvals(struct service *s, struct conn *c,
+                      const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    if (approvals_list(s->exchanges.approvals, &out, NULL))
+        respond(s, c, ROUTE_APPROVALS, 200, "application/json", &out);
+    else
+        fail_status(s, c, ROUTE_APPROVALS, 500, "the list is too long");
+    bytes_free(&out);
+}
+
+static void approval(struct service *s, struct conn *c,
+                     const struct http_request *r) {
+    struct span id =
+        span_slice(r->path, strlen("/v1/approvals/"), r->path.size);
+    struct bytes out = {0};
+    struct err err = {0};
+
+    if (approvals_decide(s->exchanges.approvals, id, r->body, &out, &err)) {
+        respond(s, c, ROUTE_APPROVALS, 200, "application/json", &out);
+    } else {
+        metrics_request(s->metrics, ROUTE_APPROVALS,
+                        http_error_of(err.code)->status);
+        conn_fail(c, &err);
+    }
+    bytes_free(&out);
+}
+
 static void healthz(struct service *s, struct conn *c,
                     const struct http_request *r) {
     struct bytes out = {0};
@@ -140,6 +170,8 @@ static const struct route routes[] = {
      moderations_gone},
     {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
     {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
+    {"GET", "/v1/approvals", false, ROUTE_APPROVALS, approvals, NULL},
+    {"POST", "/v1/approvals/", true, ROUTE_APPROVALS, approval, NULL},
     {"GET", "/healthz", false, ROUTE_HEALTH, healthz, NULL},
     {"GET", "/readyz", false, ROUTE_HEALTH, readyz, NULL},
     {"GET", "/metrics", false, ROUTE_METRICS, metrics, NULL},
@@ -202,12 +234,14 @@ static void on_tick(uv_timer_t *timer) {
     struct service *s = timer->data;
 
     exchange_tick(&s->exchanges);
+    approvals_tick(s->exchanges.approvals);
 }
 
 static void on_closed(uv_handle_t *handle) {
     struct service *s = handle->data;
 
     policy_free(s->policy);
+    approvals_free(s->exchanges.approvals);
     free(s);
 }
 
@@ -218,6 +252,7 @@ struct service *service_new(const struct service_options *o) {
         .guard = o->guard,
         .llm = o->llm,
         .tools = o->tools,
+        .approvals = approvals_new(),
         .metrics = o->metrics,
         .turn_steps = o->turn_steps,
         .turn_tool_calls = o->turn_tool_calls,

@@ -309,8 +309,6 @@ static void test_refused_checks(void **state) {
     refused_check("id: a, use: rules, on: [input, input], action: flag", 37,
                   "twice");
     refused_check("id: a, use: rules, on: [input]", 5, "action");
-    refused_check("id: a, use: rules, on: [input], action: ask", 46,
-                  "not supported yet");
     refused_check("id: a, use: rules, on: [input], action: allow", 46, "block");
     refused_check("id: a, use: rules, on: [input], action: flag", 5, "any");
     refused_check("id: a, use: rules, on: [input], action: flag, any: []", 57,

@@ -1,0 +1,54 @@
+/* approvals.h - tool calls that wait for a person: a bounded table of them, and
+ * the texts of the routes that show and answer it. Event-loop thread. */
+#ifndef CORRAL_PROXY_APPROVALS_H
+#define CORRAL_PROXY_APPROVALS_H
+
+#include "base/bytes.h"
+
+enum {
+    APPROVALS_MAX = 256, /* waiting at the same time */
+    APPROVAL_ARGUMENT_BYTES_MAX = 64 << 10
+};
+
+struct approvals;
+struct approval; /* one call that waits */
+
+enum approval_answer { APPROVAL_DENIED, APPROVAL_EXPIRED, APPROVAL_APPROVED };
+
+/* What a person is shown; copied. */
+struct approval_question {
+    struct span tool;
+    struct span arguments; /* JSON, as the tool will get it */
+    struct span checks;    /* that ask, comma-separated */
+    int seconds;           /* to answer in */
+};
+
+/* Once, unless cancelled; the approval is gone then. */
+typedef void approval_done(void *user, enum approval_answer answer);
+
+struct approvals *approvals_new(void);
+/* Every approval was answered or cancelled before. NULL is fine. */
+void approvals_free(struct approvals *a);
+
+/* Never answered inside. NULL: ERR_BUSY when too many wait, ERR_LIMIT for
+ * arguments that nobody would read to their end. */
+MUST_USE struct approval *approvals_ask(struct approvals *a,
+                                        const struct approval_question *q,
+                                        approval_done *done, void *user,
+                                        struct err *err);
+void approval_cancel(struct approval *p); /* NULL is fine */
+/* Now and then: those past their time expire. */
+void approvals_tick(struct approvals *a);
+
+/* {"object":"list","data":[{id, created, expires, tool, arguments, checks}]},
+ * the oldest first; times in seconds since 1970, arguments as the text that
+ * they are. False only when `out` is full. */
+MUST_USE bool approvals_list(const struct approvals *a, struct bytes *out,
+                             struct err *err);
+/* `body` is {"decision":"approve"|"deny"}. Tells the one who waits, then
+ * appends {id, decision}. ERR_NOT_FOUND when nobody waits under `id`. */
+MUST_USE bool approvals_decide(struct approvals *a, struct span id,
+                               struct span body, struct bytes *out,
+                               struct err *err);
+
+#endif

@@ -48,12 +48,7 @@ static bool apply(struct config *c, const struct serve_options *o,
     if (o->tools && !set_tools(c, o->tools, err)) return false;
     if (o->log && !log_level_from_name(o->log, &c->log))
         return err_set(err, ERR_INPUT, "--log %s: no such level", o->log);
-    if (o->upstream) {
-        if (!http_url_parse(span_of(o->upstream), &c->openai.url, err))
-            return false;
-        c->backend = BACKEND_OPENAI;
-    }
-    return true;
+    return !o->upstream || config_upstream_url(c, o->upstream, err);
 }
 
 static bool serve(const struct serve_options *o, struct err *err) {

@@ -5,22 +5,13 @@
 #define CORRAL_PROXY_CONFIG_H
 
 #include "base/log.h"
-#include "proxy/http_client.h"
+#include "proxy/config_upstream.h"
 #include "proxy/limits.h"
 
 enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16 };
 
-enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI };
-
-struct config_openai {
-    struct http_url url;
-    char *api_key_env; /* the variable's name, NULL: no key */
-    char *model;       /* asked of the upstream; NULL: the client's choice */
-    char *ca_file;     /* NULL: the system's */
-    int connect_ms;
-    int first_byte_ms;
-    int idle_ms;
-};
+/* What serves models beside `upstreams`, where backend.openai is the first. */
+enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI, BACKEND_NONE };
 
 /* Strings are owned (malloc), so that the command line may replace them with
  * config_set_string(). Paths have been resolved against the file's folder. */
@@ -37,7 +28,8 @@ struct config {
     char *policy;       /* NULL: the built-in place of policies/default.yaml */
     char *guard_models; /* a folder; NULL: as above, guard/models */
     enum config_backend backend;
-    struct config_openai openai;
+    struct config_upstream upstreams[UPSTREAMS_MAX];
+    int upstream_count;
     char *tools[CONFIG_TOOLS_MAX];
     int tool_count;
     struct {
@@ -69,6 +61,9 @@ MUST_USE bool config_parse(struct config *out, struct span text,
 /* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080". */
 MUST_USE bool config_listen(struct config *c, const char *text,
                             struct err *err);
+/* --upstream: in the place of backend.openai.base_url, or of all upstreams. */
+MUST_USE bool config_upstream_url(struct config *c, const char *text,
+                                  struct err *err);
 /* What no single key can tell: a listen address beyond loopback without
  * allow_remote, water marks in the wrong order. Call after the command line
  * had its say; config_load() does not. */

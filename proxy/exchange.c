@@ -19,6 +19,7 @@
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
 #include "proxy/questions.h"
+#include "proxy/router.h"
 
 enum {
     HEADERS_MAX = 4,
@@ -35,6 +36,7 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
+    struct llm *llm; /* that the request asks for */
     uint64_t client;
     uint64_t started_ns;
     uint64_t deadline_ms; /* of the guard, while the request is judged; or 0 */
@@ -404,7 +406,7 @@ static void make_choices(struct exchange *x) {
     struct choice_options o = {
         .guard = context->guard,
         .policy = x->policy,
-        .llm = context->llm,
+        .llm = x->llm,
         .tools = context->tools,
         .approvals = context->approvals,
         .turn_steps = context->turn_steps,
@@ -564,12 +566,19 @@ static bool check_choice(const struct chat_request *r, struct err *err) {
                          "tool_choice: required, but there are no tools");
 }
 
+static bool find_model(struct exchange *x, struct err *err) {
+    x->llm = router_find(x->context->router, x->request.model);
+    if (x->llm) return true;
+    return err_set_field(err, ERR_NOT_FOUND, "model",
+                         "there is no model of this name");
+}
+
 static bool read_request(struct exchange *x, struct span body,
                          struct err *err) {
     x->body = json_parse(body, err);
     if (!x->body) return false;
     chat_request_init(&x->request, x->arena);
-    return x->dialect->parse(x->body, &x->request, err) &&
+    return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&
@@ -598,12 +607,11 @@ void exchange_start(struct exchange_context *context,
         fail(x, &err);
         return;
     }
-    x->reply =
-        (struct reply){.id = x->id,
-                       .created = clock_wall_s(),
-                       .model = context->llm->name ? span_of(context->llm->name)
-                                                   : x->request.model,
-                       .include_usage = x->request.include_usage};
+    x->reply = (struct reply){.id = x->id,
+                              .created = clock_wall_s(),
+                              .model = x->llm->name ? span_of(x->llm->name)
+                                                    : x->request.model,
+                              .include_usage = x->request.include_usage};
     make_choices(x);
     judge_next(x);
 }

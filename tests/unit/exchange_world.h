@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "guard/guard.h"
 #include "proxy/http_client.h"
+#include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
 
@@ -162,6 +163,7 @@ struct world {
     struct policy *policy;
     struct metrics *metrics;
     struct registry *tools;
+    struct router *router;
     /* the answer */
     int status;
     struct bytes body;
@@ -198,7 +200,6 @@ static struct policy *policy_from(const char *text) {
 static void world_open(struct world *w, const char *policy) {
     struct guard_options guard_options = {0};
     struct service_options service = {.loop = &w->loop,
-                                      .llm = &model.llm,
                                       .turn_steps = 4,
                                       .turn_tool_calls = 4,
                                       .turn_seconds = 60};
@@ -222,6 +223,9 @@ static void world_open(struct world *w, const char *policy) {
     service.policy = w->policy;
     service.metrics = w->metrics;
     service.tools = w->tools;
+    w->router = router_new();
+    assert_true(router_add(w->router, "*", &model.llm, &err));
+    service.router = w->router;
     w->service = service_new(&service);
     limits_init(&server.limits);
     server.handler = service_handler(w->service);
@@ -238,6 +242,7 @@ static void world_close(struct world *w) {
     policy_free(w->policy);
     metrics_free(w->metrics);
     registry_free(w->tools);
+    router_free(w->router);
     bytes_free(&w->body);
     bytes_free(&model.seen);
 }

@@ -37,6 +37,7 @@ void config_clear(struct config *c) {
     free(c->model_name);
     free(c->policy);
     free(c->guard_models);
+    free(c->data);
     clear_upstreams(c);
     config_clear_list(c->tools, &c->tool_count);
     config_clear_list(c->origins, &c->origin_count);
@@ -214,7 +215,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
         "listen",         "allow_remote", "model",   "model_name", "threads",
         "context_tokens", "kv_tokens",    "kv_type", "policy",     "guard",
         "backend",        "upstreams",    "tools",   "agent",      "limits",
-        "cors_origins",   "drain_ms",     "log",     NULL};
+        "cors_origins",   "drain_ms",     "log",     "data",       NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -230,6 +231,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_small(s, root, "kv_tokens", 0, 1 << 28, &c->kv_tokens) &&
            read_kv_type(s, root, c) &&
            config_read_path(s, root, "policy", &c->policy) &&
+           config_read_path(s, root, "data", &c->data) &&
            read_guard(s, root, c) && read_backend(s, root, c) &&
            read_upstreams(s, root, c) &&
            config_read_list(s, root, "tools", c->tools, CONFIG_TOOLS_MAX,

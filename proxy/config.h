@@ -27,6 +27,7 @@ struct config {
     bool kv_q8;         /* keep it in Q8_0, not in F16 */
     char *policy;       /* NULL: the built-in place of policies/default.yaml */
     char *guard_models; /* a folder; NULL: as above, guard/models */
+    char *data;         /* a folder for databases; NULL: $CORRAL_HOME/data */
     enum config_backend backend;
     struct config_upstream upstreams[UPSTREAMS_MAX];
     int upstream_count;

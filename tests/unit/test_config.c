@@ -56,6 +56,7 @@ static void test_everything(void **state) {
                        "limits: {body_bytes_max: 1000, header_ms: 5}\n"
                        "cors_origins: [\"http://localhost:3000\"]\n"
                        "drain_ms: 0\n"
+                       "data: data\n"
                        "log: debug\n";
     struct config c = {0};
     struct err err;
@@ -74,6 +75,7 @@ static void test_everything(void **state) {
     assert_true(c.kv_q8);
     assert_string_equal(c.policy, "/abs/p.yaml");
     assert_string_equal(c.guard_models, "/etc/corral/guard/models");
+    assert_string_equal(c.data, "/etc/corral/data");
     assert_int_equal(c.backend, BACKEND_OPENAI);
     assert_int_equal(c.upstream_count, 1);
     assert_string_equal(c.upstreams[0].members[0].url.host, "host.example");

@@ -22,6 +22,7 @@
 #include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
+#include "tools/options.h"
 #include "tools/registry.h"
 
 enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
@@ -351,10 +352,21 @@ static bool open_models(struct daemon *d, struct err *err) {
 }
 
 static bool open_tools(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+
     d->tools = registry_new();
-    for (int i = 0; i < d->config->tool_count; i++)
-        if (!registry_add_builtin(d->tools, d->config->tools[i], err))
-            return false;
+    for (int i = 0; i < c->tool_count; i++) {
+        const struct tool_options options = {
+            .name = c->tools[i].name,
+            .map = c->tools[i].options,
+            .place = c->tools[i].place,
+            .yaml = c->tools[i].place ? c->yaml : NULL,
+            .loop = &d->loop,
+            .folder = c->folder,
+        };
+
+        if (!registry_open(d->tools, &options, err)) return false;
+    }
     return true;
 }
 
@@ -403,6 +415,7 @@ static void announce(const struct daemon *d) {
 static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    registry_free(d->tools);
     if (d->llm) llm_engine_close(d->llm);
     for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
     guard_close(d->guard);
@@ -415,7 +428,6 @@ static void daemon_close(struct daemon *d) {
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&d->loop);
     router_free(d->router);
-    registry_free(d->tools);
     metrics_free(d->metrics);
     policy_free(d->policy);
     free(d->policy_path);

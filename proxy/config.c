@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/config_read.h"
+#include "proxy/config_tools.h"
 
 enum { HOUR_MS = 3600 * 1000, LIMIT_KEYS_MAX = 64 };
 
@@ -39,7 +40,9 @@ void config_clear(struct config *c) {
     free(c->guard_models);
     free(c->data);
     clear_upstreams(c);
-    config_clear_list(c->tools, &c->tool_count);
+    config_clear_tools(c);
+    yaml_close(c->yaml);
+    free(c->folder);
     config_clear_list(c->origins, &c->origin_count);
     *c = (struct config){0};
 }
@@ -233,9 +236,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_path(s, root, "policy", &c->policy) &&
            config_read_path(s, root, "data", &c->data) &&
            read_guard(s, root, c) && read_backend(s, root, c) &&
-           read_upstreams(s, root, c) &&
-           config_read_list(s, root, "tools", c->tools, CONFIG_TOOLS_MAX,
-                            &c->tool_count) &&
+           read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
            read_agent(s, root, c) && read_limits(s, root, c) &&
            config_read_list(s, root, "cors_origins", c->origins,
                             CONFIG_ORIGINS_MAX, &c->origin_count) &&
@@ -243,13 +244,19 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            read_log(s, root, c);
 }
 
-static bool from_yaml(struct config *out, const struct yaml *yaml,
-                      const char *name, struct err *err) {
+/* Takes `yaml`. */
+static bool from_yaml(struct config *out, struct yaml *yaml, const char *name,
+                      struct err *err) {
+    const char *slash = strrchr(name, '/');
     const struct config_source s = {yaml, name, err};
     struct config fresh;
     bool ok;
 
     config_init(&fresh);
+    fresh.yaml = yaml;
+    fresh.folder = span_dup((struct span){name, slash == name ? 1
+                                                : slash ? (size_t)(slash - name)
+                                                        : 0});
     ok = read_root(&s, yaml_root(yaml), &fresh);
     if (!ok) {
         config_clear(&fresh);
@@ -262,19 +269,15 @@ static bool from_yaml(struct config *out, const struct yaml *yaml,
 
 bool config_load(struct config *out, const char *path, struct err *err) {
     struct yaml *yaml = yaml_open(path, err);
-    bool ok = yaml && from_yaml(out, yaml, path, err);
 
-    yaml_close(yaml);
-    return ok;
+    return yaml && from_yaml(out, yaml, path, err);
 }
 
 bool config_parse(struct config *out, struct span text, const char *name,
                   struct err *err) {
     struct yaml *yaml = yaml_parse(text, name, err);
-    bool ok = yaml && from_yaml(out, yaml, name, err);
 
-    yaml_close(yaml);
-    return ok;
+    return yaml && from_yaml(out, yaml, name, err);
 }
 
 bool config_upstream_url(struct config *c, const char *text, struct err *err) {

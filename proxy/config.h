@@ -4,7 +4,9 @@
 #ifndef CORRAL_PROXY_CONFIG_H
 #define CORRAL_PROXY_CONFIG_H
 
+#include "base/json.h"
 #include "base/log.h"
+#include "base/yaml.h"
 #include "proxy/config_upstream.h"
 #include "proxy/limits.h"
 
@@ -12,6 +14,14 @@ enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16 };
 
 /* What serves models beside `upstreams`, where backend.openai is the first. */
 enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI, BACKEND_NONE };
+
+/* An item of `tools:`. Which options there are is the tool's own business, so
+ * it reads and checks them when it is opened. */
+struct config_tool {
+    char *name;
+    const cJSON *options; /* a map, NULL: only the name was given */
+    const cJSON *place;   /* of the item; NULL: from the command line */
+};
 
 /* Strings are owned (malloc), so that the command line may replace them with
  * config_set_string(). Paths have been resolved against the file's folder. */
@@ -31,7 +41,7 @@ struct config {
     enum config_backend backend;
     struct config_upstream upstreams[UPSTREAMS_MAX];
     int upstream_count;
-    char *tools[CONFIG_TOOLS_MAX];
+    struct config_tool tools[CONFIG_TOOLS_MAX];
     int tool_count;
     struct {
         int steps;
@@ -41,12 +51,17 @@ struct config {
     struct limits limits;
     char *origins[CONFIG_ORIGINS_MAX];
     int origin_count;
-    int drain_ms; /* how long running answers may take after SIGTERM */
+    struct yaml *yaml; /* the file, whose nodes `tools` names; or NULL */
+    char *folder;      /* of the file, "" for where we are; NULL: no file */
+    int drain_ms;      /* how long running answers may take after SIGTERM */
     enum log_level log;
 };
 
 void config_init(struct config *c); /* the defaults */
 void config_clear(struct config *c);
+/* The tools of the command line, "calculator,time", in place of the file's. */
+MUST_USE bool config_set_tools(struct config *c, const char *list,
+                               struct err *err);
 /* Replace an owned string by a copy. */
 void config_set_string(char **at, const char *text);
 

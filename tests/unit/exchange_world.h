@@ -137,9 +137,11 @@ static const char *tool_says;
 static int tool_runs;
 
 static struct tool_run *tool_run(const struct tool *tool,
-                                 const cJSON *arguments, tool_done *done,
-                                 void *user) {
+                                 const cJSON *arguments,
+                                 const struct tool_context *context,
+                                 tool_done *done, void *user) {
     (void)tool;
+    (void)context;
     (void)arguments;
     tool_runs++;
     done(user, true, span_of(tool_says));
@@ -150,8 +152,11 @@ static void tool_cancel(struct tool_run *run) {
     (void)run;
 }
 
-static const struct tool oracle = {"oracle", "knows", "{\"type\":\"object\"}",
-                                   tool_run, tool_cancel};
+static const struct tool oracle = {.name = "oracle",
+                                   .description = "knows",
+                                   .schema = "{\"type\":\"object\"}",
+                                   .run = tool_run,
+                                   .cancel = tool_cancel};
 
 /* ---- the world ---- */
 

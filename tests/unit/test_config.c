@@ -89,7 +89,9 @@ static void test_everything(void **state) {
     assert_int_equal(c.upstreams[0].first_byte_ms, 200);
     assert_int_equal(c.upstreams[0].idle_ms, 300);
     assert_int_equal(c.tool_count, 2);
-    assert_string_equal(c.tools[1], "time");
+    assert_string_equal(c.tools[1].name, "time");
+    assert_null(c.tools[1].options);
+    assert_string_equal(c.folder, "/etc/corral");
     assert_int_equal(c.agent.steps, 2);
     assert_int_equal(c.agent.tool_calls, 0);
     assert_int_equal(c.agent.seconds, 30);
@@ -143,6 +145,10 @@ static void test_errors(void **state) {
     bad("tools: time\n", "c.yaml:1:8: tools must be a list");
     bad("tools: [time, 3]\n", "c.yaml:1:15: tools must be a text");
     bad("tools: [time, time]\n", "c.yaml:1:15: \"time\" is there twice");
+    bad("tools: [{time: 1}]\n", "c.yaml:1:16: the options of time must be a");
+    bad("tools: [{a: {}, b: {}}]\n", "c.yaml:1:9: a tool is a name, or one");
+    bad("tools: [{}]\n", "c.yaml:1:9: a tool is a name, or one");
+    bad("tools: [time, {time: {}}]\n", "c.yaml:1:15: \"time\" is there twice");
     bad("agent: {steps: 0}\n", "c.yaml:1:16: steps must be a whole number");
     bad("limits: {body_bytes_max: 0}\n", "c.yaml:1:26: body_bytes_max must");
     bad("limits: {bodies: 1}\n", "c.yaml:1:10: unknown key \"bodies\"");

@@ -1,6 +1,13 @@
 #include "base/hash.h"
 
+#include <assert.h>
 #include <sodium.h>
+#include <stdlib.h>
+
+/* Of the type's own alignment, which xalloc() does not promise. */
+struct hash_stream {
+    crypto_generichash_state *state;
+};
 
 bool hash_init(struct err *err) {
     if (sodium_init() < 0)
@@ -12,6 +19,51 @@ void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]) {
     unsigned char digest[crypto_hash_sha256_BYTES];
 
     (void)crypto_hash_sha256(digest, (const unsigned char *)s.at, s.size);
+    (void)sodium_bin2hex(out, HASH_HEX_SIZE, digest, sizeof digest);
+}
+
+static void check_key(struct span key) {
+    assert(key.size >= crypto_generichash_KEYBYTES_MIN &&
+           key.size <= crypto_generichash_KEYBYTES_MAX);
+}
+
+void hash_keyed_hex(struct span key, struct span s, char out[HASH_HEX_SIZE]) {
+    unsigned char digest[crypto_generichash_BYTES];
+
+    check_key(key);
+    (void)crypto_generichash(digest, sizeof digest, (const unsigned char *)s.at,
+                             s.size, (const unsigned char *)key.at, key.size);
+    (void)sodium_bin2hex(out, HASH_HEX_SIZE, digest, sizeof digest);
+}
+
+struct hash_stream *hash_stream_new(struct span key) {
+    struct hash_stream *h = xalloc(sizeof *h);
+
+    check_key(key);
+    h->state =
+        aligned_alloc(_Alignof(crypto_generichash_state), sizeof *h->state);
+    if (!h->state) abort();
+    (void)crypto_generichash_init(h->state, (const unsigned char *)key.at,
+                                  key.size, crypto_generichash_BYTES);
+    return h;
+}
+
+void hash_stream_free(struct hash_stream *h) {
+    if (!h) return;
+    free(h->state);
+    free(h);
+}
+
+void hash_stream_add(struct hash_stream *h, struct span s) {
+    (void)crypto_generichash_update(h->state, (const unsigned char *)s.at,
+                                    s.size);
+}
+
+void hash_stream_hex(const struct hash_stream *h, char out[HASH_HEX_SIZE]) {
+    unsigned char digest[crypto_generichash_BYTES];
+    _Alignas(64) crypto_generichash_state copy = *h->state;
+
+    (void)crypto_generichash_final(&copy, digest, sizeof digest);
     (void)sodium_bin2hex(out, HASH_HEX_SIZE, digest, sizeof digest);
 }
 

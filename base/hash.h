@@ -12,6 +12,18 @@ MUST_USE bool hash_init(struct err *err);
 /* SHA-256 as 64 lower-case hex digits and a NUL. */
 void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]);
 
+/* BLAKE2b-256 under a key of 16 to 64 bytes, as hex: whoever lacks the key can
+ * neither make one nor try texts against it. */
+void hash_keyed_hex(struct span key, struct span s, char out[HASH_HEX_SIZE]);
+
+/* The same over a text that comes in pieces. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(struct span key);
+void hash_stream_free(struct hash_stream *h); /* NULL is fine */
+void hash_stream_add(struct hash_stream *h, struct span s);
+/* The digest of what came so far; more may follow. */
+void hash_stream_hex(const struct hash_stream *h, char out[HASH_HEX_SIZE]);
+
 /* A fresh id of 24 hex digits (96 random bits) and a NUL. */
 void hash_random_id(char out[HASH_ID_SIZE]);
 uint64_t hash_random_u64(void);

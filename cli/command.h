@@ -7,6 +7,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_generate(int argc, char **argv);
+int cmd_key(int argc, char **argv);
 int cmd_model(int argc, char **argv);
 int cmd_perplexity(int argc, char **argv);
 int cmd_policy(int argc, char **argv);

@@ -16,13 +16,13 @@
 
 #include "agent/llm.h"
 #include "cli/places.h"
+#include "cli/file_watch.h"
 #include "cli/policy_watch.h"
 #include "guard/guard.h"
-#include "proxy/fleet.h"
-#include "proxy/router.h"
+#include "proxy/auth.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
-#include "tools/options.h"
+#include "proxy/upstream.h"
 #include "tools/registry.h"
 
 enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
@@ -35,6 +35,7 @@ struct daemon {
     uv_async_t wakeup; /* the engine's scheduler thread has events for us */
     uv_signal_t signals[SIGNALS];
     struct policy_watch *watch; /* NULL: the folder cannot be watched */
+    struct file_watch *keys_watch;
     char *policy_path;
     char *model_path;
     char *guard_folder;
@@ -42,11 +43,10 @@ struct daemon {
     struct policy *policy;
     struct engine *engine; /* NULL when neither model nor policy needs it */
     struct guard *guard;
-    struct llm *llm; /* the engine as one; NULL: it serves no model */
-    struct fleet *fleets[UPSTREAMS_MAX];
-    struct router *router;
+    struct llm *llm;
     struct registry *tools;
     struct metrics *metrics;
+    struct auth *auth;
     struct service *service;
     struct server *server;
 };
@@ -100,6 +100,23 @@ static void reload(struct daemon *d, bool changed) {
     log_event(LOG_INFO, "policy", "revision=%s", policy_revision(policy));
 }
 
+static void reload_keys(struct daemon *d) {
+    char quoted[ERR_TEXT_MAX];
+    struct err err = {0};
+
+    if (auth_reload(d->auth, &err))
+        log_event(LOG_INFO, "keys", "count=%d", auth_key_count(d->auth));
+    else
+        log_event(LOG_ERROR, "keys_kept", "reason=%s",
+                  log_quote(err.text, quoted, sizeof quoted));
+}
+
+static void on_keys_changed(void *user) {
+    struct daemon *d = user;
+
+    if (d->state == SERVING) reload_keys(d);
+}
+
 static void on_policy_changed(void *user) {
     struct daemon *d = user;
 
@@ -121,7 +138,10 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *d = handle->data;
 
     if (number == SIGHUP) {
-        if (d->state == SERVING) reload(d, false);
+        if (d->state == SERVING) {
+            reload(d, false);
+            reload_keys(d);
+        }
         return;
     }
     if (d->state == SERVING) {
@@ -162,15 +182,6 @@ static double gauge_connections(void *user) {
     const struct daemon *d = user;
 
     return d->server ? server_connections(d->server) : 0;
-}
-
-static double gauge_upstreams_up(void *user) {
-    const struct daemon *d = user;
-    int count = 0;
-
-    for (int i = 0; i < d->config->upstream_count; i++)
-        count += fleet_members_up(d->fleets[i]);
-    return count;
 }
 
 static double gauge_in_flight(void *user) {
@@ -217,10 +228,6 @@ static void add_gauges(struct daemon *d) {
                   gauge_connections, d);
     metrics_gauge(m, "corral_in_flight", "Responses outstanding.", false,
                   gauge_in_flight, d);
-    if (d->config->upstream_count)
-        metrics_gauge(m, "corral_upstream_members_up",
-                      "Servers of upstreams that may be asked.", false,
-                      gauge_upstreams_up, d);
     if (!d->engine) return;
     metrics_gauge(m, "corral_engine_jobs_running",
                   "Engine jobs in the batch, of any kind.", false,
@@ -241,12 +248,6 @@ static void add_gauges(struct daemon *d) {
 /* --- opening and closing ---------------------------------------------------
  */
 
-static bool policy_needs_model(const struct policy *p) {
-    for (int c = 0; c < CHANNEL_COUNT; c++)
-        if (policy_classifies(p, (enum channel)c)) return true;
-    return false;
-}
-
 static bool open_guard(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     struct engine_options engine = {.threads = c->threads,
@@ -262,7 +263,9 @@ static bool open_guard(struct daemon *d, struct err *err) {
     if (!d->policy_path) return false;
     d->policy = policy_open(d->policy_path, err);
     if (!d->policy) return false;
-    judged = policy_needs_model(d->policy);
+    d->auth = auth_open(c->keys, err);
+    if (!d->auth) return false;
+    judged = policy_needs_model(d->policy) || auth_needs_model(d->auth);
     if (judged || c->backend == BACKEND_ENGINE) {
         d->model_path = places_model(c->model);
         engine.model_path = d->model_path;
@@ -281,7 +284,8 @@ static bool open_guard(struct daemon *d, struct err *err) {
         guard.model_folder = d->guard_folder;
     }
     d->guard = guard_open(&guard, err);
-    return d->guard && guard_fits(d->guard, d->policy, err);
+    return d->guard && guard_fits(d->guard, d->policy, err) &&
+           auth_set_guard(d->auth, d->guard, err);
 }
 
 /* What clients call the model: the file's name without its ending. */
@@ -299,74 +303,30 @@ static char *name_of(const char *path) {
 
 static bool open_llm(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
+    const char *key = NULL;
 
-    if (c->backend != BACKEND_ENGINE) return true;
-    d->model_name =
-        c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
-    d->llm = llm_engine_open(d->engine, d->model_name, err);
-    return d->llm && router_add(d->router, d->model_name, d->llm, err) &&
-           /* Alone, it answers to whatever an app calls its model. */
-           (c->upstream_count || router_add(d->router, "*", d->llm, err));
-}
-
-static bool open_fleets(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
-    for (int u = 0; u < c->upstream_count; u++) {
-        const struct config_upstream *from = &c->upstreams[u];
-
-        d->fleets[u] = fleet_open(&d->loop, from, err);
-        if (!d->fleets[u]) return false;
-        for (int i = 0; i < from->model_count; i++)
-            if (!router_add(d->router, from->models[i].name,
-                            fleet_llm(d->fleets[u], i), err))
-                return false;
+    if (c->backend == BACKEND_ENGINE) {
+        d->model_name =
+            c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
+        d->llm = llm_engine_open(d->engine, d->model_name, err);
+        return d->llm != NULL;
     }
-    return true;
-}
-
-static bool open_fallbacks(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
-    for (int u = 0; u < c->upstream_count; u++) {
-        const struct config_upstream *from = &c->upstreams[u];
-
-        for (int i = 0; i < from->fallback_count; i++) {
-            struct llm *to =
-                router_find(d->router, span_of(from->fallbacks[i]));
-
-            if (!to)
-                return err_set(err, ERR_INPUT,
-                               "upstream %.64s: there is no model \"%.64s\" "
-                               "to fall back to",
-                               from->name, from->fallbacks[i]);
-            fleet_fall_back(d->fleets[u], to);
-        }
+    if (c->openai.api_key_env) {
+        key = getenv(c->openai.api_key_env);
+        if (!key || !*key)
+            return err_set(err, ERR_INPUT,
+                           "backend.openai: the variable %.64s is not set",
+                           c->openai.api_key_env);
     }
-    return true;
-}
-
-static bool open_models(struct daemon *d, struct err *err) {
-    d->router = router_new();
-    return open_llm(d, err) && open_fleets(d, err) && open_fallbacks(d, err);
+    d->llm = upstream_open(&d->loop, &c->openai, key, err);
+    return d->llm != NULL;
 }
 
 static bool open_tools(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
     d->tools = registry_new();
-    for (int i = 0; i < c->tool_count; i++) {
-        const struct tool_options options = {
-            .name = c->tools[i].name,
-            .map = c->tools[i].options,
-            .place = c->tools[i].place,
-            .yaml = c->tools[i].place ? c->yaml : NULL,
-            .loop = &d->loop,
-            .folder = c->folder,
-        };
-
-        if (!registry_open(d->tools, &options, err)) return false;
-    }
+    for (int i = 0; i < d->config->tool_count; i++)
+        if (!registry_add_builtin(d->tools, d->config->tools[i], err))
+            return false;
     return true;
 }
 
@@ -375,10 +335,11 @@ static bool open_server(struct daemon *d, struct err *err) {
     const struct service_options service = {
         .loop = &d->loop,
         .guard = d->guard,
-        .router = d->router,
+        .llm = d->llm,
         .tools = d->tools,
         .policy = d->policy,
         .metrics = d->metrics,
+        .auth = d->auth,
         .turn_steps = c->agent.steps,
         .turn_tool_calls = c->agent.tool_calls,
         .turn_seconds = c->agent.seconds,
@@ -415,20 +376,23 @@ static void announce(const struct daemon *d) {
 static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
-    registry_free(d->tools);
-    if (d->llm) llm_engine_close(d->llm);
-    for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
+    if (d->llm && d->config->backend == BACKEND_ENGINE)
+        llm_engine_close(d->llm);
+    else if (d->llm)
+        upstream_close(d->llm);
     guard_close(d->guard);
     engine_close(d->engine);
     d->engine = NULL;
     uv_close((uv_handle_t *)&d->wakeup, NULL);
     policy_watch_close(d->watch);
+    file_watch_close(d->keys_watch);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&d->loop);
-    router_free(d->router);
+    registry_free(d->tools);
     metrics_free(d->metrics);
+    auth_close(d->auth);
     policy_free(d->policy);
     free(d->policy_path);
     free(d->model_path);
@@ -451,11 +415,14 @@ bool daemon_run(const struct config *config, struct err *err) {
     uv_unref((uv_handle_t *)&d->wakeup);
     watch_signals(d);
     d->metrics = metrics_new();
-    ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
+    ok = open_guard(d, err) && open_llm(d, err) && open_tools(d, err) &&
          open_server(d, err);
     if (ok) {
         add_gauges(d);
         watch_policy(d);
+        if (config->keys)
+            d->keys_watch =
+                file_watch_open(&d->loop, config->keys, on_keys_changed, d);
         d->state = SERVING;
         announce(d);
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);

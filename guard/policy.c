@@ -231,3 +231,9 @@ bool policy_tool_allowed(const struct policy *p, struct span name) {
         if (span_is(name, p->tools[i])) return true;
     return false;
 }
+
+bool policy_needs_model(const struct policy *p) {
+    for (int c = 0; c < CHANNEL_COUNT; c++)
+        if (policy_classifies(p, (enum channel)c)) return true;
+    return false;
+}

@@ -83,6 +83,8 @@ int policy_check_count(const struct policy *p);
 const struct check *policy_check(const struct policy *p, int index);
 /* Does a check of the channel ask the guard model: a classifier or examples. */
 bool policy_classifies(const struct policy *p, enum channel channel);
+/* On any channel. */
+bool policy_needs_model(const struct policy *p);
 int policy_test_count(const struct policy *p);
 const struct policy_test *policy_test(const struct policy *p, int index);
 /* May this tool be called at all (tools.allow; absent: all are). */

@@ -52,8 +52,10 @@ struct conn {
     enum reader_state timed; /* the phase that the timer was set for */
 
     void *user;
-    bool keep_alive;   /* after the response in hand */
-    size_t body_bytes; /* our part of what all connections hold */
+    struct pass pass;
+    struct bytes extra; /* header lines of the response in hand */
+    bool keep_alive;    /* after the response in hand */
+    size_t body_bytes;  /* our part of what all connections hold */
     bool head_only;
     bool chunked;
     bool wants_drain;
@@ -120,6 +122,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     c->options->on_closed(c->options->server, c);
     http_reader_free(c->reader);
     bytes_free(&c->ahead);
+    bytes_free(&c->extra);
     free(c);
 }
 
@@ -279,6 +282,8 @@ static void linger(struct conn *c) {
 
 static void end_response(struct conn *c) {
     c->user = NULL;
+    c->pass = (struct pass){0};
+    c->extra.size = 0;
     c->wants_drain = false;
     if (!c->keep_alive || c->draining || c->broken) {
         linger(c);
@@ -350,6 +355,7 @@ static void put_head(const struct conn *c, struct bytes *out, int status,
     if (content_type) put_text(out, "content-type", content_type);
     for (int i = 0; i < header_count; i++)
         http_put_header(out, headers[i].name, headers[i].value);
+    bytes_put(out, span_bytes(&c->extra));
     put_text(out, "x-content-type-options", "nosniff");
     put_cors(c, out);
     if (!c->keep_alive)
@@ -373,6 +379,10 @@ static void send_whole(struct conn *c, int status, const char *content_type,
     if (c->head_only || status == 204) body.size = 0;
     send_parts(c, (struct span[]){span_bytes(&head), body}, 2);
     bytes_free(&head);
+}
+
+void conn_add_header(struct conn *c, const char *name, const char *value) {
+    http_put_header(&c->extra, span_of(name), span_of(value));
 }
 
 void conn_respond(struct conn *c, int status, const char *content_type,
@@ -701,6 +711,10 @@ void conn_set_user(struct conn *c, void *user) {
 
 void *conn_user(const struct conn *c) {
     return c->user;
+}
+
+struct pass *conn_pass(struct conn *c) {
+    return &c->pass;
 }
 
 const struct http_request *conn_request(const struct conn *c) {

@@ -12,6 +12,7 @@
 
 #include "proxy/http.h"
 #include "proxy/limits.h"
+#include "proxy/pass.h"
 
 struct conn; /* opaque: only conn.c looks inside */
 
@@ -36,12 +37,18 @@ struct conn_handler {
 void conn_set_user(struct conn *c, void *user);
 void *conn_user(const struct conn *c);
 
+/* Who asks; zeroed when a request comes in, filled in at the door. */
+struct pass *conn_pass(struct conn *c);
+
 /* The request in hand. */
 const struct http_request *conn_request(const struct conn *c);
 /* The client's address ("127.0.0.1"), for logs and audit. */
 const char *conn_peer(const struct conn *c);
 /* A number that no other connection of this process has. */
 uint64_t conn_id(const struct conn *c);
+
+/* One more header on the response in hand, whatever it will be. */
+void conn_add_header(struct conn *c, const char *name, const char *value);
 
 /* A whole response; everything is copied. Content-Length, Date, Connection and
  * CORS headers are ours. HEAD sends no body. `content_type` may be NULL. */

@@ -15,11 +15,11 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "guard/guard.h"
+#include "proxy/auth.h"
 #include "proxy/choice.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
 #include "proxy/questions.h"
-#include "proxy/router.h"
 
 enum {
     HEADERS_MAX = 4,
@@ -36,7 +36,7 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
-    struct llm *llm; /* that the request asks for */
+    struct caller *caller; /* whose key; NULL: without */
     uint64_t client;
     uint64_t started_ns;
     uint64_t deadline_ms; /* of the guard, while the request is judged; or 0 */
@@ -123,6 +123,8 @@ static void count_answer(struct exchange *x, int status) {
     metrics_request(m, ROUTE_CHAT, status);
     metrics_request_seconds(m, ROUTE_CHAT,
                             (double)(clock_ns() - x->started_ns) / 1e9);
+    caller_spend(x->caller, (int64_t)x->reply.usage.prompt_tokens +
+                                x->reply.usage.completion_tokens);
     metrics_tokens(m, TOKENS_PROMPT, x->reply.usage.prompt_tokens);
     metrics_tokens(m, TOKENS_CACHED, x->reply.usage.cached_tokens);
     metrics_tokens(m, TOKENS_COMPLETION, x->reply.usage.completion_tokens);
@@ -406,7 +408,7 @@ static void make_choices(struct exchange *x) {
     struct choice_options o = {
         .guard = context->guard,
         .policy = x->policy,
-        .llm = x->llm,
+        .llm = context->llm,
         .tools = context->tools,
         .approvals = context->approvals,
         .turn_steps = context->turn_steps,
@@ -566,19 +568,12 @@ static bool check_choice(const struct chat_request *r, struct err *err) {
                          "tool_choice: required, but there are no tools");
 }
 
-static bool find_model(struct exchange *x, struct err *err) {
-    x->llm = router_find(x->context->router, x->request.model);
-    if (x->llm) return true;
-    return err_set_field(err, ERR_NOT_FOUND, "model",
-                         "there is no model of this name");
-}
-
 static bool read_request(struct exchange *x, struct span body,
                          struct err *err) {
     x->body = json_parse(body, err);
     if (!x->body) return false;
     chat_request_init(&x->request, x->arena);
-    return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
+    return x->dialect->parse(x->body, &x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&
@@ -598,20 +593,22 @@ void exchange_start(struct exchange_context *context,
     x->conn = c;
     conn_set_user(c, x);
     x->dialect = dialect;
-    x->policy = policy_ref(context->policy);
+    x->caller = conn_pass(c)->caller;
+    x->policy = policy_ref(caller_policy(x->caller, context->policy));
     x->arena = arena_new(EXCHANGE_ARENA_BYTES_MAX);
-    x->client = conn_id(c);
+    x->client = caller_number(x->caller, c);
     x->started_ns = clock_ns();
     hash_random_id(x->id);
     if (!read_request(x, request->body, &err)) {
         fail(x, &err);
         return;
     }
-    x->reply = (struct reply){.id = x->id,
-                              .created = clock_wall_s(),
-                              .model = x->llm->name ? span_of(x->llm->name)
-                                                    : x->request.model,
-                              .include_usage = x->request.include_usage};
+    x->reply =
+        (struct reply){.id = x->id,
+                       .created = clock_wall_s(),
+                       .model = context->llm->name ? span_of(context->llm->name)
+                                                   : x->request.model,
+                       .include_usage = x->request.include_usage};
     make_choices(x);
     judge_next(x);
 }

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "guard/guard.h"
+#include "proxy/auth.h"
 #include "proxy/http_error.h"
 
 enum { MODERATION_ARENA_BYTES_MAX = 16 << 20 };
@@ -168,13 +169,14 @@ static void on_verdict(void *user, const struct verdict *v) {
 static void judge_next(struct moderation *m) {
     struct guard_item item;
     struct guard_turn turn;
-    struct guard_request request = {.policy = m->policy,
-                                    .items = &item,
-                                    .item_count = 1,
-                                    .turns = &turn,
-                                    .turn_count = 1,
-                                    .channel = CHANNEL_INPUT,
-                                    .client = conn_id(m->conn)};
+    struct guard_request request = {
+        .policy = m->policy,
+        .items = &item,
+        .item_count = 1,
+        .turns = &turn,
+        .turn_count = 1,
+        .channel = CHANNEL_INPUT,
+        .client = caller_number(conn_pass(m->conn)->caller, m->conn)};
     struct guard_check *check;
 
     if (m->judged == m->input_count) {
@@ -238,7 +240,8 @@ void moderation_start(struct moderation_context *context, struct conn *c,
 
     m->context = context;
     m->conn = c;
-    m->policy = policy_ref(context->policy);
+    m->policy =
+        policy_ref(caller_policy(conn_pass(c)->caller, context->policy));
     m->arena = arena_new(MODERATION_ARENA_BYTES_MAX);
     m->results = cJSON_CreateArray();
     m->started_ns = clock_ns();

@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "guard/policy.h"
 #include "proxy/approvals.h"
+#include "proxy/auth.h"
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
-#include "proxy/router.h"
 
 enum { TICK_MS = 250 };
 
@@ -18,6 +18,7 @@ struct service {
     struct moderation_context moderations;
     struct policy *policy;
     struct metrics *metrics;
+    struct auth *auth;
     uv_timer_t timer;
     int64_t started;
     bool draining;
@@ -67,9 +68,15 @@ static void moderations_gone(void *user) {
     moderation_gone(user);
 }
 
-static bool put_model(struct service *s, const char *name, struct bytes *out) {
+static const char *model_name(const struct service *s) {
+    const char *name = s->exchanges.llm->name;
+
+    return name ? name : "default";
+}
+
+static bool put_model(struct service *s, struct bytes *out) {
     return bytes_printf(out, NULL, "{\"id\":") &&
-           json_put_string(out, span_of(name), NULL) &&
+           json_put_string(out, span_of(model_name(s)), NULL) &&
            bytes_printf(out, NULL,
                         ",\"object\":\"model\",\"created\":%lld,"
                         "\"owned_by\":\"corral\"}",
@@ -78,38 +85,23 @@ static bool put_model(struct service *s, const char *name, struct bytes *out) {
 
 static void models(struct service *s, struct conn *c,
                    const struct http_request *r) {
-    const struct router *router = s->exchanges.router;
     struct bytes out = {0};
 
     (void)r;
-    bytes_puts(&out, "{\"object\":\"list\",\"data\":[");
-    for (int i = 0; i < router_count(router); i++) {
-        if (i) bytes_puts(&out, ",");
-        (void)put_model(s, router_name(router, i), &out);
-    }
-    bytes_puts(&out, "]}");
-    respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
+    if (bytes_printf(&out, NULL, "{\"object\":\"list\",\"data\":[") &&
+        put_model(s, &out) && bytes_printf(&out, NULL, "]}"))
+        respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
     bytes_free(&out);
-}
-
-static const char *model_name(const struct service *s, struct span name) {
-    const struct router *router = s->exchanges.router;
-
-    for (int i = 0; i < router_count(router); i++)
-        if (span_is(name, router_name(router, i)))
-            return router_name(router, i);
-    return NULL;
 }
 
 static void model(struct service *s, struct conn *c,
                   const struct http_request *r) {
-    const char *name =
-        model_name(s, span_slice(r->path, strlen("/v1/models/"), r->path.size));
+    struct span name = span_slice(r->path, strlen("/v1/models/"), r->path.size);
     struct bytes out = {0};
 
-    if (!name)
+    if (!span_is(name, model_name(s)))
         fail_status(s, c, ROUTE_MODELS, 404, "there is no such model");
-    else if (put_model(s, name, &out))
+    else if (put_model(s, &out))
         respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
     bytes_free(&out);
 }
@@ -208,8 +200,12 @@ static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
     const struct route *route = route_find(r->path);
+    int status;
 
-    if (!route) {
+    if (!auth_admit(s->auth, c, r, &status)) {
+        metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
+                        status);
+    } else if (!route) {
         fail_status(s, c, ROUTE_OTHER, 404, "there is no such route");
     } else if (!method_fits(route, r->method)) {
         fail_status(s, c, route->metrics, 405,
@@ -260,7 +256,7 @@ struct service *service_new(const struct service_options *o) {
 
     s->exchanges = (struct exchange_context){
         .guard = o->guard,
-        .router = o->router,
+        .llm = o->llm,
         .tools = o->tools,
         .approvals = approvals_new(),
         .metrics = o->metrics,
@@ -271,6 +267,7 @@ struct service *service_new(const struct service_options *o) {
     s->moderations =
         (struct moderation_context){.guard = o->guard, .metrics = o->metrics};
     s->metrics = o->metrics;
+    s->auth = o->auth;
     s->started = clock_wall_s();
     service_set_policy(s, o->policy);
     (void)uv_timer_init(o->loop, &s->timer);

@@ -9,18 +9,20 @@
 #include "proxy/metrics.h"
 
 struct guard;
+struct llm;
 struct policy;
 struct registry;
-struct router;
 struct service;
+struct auth;
 
 struct service_options {
     uv_loop_t *loop;
     struct guard *guard; /* everything here outlives the service */
-    const struct router *router; /* which models there are */
+    struct llm *llm;
     const struct registry *tools; /* Corral's own; may be NULL */
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;
+    struct auth *auth; /* who may come in */
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

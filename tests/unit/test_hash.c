@@ -35,6 +35,32 @@ static void test_fnv1a(void **state) {
                            span_of("bar")) == 0x85944171f73967e8ull);
 }
 
+static void test_keyed(void **state) {
+    /* BLAKE2b with a digest of 32 bytes, computed by Python's hashlib. */
+    static const char key[] = "0123456789abcdef0123456789abcdef";
+    char hex[HASH_HEX_SIZE];
+    struct hash_stream *h = hash_stream_new(span_of(key));
+
+    (void)state;
+    hash_keyed_hex(span_of(key), span_of("abc"), hex);
+    assert_string_equal(hex, "c32808a1717d5b73a5df21870c855ce7"
+                             "a149a92d6dab46e1983f26628b4e86ea");
+    hash_stream_hex(h, hex);
+    assert_string_equal(hex, "b8b9e6dff6f384e24d1632ee274b08bf"
+                             "495a162eca725aeb361eac78ed56633a");
+    hash_stream_add(h, span_of("a"));
+    hash_stream_hex(h, hex);
+    hash_stream_add(h, span_of(""));
+    hash_stream_add(h, span_of("bc"));
+    hash_stream_hex(h, hex);
+    assert_string_equal(hex, "c32808a1717d5b73a5df21870c855ce7"
+                             "a149a92d6dab46e1983f26628b4e86ea");
+    hash_stream_free(h);
+    hash_keyed_hex(span_of("0123456789abcdef"), span_of("abc"), hex);
+    assert_string_not_equal(hex, "c32808a1717d5b73a5df21870c855ce7"
+                                 "a149a92d6dab46e1983f26628b4e86ea");
+}
+
 static void test_random(void **state) {
     char a[HASH_ID_SIZE], b[HASH_ID_SIZE];
 
@@ -62,9 +88,8 @@ static int init(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),
-        cmocka_unit_test(test_fnv1a),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_sha256),       cmocka_unit_test(test_fnv1a),
+        cmocka_unit_test(test_keyed),        cmocka_unit_test(test_random),
         cmocka_unit_test(test_equal_secret),
     };
 

@@ -1,0 +1,52 @@
+/* auth.h - who may come in: a key looked up, its scope, its limits, its
+ * policy. Event-loop thread.
+ *
+ * Without a file of keys everybody is let in to everything but /admin; with
+ * one, even an empty one or one that has gone, nobody without a key. Reading
+ * the file again changes it as a whole or not at all. */
+#ifndef CORRAL_PROXY_AUTH_H
+#define CORRAL_PROXY_AUTH_H
+
+#include "base/json.h"
+#include "proxy/conn.h"
+#include "proxy/keys.h"
+
+struct auth;
+struct caller; /* a key at work; lives as long as the auth */
+struct guard;
+struct policy;
+
+/* `path` NULL: no keys. Opens the policies that keys name. */
+MUST_USE struct auth *auth_open(const char *path, struct err *err);
+void auth_close(struct auth *a); /* no pass may be in use; NULL is fine */
+/* Does a key's policy ask for a guard model? */
+bool auth_needs_model(const struct auth *a);
+/* The policies must fit this guard, now (false with `err`) and whenever they
+ * are read again. */
+MUST_USE bool auth_set_guard(struct auth *a, struct guard *g, struct err *err);
+/* Keys and their policies, again; on failure nothing has changed. */
+MUST_USE bool auth_reload(struct auth *a, struct err *err);
+int auth_key_count(const struct auth *a); /* those that are good */
+bool auth_has_keys(const struct auth *a); /* a file was named */
+
+/* Let the request in, with conn_pass(c) filled in; or answer it with 401, 403
+ * or 429, in the shape its path's API has, and be false. *status is then what
+ * was answered. */
+/* `a` may be NULL: no keys. */
+MUST_USE bool auth_admit(struct auth *a, struct conn *c,
+                         const struct http_request *r, int *status);
+
+/* Of a pass: `caller` may be NULL. */
+const char *caller_id(const struct caller *c); /* "" without a key */
+/* Its own, else the server's. Borrowed until the next reload. */
+const struct policy *caller_policy(const struct caller *c,
+                                   const struct policy *servers);
+/* Whose turn it is is decided between these. */
+uint64_t caller_number(const struct caller *c, const struct conn *conn);
+void caller_spend(struct caller *c, int64_t tokens);
+/* What was spent today before this process began. */
+void auth_spent_before(struct auth *a, const char *key_id, int64_t tokens);
+/* [{id, name, scopes, ...}], never a hash. The caller owns it. */
+cJSON *auth_keys_json(const struct auth *a);
+
+#endif

@@ -1,0 +1,138 @@
+"""API keys: who is let in, to what, how often, and by which policy."""
+
+import openai
+import pytest
+
+from conftest import RULES, run, until
+
+ASK = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
+
+
+@pytest.fixture()
+def keyed(start, tmp_path, policies, upstream):
+    """A server with a file of keys, and add() for a new one."""
+    keys = tmp_path / "keys.jsonl"
+    config = tmp_path / "corral.yaml"
+    config.write_text("keys: keys.jsonl\n")
+
+    def add(*args):
+        done = run("key", "add", "-c", config, *args)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    first = add("--name", "first")
+    server = start(
+        "-c", config, "--policy", policies("live", RULES), "--upstream", upstream.url
+    )
+    server.keys, server.config, server.add, server.first = keys, config, add, first
+    return server
+
+
+def client(server, key):
+    return openai.OpenAI(
+        base_url=server.url + "/v1", api_key=key, max_retries=0, timeout=60
+    )
+
+
+def chat(server, key):
+    return client(server, key).chat.completions.create(model="m", **ASK)
+
+
+def known(server, key):
+    """Has the running server read the key?"""
+    return until(lambda: server.http.get("/v1/models", headers={"x-api-key": key}).status_code != 401)
+
+
+def test_in_and_out(keyed):
+    assert chat(keyed, keyed.first).choices[0].message.content
+    for wrong in ("x", "crl_00000000_" + "0" * 48, keyed.first[:-1] + "x"):
+        with pytest.raises(openai.AuthenticationError) as caught:
+            chat(keyed, wrong)
+        assert caught.value.code == "invalid_api_key"
+    none = keyed.http.post("/v1/chat/completions", json=ASK)
+    assert none.status_code == 401 and none.headers["www-authenticate"] == "Bearer"
+    # Two keys that differ: nobody chooses.
+    two = {"authorization": f"Bearer {keyed.first}", "x-api-key": "x"}
+    assert keyed.http.get("/v1/models", headers=two).status_code == 401
+    assert keyed.http.get("/v1/nothing").status_code == 401
+    assert keyed.http.get("/healthz").status_code == 200
+    anthropic = keyed.http.post("/v1/messages", json=ASK).json()
+    assert anthropic["type"] == "error"
+    assert anthropic["error"]["type"] == "authentication_error"
+
+
+def test_scopes(keyed):
+    guard = keyed.add("--scopes", "guard")
+    metrics = keyed.add("--scopes", "metrics")
+    assert known(keyed, metrics)
+    with pytest.raises(openai.PermissionDeniedError):
+        chat(keyed, guard)
+    assert client(keyed, guard).moderations.create(input="hi").results
+    get = lambda key: keyed.http.get("/metrics", headers={"x-api-key": key}).status_code
+    assert (get(guard), get(metrics), get("x")) == (403, 200, 401)
+
+
+def test_revoke_while_running(keyed):
+    key = keyed.add("--name", "second")
+    assert known(keyed, key)
+    assert run("key", "revoke", "second", "-c", keyed.config).returncode == 0
+    assert until(lambda: not_allowed(keyed, key))
+    assert chat(keyed, keyed.first).choices
+    listing = run("key", "list", "-c", keyed.config).stdout
+    assert "revoked" in listing and key not in listing and key[13:] not in listing
+
+
+def not_allowed(server, key):
+    try:
+        chat(server, key)
+    except openai.AuthenticationError:
+        return True
+    return False
+
+
+def test_a_file_that_is_broken_or_gone_opens_nothing(keyed):
+    keyed.keys.write_text("{}\n")
+    assert until(lambda: "keys_kept" in keyed.stderr())
+    assert chat(keyed, keyed.first).choices
+    keyed.keys.unlink()
+    assert until(lambda: not_allowed(keyed, keyed.first))
+    assert keyed.http.get("/v1/models").status_code == 401
+
+
+def test_requests_a_minute(keyed):
+    key = keyed.add("--requests-per-minute", "2")
+    assert known(keyed, key)  # took one
+    raw = client(keyed, key).chat.completions.with_raw_response.create(model="m", **ASK)
+    assert raw.headers["x-ratelimit-limit-requests"] == "2"
+    assert raw.headers["x-ratelimit-remaining-requests"] == "0"
+    with pytest.raises(openai.RateLimitError) as caught:
+        chat(keyed, key)
+    assert 1 <= int(caught.value.response.headers["retry-after"]) <= 30
+    assert caught.value.code == "rate_limit_exceeded"
+    assert chat(keyed, keyed.first).choices  # another key's is another's
+
+
+def test_tokens_a_day(keyed):
+    key = keyed.add("--tokens-per-day", "1")
+    assert known(keyed, key)
+    assert chat(keyed, key).usage.total_tokens > 1
+    with pytest.raises(openai.RateLimitError) as caught:
+        chat(keyed, key)
+    assert caught.value.code == "insufficient_quota"
+
+
+def test_own_policy(keyed):
+    strict = keyed.keys.with_name("strict.yaml")
+    strict.write_text(
+        "policy: strict\nchecks:\n"
+        "  - {id: no-hi, use: rules, on: [input], any: [hi], action: block}\n"
+    )
+    key = keyed.add("--policy", "strict.yaml")
+    assert known(keyed, key)
+    assert chat(keyed, key).choices[0].finish_reason == "content_filter"
+    assert chat(keyed, keyed.first).choices[0].finish_reason != "content_filter"
+
+
+def test_remote_needs_keys(tmp_path):
+    done = run("serve", "--listen", "0.0.0.0:0")
+    assert done.returncode == 2 and "keys" in done.stderr

@@ -551,6 +551,10 @@ void turn_pause(struct turn *t) {
     if (t->state == ASKING_CALL && !t->paused_ms) t->paused_ms = clock_ms();
 }
 
+const struct chat_request *turn_request(const struct turn *t) {
+    return &t->request;
+}
+
 void turn_free(struct turn *t) {
     if (!t || t->freed) return;
     t->freed = true;

@@ -81,6 +81,9 @@ void turn_answer_text(struct turn *t, struct span replacement);
 void turn_deny(struct turn *t, struct span reason);
 /* The answer to ask_call() hangs on a person: its seconds do not count. */
 void turn_pause(struct turn *t);
+/* The conversation so far, with what the model said and the results it got.
+ * Borrowed until the next callback. */
+const struct chat_request *turn_request(const struct turn *t);
 /* Stop generating and running; no hook after this. NULL is fine. */
 void turn_free(struct turn *t);
 /* Call now and then (a timer, once a second): ends a turn past its seconds. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "guard/policy_types.h"
+#include "guard/tool_rules_types.h"
 
 void policy_check_clear(struct policy_check *c) {
     free((void *)(uintptr_t)c->check.id); /* ours */
@@ -34,6 +35,9 @@ static void free_texts(struct policy *p) {
     free(p->tests);
     for (int i = 0; i < p->tool_count; i++) free(p->tools[i]);
     free(p->tools);
+    for (int i = 0; i < p->tool_rule_count; i++)
+        tool_rule_clear(&p->tool_rules[i]);
+    free(p->tool_rules);
 }
 
 static void destroy(struct policy *p) {

@@ -87,7 +87,8 @@ bool policy_classifies(const struct policy *p, enum channel channel);
 bool policy_needs_model(const struct policy *p);
 int policy_test_count(const struct policy *p);
 const struct policy_test *policy_test(const struct policy *p, int index);
-/* May this tool be called at all (tools.allow; absent: all are). */
+/* May this tool be called at all (tools.allow; absent: all are). What may be
+ * asked of it, and when, tool_rules.h tells. */
 bool policy_tool_allowed(const struct policy *p, struct span name);
 
 /* Rules and entities of a channel over one whole text: the findings are added

@@ -3,16 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guard/policy_types.h"
-
-/* One file being read. */
-struct reader {
-    struct policy *policy;
-    struct yaml *yaml;
-    struct err *err;
-    const char *path;
-    uint64_t own; /* which checks this file has set, a bit each */
-};
+#include "guard/policy_reader.h"
 
 _Static_assert(POLICY_CHECKS_MAX <= 64, "a bit a check");
 
@@ -25,13 +16,10 @@ struct loading {
     struct err *err;
 };
 
-#define FAIL(r, node, ...) yaml_fail((r)->yaml, (node), (r)->err, __VA_ARGS__)
-
 static const cJSON *get(const cJSON *object, const char *key) {
     return cJSON_GetObjectItemCaseSensitive(object, key);
 }
 
-/* A name that goes into headers and file names: letters, digits, - and _. */
 static bool is_name(const char *s) {
     size_t size = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWX"
                             "YZ0123456789-_");
@@ -39,8 +27,8 @@ static bool is_name(const char *s) {
     return size && size <= POLICY_NAME_MAX && !s[size];
 }
 
-static bool read_name(struct reader *r, const cJSON *node, const char *what,
-                      const char **out) {
+bool reader_name(struct reader *r, const cJSON *node, const char *what,
+                 const char **out) {
     if (!cJSON_IsString(node) || !is_name(node->valuestring))
         return FAIL(r, node,
                     "%s must be a name of letters, digits, - and _, at most "
@@ -399,7 +387,7 @@ static bool read_check(struct reader *r, const cJSON *node) {
     action = get(node, "action");
     shadow = get(node, "shadow");
     if (!id) return FAIL(r, node, "a check needs an id");
-    if (!read_name(r, id, "id", &name) || !read_kind(r, node, &kind))
+    if (!reader_name(r, id, "id", &name) || !read_kind(r, node, &kind))
         return false;
     if (!on) return FAIL(r, node, "a check needs on: a list of channels");
     if (!action) return FAIL(r, node, "a check needs an action");
@@ -425,37 +413,6 @@ static bool read_checks(struct reader *r, const cJSON *node) {
     if (!is_list(node)) return FAIL(r, node, "checks must be a list");
     cJSON_ArrayForEach(item, node) {
         if (!read_check(r, item)) return false;
-    }
-    return true;
-}
-
-static bool read_tools(struct reader *r, const cJSON *node) {
-    static const char *const keys[] = {"allow", "rules", NULL};
-    struct policy *p = r->policy;
-    const cJSON *allow, *item;
-
-    if (!node) return true;
-    if (!cJSON_IsObject(node)) return FAIL(r, node, "tools must be a mapping");
-    if (!yaml_only_keys(r->yaml, node, keys, r->err)) return false;
-    if (get(node, "rules"))
-        return FAIL(r, get(node, "rules"), "tools.rules is not supported yet");
-    allow = get(node, "allow");
-    /* An empty list is a decision: no tool at all. */
-    if (!cJSON_IsArray(allow))
-        return FAIL(r, allow ? allow : node, "tools need allow: a list");
-    if (cJSON_GetArraySize(allow) > POLICY_TOOLS_MAX)
-        return FAIL(r, allow, "more than %d tools", POLICY_TOOLS_MAX);
-    for (int i = 0; i < p->tool_count; i++) free(p->tools[i]);
-    free(p->tools);
-    p->tool_count = 0;
-    p->tools_listed = true;
-    p->tools =
-        xalloc_array((size_t)cJSON_GetArraySize(allow) + 1, sizeof *p->tools);
-    cJSON_ArrayForEach(item, allow) {
-        const char *name;
-
-        if (!read_name(r, item, "a tool", &name)) return false;
-        p->tools[p->tool_count++] = xstrdup(name);
     }
     return true;
 }
@@ -598,7 +555,7 @@ static bool read_extends(struct loading *l, struct reader *r,
         char *path;
         bool ok;
 
-        if (!read_name(r, item, "a pack", &name)) return false;
+        if (!reader_name(r, item, "a pack", &name)) return false;
         path = pack_path(r->path, name);
         ok = load(l, path, r->yaml, item);
         free(path);
@@ -623,11 +580,11 @@ static bool read_file(struct loading *l, struct reader *r) {
         return FAIL(r, root,
                     "a policy needs a name: "
                     "policy");
-    if (!read_name(r, get(root, "policy"), "policy", &name)) return false;
+    if (!reader_name(r, get(root, "policy"), "policy", &name)) return false;
     if (main_file) p->name = xstrdup(name);
     if (!read_extends(l, r, get(root, "extends")) ||
         !read_checks(r, get(root, "checks")) ||
-        !read_tools(r, get(root, "tools")) ||
+        !policy_read_tools(r, get(root, "tools")) ||
         !read_messages(r, get(root, "messages")) ||
         !read_limits(r, get(root, "limits")) ||
         !read_choice(r, root, "mode", "enforce", "shadow", &p->shadow) ||

@@ -20,6 +20,8 @@ enum {
     POLICY_TEXT_MAX = 64 << 10 /* a message, or the text of a test */
 };
 
+struct tool_rule;
+
 /* One literal or pattern as it stands in the file. */
 struct policy_rule {
     char *text;
@@ -65,6 +67,8 @@ struct policy {
     bool tools_listed;
     char **tools;
     int tool_count;
+    struct tool_rule *tool_rules; /* TOOL_RULES_MAX, or NULL without any */
+    int tool_rule_count;
     struct policy_ruleset rulesets[CHANNEL_COUNT][2]; /* [1]: shadows */
 };
 

@@ -14,6 +14,7 @@
 #include "proxy/approvals.h"
 #include "proxy/fields.h"
 #include "proxy/logprob_queue.h"
+#include "proxy/provenance.h"
 
 enum {
     /* Beyond the guard's own deadline, for a verdict that never comes. */
@@ -41,7 +42,8 @@ struct choice {
     uint64_t check_ns;
     enum after after;
     struct chat_tool_call call; /* the one that asks leave; arena */
-    struct span result;         /* arena */
+    struct verdict *leave; /* of the rules about tools, on this call; arena */
+    struct span result;    /* arena */
     struct turn_end end;
 
     struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
@@ -397,48 +399,68 @@ static void ask_person(struct choice *c, const struct verdict *v) {
     tell_waiting(c);
 }
 
+/* What the rules about tools found, and then the guard. */
+static void join_verdicts(struct verdict *sum, const struct verdict *more) {
+    for (int i = 0; i < more->finding_count; i++)
+        verdict_add(sum, &more->findings[i]);
+    /* Past its limit a list holds less than the action was made of. */
+    if (more->action < sum->action) sum->action = more->action;
+}
+
 static void on_call_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
+    struct verdict whole = *v;
 
-    note_check(c, v);
-    if (v->action == VERDICT_ASK) {
-        ask_person(c, v);
-        return;
-    }
+    if (v->cause == VERDICT_CAUSE_POLICY) join_verdicts(&whole, c->leave);
+    note_check(c, &whole);
+    if (whole.action == VERDICT_ASK) ask_person(c, &whole);
     /* A redaction could turn the arguments into something that was never
      * judged, so it counts as a block here. */
-    if (lets_pass(v) && v->action != VERDICT_REDACT)
+    else if (lets_pass(&whole) && whole.action != VERDICT_REDACT)
         turn_answer(c->turn, true);
     else
-        block(c, CHANNEL_TOOL_CALL, v);
+        block(c, CHANNEL_TOOL_CALL, &whole);
+}
+
+/* What tools.allow and tools.rules say about the call, into c->leave. */
+static bool judge_tool(struct choice *c, struct err *err) {
+    const struct chat_request *r = turn_request(c->turn);
+    struct source_text *sources = NULL;
+    struct tool_facts facts = {.tool = c->call.name};
+    struct err unread = {0};
+    cJSON *arguments;
+
+    if (!c->leave)
+        c->leave = arena_alloc(c->request.arena, 1, sizeof *c->leave, err);
+    if (!c->leave) return false;
+    verdict_begin(c->leave, policy_revision(c->o.policy));
+    if (!provenance_collect(r, c->call.name, c->request.arena, &sources,
+                            &facts.source_count, err))
+        return false;
+    facts.sources = sources;
+    arguments = json_parse(c->call.arguments, &unread);
+    facts.arguments = arguments;
+    policy_judge_tool(c->o.policy, &facts, c->leave);
+    cJSON_Delete(arguments);
+    return true;
 }
 
 static void judge_call(struct choice *c) {
     struct bytes text = {0};
-    struct verdict v;
     struct err err = {0};
 
-    if (!policy_tool_allowed(c->o.policy, c->call.name)) {
-        struct finding finding = {.check = "tools.allow",
-                                  .category = "",
-                                  .score = 1,
-                                  .action = VERDICT_BLOCK,
-                                  .shadow = policy_shadow(c->o.policy)};
-
-        verdict_begin(&v, policy_revision(c->o.policy));
-        verdict_add(&v, &finding);
-        if (!lets_pass(&v)) {
-            c->o.on_verdict(c->o.user, CHANNEL_TOOL_CALL, &v, 0);
-            block(c, CHANNEL_TOOL_CALL, &v);
-            return;
-        }
-    }
-    /* An upstream may write anything as an id. */
-    if (fields_call_text(&c->call, &text, &err))
+    if (!judge_tool(c, &err)) {
+        c->o.on_fail(c->o.user, &err);
+    } else if (c->leave->action == VERDICT_BLOCK) {
+        c->o.on_verdict(c->o.user, CHANNEL_TOOL_CALL, c->leave, 0);
+        block(c, CHANNEL_TOOL_CALL, c->leave);
+    } else if (fields_call_text(&c->call, &text, &err)) {
+        /* An upstream may write anything as an id. */
         judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), c->call.id,
                    on_call_verdict);
-    else
+    } else {
         c->o.on_fail(c->o.user, &err);
+    }
     bytes_free(&text);
 }
 

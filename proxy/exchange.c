@@ -19,6 +19,7 @@
 #include "proxy/choice.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
+#include "proxy/provenance.h"
 #include "proxy/questions.h"
 
 enum {
@@ -574,6 +575,7 @@ static bool read_request(struct exchange *x, struct span body,
     if (!x->body) return false;
     chat_request_init(&x->request, x->arena);
     return x->dialect->parse(x->body, &x->request, err) &&
+           provenance_check(&x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&

@@ -33,7 +33,7 @@ curl/           tools/fetch\.c
 libxml/         tools/readable\.c
 sqlite3\.h      (tools/tool|proxy/store)_[a-z0-9_]+\.c
 seccomp\.h      tools/sandbox\.c
-hs(/hs)?\.h     guard/rules(_scan|_capped|_run)?\.c
+hs(/hs)?\.h     guard/rules(_scan|_capped|_run|_whole)?\.c
 unicode/        guard/text\.c
 llhttp\.h       proxy/http\.c
 openssl/        proxy/tls\.c

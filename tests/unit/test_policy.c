@@ -185,7 +185,7 @@ static void test_refused_files(void **state) {
     check_refused("policy: x\nmessages: {block: {e: x}}\n" CHECK, "main:2:23",
                   "language");
     check_refused("policy: x\ntools: {rules: []}\n" CHECK, "main:2:16",
-                  "not supported yet");
+                  "must be a list");
     check_refused("policy: x\ntools: {}\n" CHECK, "main:2:8", "allow");
     check_refused("policy: x\ntests: [{on: input, text: x}]\n" CHECK,
                   "main:2:9", "expect");

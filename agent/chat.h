@@ -30,6 +30,7 @@ struct chat_tool_call {
 struct chat_message {
     enum chat_role role;
     struct span text; /* parts of text joined by blank lines; may be empty */
+    struct span thoughts; /* CHAT_ASSISTANT: judged, and shown to no model */
     struct chat_tool_call *calls; /* CHAT_ASSISTANT */
     int call_count;
     struct span call_id; /* CHAT_TOOL: what it answers */

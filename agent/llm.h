@@ -59,6 +59,10 @@ struct llm {
                               struct err *err);
     /* No callback after this. */
     void (*cancel)(struct llm *llm, struct llm_call *call);
+    /* How many tokens the prompt of a request has, by the model's own
+     * tokenizer. NULL where that is not known here. */
+    bool (*count)(struct llm *llm, const struct chat_request *r, int *out,
+                  struct err *err);
 };
 
 struct engine;

@@ -489,26 +489,31 @@ static bool prepare_calls(struct llm_call *c, struct err *err) {
     return true;
 }
 
-static bool prepare_prompt(struct llm_call *c, struct err *err) {
-    const struct chat_request *r = c->request;
-    struct engine *engine = c->llm->engine;
-    int context = engine_context(engine);
+/* The whole prompt of a request. */
+static bool render(const struct llm_engine *llm, const struct chat_request *r,
+                   struct tokens *out, struct err *err) {
     time_t now = (time_t)clock_wall_s();
     struct chat_request shown = *r;
     char date[32];
     struct tm tm;
-    int most = r->max_tokens > 0 ? r->max_tokens : OUTPUT_TOKENS_DEFAULT;
 
     /* Shown tools and a result, a model that was not trained for them repeats
      * the result's tags; shown the result alone, it says what it is. */
-    if (!c->llm->trained && r->message_count > 0 &&
+    if (!llm->trained && r->message_count > 0 &&
         r->messages[r->message_count - 1].role == CHAT_TOOL)
         shown.choice = CHOICE_NONE;
     if (!gmtime_r(&now, &tm) || !strftime(date, sizeof date, "%d %b %Y", &tm))
         return err_set(err, ERR_INTERNAL, "no date");
-    if (!template_render(c->llm->kind, engine_tokenizer(engine), &shown, date,
-                         &c->prompt, err))
-        return false;
+    return template_render(llm->kind, engine_tokenizer(llm->engine), &shown,
+                           date, out, err);
+}
+
+static bool prepare_prompt(struct llm_call *c, struct err *err) {
+    const struct chat_request *r = c->request;
+    int context = engine_context(c->llm->engine);
+    int most = r->max_tokens > 0 ? r->max_tokens : OUTPUT_TOKENS_DEFAULT;
+
+    if (!render(c->llm, r, &c->prompt, err)) return false;
     if (c->prompt.count >= (size_t)context)
         return err_set_field(err, ERR_LIMIT, "messages",
                              "messages: %zu tokens, but the model reads and "
@@ -518,6 +523,16 @@ static bool prepare_prompt(struct llm_call *c, struct err *err) {
     c->tokens_left = context - (int)c->prompt.count;
     if (most < c->tokens_left) c->tokens_left = most;
     return true;
+}
+
+static bool count_prompt(struct llm *face, const struct chat_request *r,
+                         int *out, struct err *err) {
+    struct tokens prompt = {0};
+    bool ok = render((struct llm_engine *)(void *)face, r, &prompt, err);
+
+    if (ok) *out = (int)prompt.count;
+    tokens_free(&prompt);
+    return ok;
 }
 
 static struct llm_call *start(struct llm *face, const struct chat_request *r,
@@ -556,8 +571,10 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
     }
     /* The default model is SmolLM2, which has not seen tools in this form. */
     llm->trained = llm->kind != TEMPLATE_CHATML;
-    llm->face =
-        (struct llm){.name = xstrdup(name), .start = start, .cancel = cancel};
+    llm->face = (struct llm){.name = xstrdup(name),
+                             .start = start,
+                             .cancel = cancel,
+                             .count = count_prompt};
     return &llm->face;
 }
 

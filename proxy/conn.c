@@ -403,7 +403,9 @@ static void send_error(struct conn *c, const struct http_error *row,
 
     (void)snprintf(seconds, sizeof seconds, "%d", row->retry_after_s);
     retry.value = span_of(seconds);
-    if (http_error_put(&body, message, row->type, param, row->code, NULL))
+    if (http_error_shaped(http_error_shape_of(conn_request(c)->path),
+                          row->status, message, row->type, param, row->code,
+                          &body, NULL))
         send_whole(c, row->status, "application/json", &retry,
                    row->retry_after_s ? 1 : 0, span_bytes(&body));
     bytes_free(&body);

@@ -55,7 +55,8 @@ void conn_add_header(struct conn *c, const char *name, const char *value);
 void conn_respond(struct conn *c, int status, const char *content_type,
                   const struct http_header *headers, int header_count,
                   struct span body);
-/* An error in OpenAI's shape (http_error.h), with Retry-After where due. */
+/* An error in the shape of the path's API (http_error.h), with Retry-After
+ * where due. */
 void conn_fail(struct conn *c, const struct err *err);
 /* The same for a status that has no err.code, such as 404, 405 and 415. */
 void conn_fail_status(struct conn *c, int status, const char *message);

@@ -6,6 +6,8 @@
 
 #include "agent/chat.h"
 #include "agent/llm.h"
+#include "proxy/http_error.h"
+#include "proxy/metrics.h"
 
 enum reply_finish {
     REPLY_STOP,
@@ -35,22 +37,31 @@ struct reply_choice {
     /* By logprob(), for whole(), or for the next text() or end(). */
     struct span logprobs;
     bool begun; /* the first chunk is out */
+    bool open;  /* a block of text is, in APIs that have blocks */
+    int blocks; /* begun, the same */
     int calls_sent;
 };
 
 struct dialect {
     const char *name;
+    enum metrics_route route;
+    enum http_error_shape errors;
+    const char *stream_type; /* the content type of an answer in pieces */
     /* ERR_INPUT, ERR_LIMIT or ERR_UNSUPPORTED with err->field. `body` must
      * outlive `out`; everything else is copied into its arena. */
     bool (*parse)(const cJSON *body, struct chat_request *out, struct err *err);
-    /* Append one token's entry to the `logprobs` of a choice. */
+    /* Not NULL: the request asks for the size of its prompt, no more. It is
+     * parsed, never run, and the number is written. */
+    bool (*count)(int tokens, struct bytes *out, struct err *err);
+    /* Append one token's entry to the `logprobs` of a choice. NULL in an API
+     * that has none. */
     bool (*logprob)(const struct llm_logprob *entry, struct bytes *out,
                     struct err *err);
     /* A whole answer, as one JSON text. */
     bool (*whole)(const struct reply *reply,
                   const struct reply_choice *const *choices, int count,
                   struct bytes *out, struct err *err);
-    /* The same in pieces, as server-sent events; choices may interleave. */
+    /* The same in pieces; choices may interleave. */
     bool (*text)(const struct reply *reply, struct reply_choice *choice,
                  struct span text, struct bytes *out, struct err *err);
     bool (*call)(const struct reply *reply, struct reply_choice *choice,
@@ -59,12 +70,15 @@ struct dialect {
     bool (*end)(const struct reply *reply, struct reply_choice *choice,
                 struct bytes *out, struct err *err);
     /* After the last choice's end. */
-    bool (*close)(const struct reply *reply, struct bytes *out,
-                  struct err *err);
+    bool (*close)(const struct reply *reply,
+                  const struct reply_choice *const *choices, int count,
+                  struct bytes *out, struct err *err);
     /* After the head is out, the only way left to report a failure. */
     bool (*fail)(const struct err *why, struct bytes *out, struct err *err);
 };
 
 extern const struct dialect dialect_openai;
+extern const struct dialect dialect_anthropic;
+extern const struct dialect dialect_anthropic_count;
 
 #endif

@@ -244,8 +244,11 @@ static bool stream_end(const struct reply *reply, struct reply_choice *c,
            put_corral(c, out, err) && chunk_close(reply, out, err);
 }
 
-static bool stream_close(const struct reply *reply, struct bytes *out,
-                         struct err *err) {
+static bool stream_close(const struct reply *reply,
+                         const struct reply_choice *const *choices, int count,
+                         struct bytes *out, struct err *err) {
+    (void)choices;
+    (void)count;
     if (reply->include_usage &&
         (!bytes_printf(out, err, "data: ") ||
          !put_head(reply, "chat.completion.chunk", out, err) ||
@@ -264,6 +267,9 @@ static bool stream_fail(const struct err *why, struct bytes *out,
 
 const struct dialect dialect_openai = {
     .name = "openai",
+    .route = ROUTE_CHAT,
+    .errors = HTTP_ERROR_OPENAI,
+    .stream_type = "text/event-stream",
     .parse = parse,
     .logprob = put_logprob,
     .whole = whole,

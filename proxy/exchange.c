@@ -121,8 +121,8 @@ static void count_answer(struct exchange *x, int status) {
     struct metrics *m = x->context->metrics;
 
     sum_usage(x);
-    metrics_request(m, ROUTE_CHAT, status);
-    metrics_request_seconds(m, ROUTE_CHAT,
+    metrics_request(m, x->dialect->route, status);
+    metrics_request_seconds(m, x->dialect->route,
                             (double)(clock_ns() - x->started_ns) / 1e9);
     caller_spend(x->caller, (int64_t)x->reply.usage.prompt_tokens +
                                 x->reply.usage.completion_tokens);
@@ -168,7 +168,7 @@ static void begin_stream(struct exchange *x) {
 
     if (conn_streaming(x->conn)) return;
     count = put_headers(x, headers, guard_ms);
-    conn_begin_stream(x->conn, 200, "text/event-stream", headers, count);
+    conn_begin_stream(x->conn, 200, x->dialect->stream_type, headers, count);
 }
 
 /* The last bytes of a stream, and the exchange's end. */
@@ -204,7 +204,8 @@ static void answer_error(struct exchange *x, int status, const char *message,
     struct bytes out = {0};
     struct err err = {0};
 
-    if (http_error_put(&out, message, type, NULL, code, &err))
+    if (http_error_shaped(x->dialect->errors, status, message, type, NULL, code,
+                          &out, &err))
         answer(x, status, &out);
     else
         fail(x, &err);
@@ -242,7 +243,8 @@ static void finish(struct exchange *x) {
     sum_usage(x);
     for (int i = 0; i < x->choice_count; i++)
         choices[i] = choice_reply(x->choices[i]);
-    ok = x->request.stream ? x->dialect->close(&x->reply, &out, &err)
+    ok = x->request.stream ? x->dialect->close(&x->reply, choices,
+                                               x->choice_count, &out, &err)
                            : x->dialect->whole(&x->reply, choices,
                                                x->choice_count, &out, &err);
     if (!ok)
@@ -582,6 +584,24 @@ static bool read_request(struct exchange *x, struct span body,
            offer_tools(x, err) && check_choice(&x->request, err);
 }
 
+/* Nothing of the request is shown to anybody, so nobody judges it. */
+static void count_tokens(struct exchange *x) {
+    struct llm *llm = x->context->llm;
+    struct bytes out = {0};
+    struct err err = {0};
+    int tokens = 0;
+    bool ok = llm->count ? llm->count(llm, &x->request, &tokens, &err)
+                         : err_set(&err, ERR_UNSUPPORTED,
+                                   "tokens cannot be counted: the model runs "
+                                   "on a server whose tokenizer is not known");
+
+    if (ok && x->dialect->count(tokens, &out, &err))
+        answer(x, 200, &out);
+    else
+        fail(x, &err);
+    bytes_free(&out);
+}
+
 void exchange_start(struct exchange_context *context,
                     const struct dialect *dialect, struct conn *c,
                     const struct http_request *request) {
@@ -603,6 +623,10 @@ void exchange_start(struct exchange_context *context,
     hash_random_id(x->id);
     if (!read_request(x, request->body, &err)) {
         fail(x, &err);
+        return;
+    }
+    if (x->dialect->count) {
+        count_tokens(x);
         return;
     }
     x->reply =

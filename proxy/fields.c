@@ -68,6 +68,7 @@ static bool add_message(struct chat_request *r, struct chat_message *m,
 
     add(list, count, m->role == CHAT_TOOL ? CHANNEL_TOOL_RESULT : CHANNEL_INPUT,
         &m->text, false);
+    add(list, count, CHANNEL_INPUT, &m->thoughts, false);
     add(list, count, CHANNEL_INPUT, &m->call_id, true);
     for (int i = 0; i < m->call_count; i++) {
         if (!call_text(r, &m->calls[i], &text, err)) return false;
@@ -90,7 +91,7 @@ static bool add_tool(struct chat_request *r, struct chat_tool *t,
 
 bool fields_collect(struct chat_request *r, struct field **out, int *count,
                     struct err *err) {
-    size_t most = 2 * (size_t)r->message_count + 3 * (size_t)r->tool_count +
+    size_t most = 3 * (size_t)r->message_count + 3 * (size_t)r->tool_count +
                   (size_t)r->stop_count + 2;
     struct field *list;
     struct span text;

@@ -81,3 +81,66 @@ bool http_error_body(const struct err *why, struct bytes *out,
     return http_error_put(out, row->message ? row->message : why->text,
                           row->type, why->field, row->code, err);
 }
+
+enum http_error_shape http_error_shape_of(struct span path) {
+    if (span_is(path, "/v1/messages") ||
+        span_starts(path, span_of("/v1/messages/")))
+        return HTTP_ERROR_ANTHROPIC;
+    if (span_starts(path, span_of("/api/"))) return HTTP_ERROR_OLLAMA;
+    return HTTP_ERROR_OPENAI;
+}
+
+/* Anthropic's own word for a status. */
+static const char *anthropic_type(int status) {
+    switch (status) {
+    case 401:
+        return "authentication_error";
+    case 403:
+        return "permission_error";
+    case 404:
+        return "not_found_error";
+    case 413:
+        return "request_too_large";
+    case 429:
+        return "rate_limit_error";
+    case 503:
+        return "overloaded_error";
+    default:
+        return status < 500 ? "invalid_request_error" : "api_error";
+    }
+}
+
+static bool put_place(struct bytes *out, const char *param, const char *code,
+                      struct err *err) {
+    return (!or_null(code) || put_member(out, ",\"code\":", code, err)) &&
+           (!or_null(param) || put_member(out, ",\"param\":", param, err));
+}
+
+bool http_error_shaped(enum http_error_shape shape, int status,
+                       const char *message, const char *type, const char *param,
+                       const char *code, struct bytes *out, struct err *err) {
+    switch (shape) {
+    case HTTP_ERROR_ANTHROPIC:
+        return put_member(out, "{\"type\":\"error\",\"error\":{\"type\":",
+                          anthropic_type(status), err) &&
+               put_member(out, ",\"message\":", message, err) &&
+               put_place(out, param, code, err) &&
+               bytes_append(out, "}}", 2, err);
+    case HTTP_ERROR_OLLAMA:
+        return put_member(out, "{\"error\":", message, err) &&
+               put_place(out, param, code, err) &&
+               bytes_append(out, "}", 1, err);
+    case HTTP_ERROR_OPENAI:
+        break;
+    }
+    return http_error_put(out, message, type, param, code, err);
+}
+
+bool http_error_shaped_body(enum http_error_shape shape, const struct err *why,
+                            struct bytes *out, struct err *err) {
+    const struct http_error *row = http_error_of(why->code);
+
+    return http_error_shaped(shape, row->status,
+                             row->message ? row->message : why->text, row->type,
+                             why->field, row->code, out, err);
+}

@@ -20,6 +20,29 @@ const struct http_error *http_error_of(enum err_code code);
  * 417, 431, 503, 505); never NULL. */
 const struct http_error *http_error_of_status(int status);
 
+/* What a wire API's errors look like. */
+enum http_error_shape {
+    HTTP_ERROR_OPENAI,    /* {"error":{"message","type","param","code"}} */
+    HTTP_ERROR_ANTHROPIC, /* {"type":"error","error":{"type","message"}} */
+    HTTP_ERROR_OLLAMA     /* {"error":"message"} */
+};
+
+/* By the path that was asked for, so that a client understands an error that
+ * comes before its request is read: a wrong method, a body too large. */
+enum http_error_shape http_error_shape_of(struct span path);
+
+/* An error in any shape, complete: Anthropic's and Ollama's have `code` and a
+ * `param` that is not empty as well, beside what their clients look at. False
+ * only when `out` is full. */
+MUST_USE bool http_error_shaped(enum http_error_shape shape, int status,
+                                const char *message, const char *type,
+                                const char *param, const char *code,
+                                struct bytes *out, struct err *err);
+/* The same from `why`. */
+MUST_USE bool http_error_shaped_body(enum http_error_shape shape,
+                                     const struct err *why, struct bytes *out,
+                                     struct err *err);
+
 /* Append {"error":{"message","type","param","code"}}; an empty `param` or
  * `code` is null. False only when `out` is full. */
 MUST_USE bool http_error_put(struct bytes *out, const char *message,

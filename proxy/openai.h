@@ -23,6 +23,9 @@ MUST_USE bool openai_tools(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_tool_choice(struct openai_reader *p, const cJSON *body);
 
 /* In openai_options.c. */
+/* Of another API too: a string or a list of them, named `field`. */
+MUST_USE bool openai_stop_list(struct openai_reader *p, const cJSON *json,
+                               const char *field);
 MUST_USE bool openai_stops(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_format(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_sampling(struct openai_reader *p, const cJSON *body);

@@ -9,18 +9,18 @@ bool openai_bad(struct openai_reader *p, const char *field,
     return err_set_field(p->err, ERR_INPUT, field, "%s: %s", field, reason);
 }
 
-bool openai_stops(struct openai_reader *p, const cJSON *body) {
-    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, "stop");
+bool openai_stop_list(struct openai_reader *p, const cJSON *json,
+                      const char *field) {
     const cJSON *item;
     struct chat_request *r = p->out;
     int count = cJSON_IsArray(json) ? cJSON_GetArraySize(json) : 1;
 
     if (!json || cJSON_IsNull(json)) return true;
     if (!cJSON_IsArray(json) && !cJSON_IsString(json))
-        return openai_bad(p, "stop", "expected a string or a list of strings");
+        return openai_bad(p, field, "expected a string or a list of strings");
     if (count > CHAT_STOPS_MAX)
-        return err_set_field(p->err, ERR_LIMIT, "stop", "stop: more than %d",
-                             CHAT_STOPS_MAX);
+        return err_set_field(p->err, ERR_LIMIT, field, "%s: more than %d",
+                             field, CHAT_STOPS_MAX);
     r->stops = arena_alloc(r->arena, (size_t)count, sizeof *r->stops, p->err);
     if (!r->stops) return false;
     item = cJSON_IsArray(json) ? json->child : json;
@@ -28,12 +28,17 @@ bool openai_stops(struct openai_reader *p, const cJSON *body) {
         size_t size = cJSON_IsString(item) ? strlen(item->valuestring) : 0;
 
         if (size == 0 || size > CHAT_STOP_BYTES_MAX)
-            return openai_bad(p, "stop", "a stop has 1 to 256 bytes");
+            return openai_bad(p, field, "a stop has 1 to 256 bytes");
         if (!arena_copy(r->arena, span_of(item->valuestring),
                         &r->stops[r->stop_count++], p->err))
             return false;
     }
     return true;
+}
+
+bool openai_stops(struct openai_reader *p, const cJSON *body) {
+    return openai_stop_list(p, cJSON_GetObjectItemCaseSensitive(body, "stop"),
+                            "stop");
 }
 
 bool openai_format(struct openai_reader *p, const cJSON *body) {

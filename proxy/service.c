@@ -55,6 +55,16 @@ static void chat(struct service *s, struct conn *c,
     exchange_start(&s->exchanges, &dialect_openai, c, r);
 }
 
+static void anthropic_messages(struct service *s, struct conn *c,
+                               const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_anthropic, c, r);
+}
+
+static void anthropic_count(struct service *s, struct conn *c,
+                            const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_anthropic_count, c, r);
+}
+
 static void chat_gone(void *user) {
     exchange_gone(user);
 }
@@ -170,6 +180,10 @@ static const struct route routes[] = {
     {"POST", "/v1/chat/completions", false, ROUTE_CHAT, chat, chat_gone},
     {"POST", "/v1/moderations", false, ROUTE_MODERATIONS, moderations,
      moderations_gone},
+    {"POST", "/v1/messages", false, ROUTE_MESSAGES, anthropic_messages,
+     chat_gone},
+    {"POST", "/v1/messages/count_tokens", false, ROUTE_MESSAGES,
+     anthropic_count, chat_gone},
     {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
     {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
     {"GET", "/v1/approvals", false, ROUTE_APPROVALS, approvals, NULL},

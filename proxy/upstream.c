@@ -377,8 +377,9 @@ struct llm *upstream_open(uv_loop_t *loop, const struct config_openai *config,
     struct upstream *u = xalloc(sizeof *u);
     struct bytes path = {0}, authorization = {0};
 
-    u->llm =
-        (struct llm){config->model ? config->model : "upstream", start, cancel};
+    u->llm = (struct llm){.name = config->model ? config->model : "upstream",
+                          .start = start,
+                          .cancel = cancel};
     u->loop = loop;
     u->config = config;
     if (config->url.tls) {

@@ -209,7 +209,9 @@ static void world_open(struct world *w, const char *policy) {
     assert_true(hash_init(&err));
     assert_int_equal(uv_loop_init(&w->loop), 0);
     bytes_free(&model.seen);
-    model = (struct model){.llm = {"test", start, cancel}, .loop = &w->loop};
+    model = (struct model){
+        .llm = {.name = "test", .start = start, .cancel = cancel},
+        .loop = &w->loop};
     model.script = (struct script){.text = "", .piece = 1};
     tool_runs = 0;
     w->guard = guard_open(&guard_options, &err);

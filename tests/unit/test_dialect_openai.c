@@ -288,7 +288,7 @@ static void test_stream(void **state) {
     assert_true(dialect_openai.call(&reply, &first, &call, &out, &err));
     assert_true(dialect_openai.end(&reply, &first, &out, &err));
     assert_true(dialect_openai.end(&reply, &second, &out, &err));
-    assert_true(dialect_openai.close(&reply, &out, &err));
+    assert_true(dialect_openai.close(&reply, NULL, 0, &out, &err));
     if (!span_is(span_bytes(&out), expected))
         fail_msg("%.*s\nnot\n%s", (int)out.size, out.at, expected);
     bytes_free(&out);

@@ -37,6 +37,7 @@ struct turn {
     struct llm *llm;
     const struct registry *registry;
     struct chat_request request; /* ours; the texts in it are not */
+    struct span session;         /* its key, empty: none */
     struct turn_limits limits;
     struct turn_hooks hooks;
     uint64_t client;
@@ -373,6 +374,7 @@ static void run_call(struct turn *t) {
     struct err err = {0};
     cJSON *arguments = NULL;
     struct tool_run *run = NULL;
+    const struct tool_context context = {.session = t->session};
 
     t->state = RUNNING;
     t->ran = false;
@@ -391,7 +393,7 @@ static void run_call(struct turn *t) {
             (void)err_set(&err, ERR_INPUT, "the arguments are not an object");
         else if (arguments && schema_validate(schema_of(t->registry, t->tool),
                                               arguments, &err))
-            run = t->tool->run(t->tool, arguments, on_done, t);
+            run = t->tool->run(t->tool, arguments, &context, on_done, t);
     }
     cJSON_Delete(arguments);
     if (err.code) on_done(t, false, span_of(err.text));

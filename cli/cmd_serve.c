@@ -19,24 +19,6 @@ struct serve_options {
     int threads;
 };
 
-/* "calculator,time" in place of the file's list. */
-static bool set_tools(struct config *c, const char *text, struct err *err) {
-    struct span rest = span_of(text);
-
-    while (c->tool_count) free(c->tools[--c->tool_count]);
-    while (rest.size) {
-        size_t end = span_find(rest, span_of(","));
-
-        if (end == SIZE_MAX) end = rest.size;
-        if (c->tool_count == CONFIG_TOOLS_MAX)
-            return err_set(err, ERR_LIMIT, "--tools: more than %d",
-                           CONFIG_TOOLS_MAX);
-        if (end) c->tools[c->tool_count++] = span_dup(span_slice(rest, 0, end));
-        rest = span_slice(rest, end + 1, rest.size);
-    }
-    return true;
-}
-
 static bool apply(struct config *c, const struct serve_options *o,
                   struct err *err) {
     if (o->policy) config_set_string(&c->policy, o->policy);
@@ -45,15 +27,10 @@ static bool apply(struct config *c, const struct serve_options *o,
     if (o->guard_models) config_set_string(&c->guard_models, o->guard_models);
     if (o->threads) c->threads = o->threads;
     if (o->listen && !config_listen(c, o->listen, err)) return false;
-    if (o->tools && !set_tools(c, o->tools, err)) return false;
+    if (o->tools && !config_set_tools(c, o->tools, err)) return false;
     if (o->log && !log_level_from_name(o->log, &c->log))
         return err_set(err, ERR_INPUT, "--log %s: no such level", o->log);
-    if (o->upstream) {
-        if (!http_url_parse(span_of(o->upstream), &c->openai.url, err))
-            return false;
-        c->backend = BACKEND_OPENAI;
-    }
-    return true;
+    return !o->upstream || config_upstream_url(c, o->upstream, err);
 }
 
 static bool serve(const struct serve_options *o, struct err *err) {

@@ -15,14 +15,16 @@
 #include <uv.h>
 
 #include "agent/llm.h"
-#include "cli/places.h"
 #include "cli/file_watch.h"
+#include "cli/places.h"
 #include "cli/policy_watch.h"
 #include "guard/guard.h"
 #include "proxy/auth.h"
+#include "proxy/fleet.h"
+#include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
-#include "proxy/upstream.h"
+#include "tools/options.h"
 #include "tools/registry.h"
 
 enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
@@ -43,7 +45,9 @@ struct daemon {
     struct policy *policy;
     struct engine *engine; /* NULL when neither model nor policy needs it */
     struct guard *guard;
-    struct llm *llm;
+    struct llm *llm; /* the engine as one; NULL: it serves no model */
+    struct fleet *fleets[UPSTREAMS_MAX];
+    struct router *router;
     struct registry *tools;
     struct metrics *metrics;
     struct auth *auth;
@@ -184,6 +188,15 @@ static double gauge_connections(void *user) {
     return d->server ? server_connections(d->server) : 0;
 }
 
+static double gauge_upstreams_up(void *user) {
+    const struct daemon *d = user;
+    int count = 0;
+
+    for (int i = 0; i < d->config->upstream_count; i++)
+        count += fleet_members_up(d->fleets[i]);
+    return count;
+}
+
 static double gauge_in_flight(void *user) {
     const struct daemon *d = user;
 
@@ -228,6 +241,10 @@ static void add_gauges(struct daemon *d) {
                   gauge_connections, d);
     metrics_gauge(m, "corral_in_flight", "Responses outstanding.", false,
                   gauge_in_flight, d);
+    if (d->config->upstream_count)
+        metrics_gauge(m, "corral_upstream_members_up",
+                      "Servers of upstreams that may be asked.", false,
+                      gauge_upstreams_up, d);
     if (!d->engine) return;
     metrics_gauge(m, "corral_engine_jobs_running",
                   "Engine jobs in the batch, of any kind.", false,
@@ -303,30 +320,74 @@ static char *name_of(const char *path) {
 
 static bool open_llm(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
-    const char *key = NULL;
 
-    if (c->backend == BACKEND_ENGINE) {
-        d->model_name =
-            c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
-        d->llm = llm_engine_open(d->engine, d->model_name, err);
-        return d->llm != NULL;
+    if (c->backend != BACKEND_ENGINE) return true;
+    d->model_name =
+        c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
+    d->llm = llm_engine_open(d->engine, d->model_name, err);
+    return d->llm && router_add(d->router, d->model_name, d->llm, err) &&
+           /* Alone, it answers to whatever an app calls its model. */
+           (c->upstream_count || router_add(d->router, "*", d->llm, err));
+}
+
+static bool open_fleets(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+
+    for (int u = 0; u < c->upstream_count; u++) {
+        const struct config_upstream *from = &c->upstreams[u];
+
+        d->fleets[u] = fleet_open(&d->loop, from, err);
+        if (!d->fleets[u]) return false;
+        for (int i = 0; i < from->model_count; i++)
+            if (!router_add(d->router, from->models[i].name,
+                            fleet_llm(d->fleets[u], i), err))
+                return false;
     }
-    if (c->openai.api_key_env) {
-        key = getenv(c->openai.api_key_env);
-        if (!key || !*key)
-            return err_set(err, ERR_INPUT,
-                           "backend.openai: the variable %.64s is not set",
-                           c->openai.api_key_env);
+    return true;
+}
+
+static bool open_fallbacks(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+
+    for (int u = 0; u < c->upstream_count; u++) {
+        const struct config_upstream *from = &c->upstreams[u];
+
+        for (int i = 0; i < from->fallback_count; i++) {
+            struct llm *to =
+                router_find(d->router, span_of(from->fallbacks[i]));
+
+            if (!to)
+                return err_set(err, ERR_INPUT,
+                               "upstream %.64s: there is no model \"%.64s\" "
+                               "to fall back to",
+                               from->name, from->fallbacks[i]);
+            fleet_fall_back(d->fleets[u], to);
+        }
     }
-    d->llm = upstream_open(&d->loop, &c->openai, key, err);
-    return d->llm != NULL;
+    return true;
+}
+
+static bool open_models(struct daemon *d, struct err *err) {
+    d->router = router_new();
+    return open_llm(d, err) && open_fleets(d, err) && open_fallbacks(d, err);
 }
 
 static bool open_tools(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+
     d->tools = registry_new();
-    for (int i = 0; i < d->config->tool_count; i++)
-        if (!registry_add_builtin(d->tools, d->config->tools[i], err))
-            return false;
+    for (int i = 0; i < c->tool_count; i++) {
+        const struct tool_options options = {
+            .name = c->tools[i].name,
+            .map = c->tools[i].options,
+            .place = c->tools[i].place,
+            .yaml = c->tools[i].place ? c->yaml : NULL,
+            .loop = &d->loop,
+            .folder = c->folder,
+        };
+
+        if (!registry_open(d->tools, &options, err)) return false;
+    }
     return true;
 }
 
@@ -335,7 +396,7 @@ static bool open_server(struct daemon *d, struct err *err) {
     const struct service_options service = {
         .loop = &d->loop,
         .guard = d->guard,
-        .llm = d->llm,
+        .router = d->router,
         .tools = d->tools,
         .policy = d->policy,
         .metrics = d->metrics,
@@ -376,10 +437,9 @@ static void announce(const struct daemon *d) {
 static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
-    if (d->llm && d->config->backend == BACKEND_ENGINE)
-        llm_engine_close(d->llm);
-    else if (d->llm)
-        upstream_close(d->llm);
+    registry_free(d->tools);
+    if (d->llm) llm_engine_close(d->llm);
+    for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
     guard_close(d->guard);
     engine_close(d->engine);
     d->engine = NULL;
@@ -390,7 +450,7 @@ static void daemon_close(struct daemon *d) {
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&d->loop);
-    registry_free(d->tools);
+    router_free(d->router);
     metrics_free(d->metrics);
     auth_close(d->auth);
     policy_free(d->policy);
@@ -415,7 +475,7 @@ bool daemon_run(const struct config *config, struct err *err) {
     uv_unref((uv_handle_t *)&d->wakeup);
     watch_signals(d);
     d->metrics = metrics_new();
-    ok = open_guard(d, err) && open_llm(d, err) && open_tools(d, err) &&
+    ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
          open_server(d, err);
     if (ok) {
         add_gauges(d);

@@ -1,9 +1,11 @@
 #include "cli/places.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -23,13 +25,35 @@ static char *format(const char *a, const char *b, const char *c) {
     return out.at;
 }
 
-char *places_model(const char *given) {
+/* What lies in Corral's own folder. */
+static char *at_home(const char *name) {
     const char *home = getenv("CORRAL_HOME");
 
-    if (given && *given && strcmp(given, "default") != 0) return xstrdup(given);
-    if (home && *home) return format(home, "/", model_name);
+    if (home && *home) return format(home, "/", name);
     home = getenv("HOME");
-    return format(home && *home ? home : ".", "/.cache/corral/", model_name);
+    return format(home && *home ? home : ".", "/.cache/corral/", name);
+}
+
+char *places_model(const char *given) {
+    if (given && *given && strcmp(given, "default") != 0) return xstrdup(given);
+    return at_home(model_name);
+}
+
+char *places_data(const char *given, struct err *err) {
+    char *folder = given && *given ? xstrdup(given) : at_home("data");
+
+    /* Every part of the path: the first start may be on an empty machine. */
+    for (char *at = strchr(folder + 1, '/');; at = strchr(at + 1, '/')) {
+        if (at) *at = '\0';
+        if (mkdir(folder, 0700) && errno != EEXIST) {
+            (void)err_set(err, ERR_IO, "%s: cannot make the folder: %s", folder,
+                          strerror(errno));
+            free(folder);
+            return NULL;
+        }
+        if (!at) return folder;
+        *at = '/';
+    }
 }
 
 /* The folder of the running program, with a slash; "" when unknown. */

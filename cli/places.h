@@ -18,6 +18,10 @@ MUST_USE char *places_policy(const char *given, struct err *err);
 /* `given`, else guard/models at the same places: a folder. */
 MUST_USE char *places_guard(const char *given, struct err *err);
 
+/* The folder of the databases: `given`, else "data" in $CORRAL_HOME (or
+ * ~/.cache/corral). Made, with mode 0700, when it is not there. */
+MUST_USE char *places_data(const char *given, struct err *err);
+
 /* Put the file's name before an error that does not have it: the parts that
  * read a model's content know its keys and not its path. */
 void places_blame(struct err *err, const char *path);

@@ -144,7 +144,7 @@ static void walk(struct layer_writer *w, size_t at) {
         if (any && at > turned.from) any = decode_cipher(w->in, at, &turned);
         if (at >= w->in.size) break;
         if (any && at == turned.from) {
-            write_run(w, &turned, false);
+            (void)found_at(w, &turned, false);
             at = turned.end;
             any = decode_cipher(w->in, at, &turned);
         } else {
@@ -243,6 +243,38 @@ bool decode_text(struct span text, size_t decided, struct decoded *out,
         at = decoded_at(below, decided);
     }
     return true;
+}
+
+/* What is not settled in one layer may be anything in the next, where a cipher
+ * that began before may then go on. */
+static size_t cipher_begin(const struct text_view *layer, struct span text,
+                           size_t decided, size_t settled) {
+    struct span in = layer ? span_bytes(&layer->text) : text;
+    size_t at = layer ? decoded_at(layer, decided) : decided;
+    size_t end = layer ? decoded_at(layer, settled) : settled;
+    struct decode_found f;
+
+    if (at >= end) return settled;
+    f.shuffled = false;
+    (void)decode_cipher(span_slice(in, 0, end), at, &f);
+    if (!f.open || f.begin >= end) return settled;
+    return layer ? decoded_raw(layer, f.begin, text.size) : f.begin;
+}
+
+void decoded_settle(struct decoded *d, struct span text, size_t decided) {
+    for (int depth = 1; depth < DECODE_DEPTH; depth++) {
+        size_t settled = d->settled;
+
+        if (settled == text.size) return;
+        for (int k = -1; k < d->count; k++) {
+            size_t begin = cipher_begin(k < 0 ? NULL : &d->layers[k].view, text,
+                                        decided, d->settled);
+
+            if (begin < settled) settled = begin;
+        }
+        if (settled == d->settled) return;
+        d->settled = settled;
+    }
 }
 
 /* The run that must be read with what stands at `at`: around it, or right

@@ -47,6 +47,9 @@ struct decoded {
 MUST_USE bool decode_text(struct span text, size_t decided, struct decoded *out,
                           struct err *err);
 void decoded_clear(struct decoded *d);
+/* For who holds back what is not settled: lower `settled` to where that also
+ * goes for runs of layers that only the text to come would make. */
+void decoded_settle(struct decoded *d, struct span text, size_t decided);
 /* The last place up to `at`, raw bytes, from which decoding can begin anew
  * without another outcome: not inside a run or a word. */
 size_t decoded_edge(const struct decoded *d, struct span text, size_t at);

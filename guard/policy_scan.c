@@ -319,6 +319,7 @@ size_t policy_hold_tail(const struct policy *p, enum channel channel,
     if (!p->rulesets[channel][0].rules && !wanted(p, channel, true))
         return hold;
     if (!decode_text(raw, decided, &d, NULL)) return decided;
+    decoded_settle(&d, raw, decided);
     lower(&hold, hold_settled(p, channel, raw, d.settled, decided));
     for (int i = 0; i < d.count; i++) {
         const struct text_view *v = &d.layers[i].view;

@@ -8,9 +8,11 @@
 
 enum {
     MODELS = GUARD_MODEL_ACTIVATED + 1,
-    /* Rules are asked about this much at once, so that a long piece cannot
-     * hold more findings than a verdict keeps. */
-    RULES_STEP = 512
+    /* Bytes between two places where rules are asked: so small a share of
+     * those before, so many at most. */
+    RULES_STEP_SHARE = 64,
+    RULES_STEP_MAX = 32,
+    RULES_WAIT = 16 /* more, for a blank */
 };
 
 /* Bytes between checkpoints, at about 4 to a token; the last one repeats. */
@@ -266,83 +268,64 @@ static bool flush(struct guard_stream *s) {
     return !s->freed && s->state <= FINISHING;
 }
 
-/* The first end in (s->scanned, r->end] at which rules stop the stream: there
- * it would have stopped, had the bytes come one by one. `r` stops; it is
- * moved there, and what is settled right before becomes ready. */
-static bool rule_narrow(struct guard_stream *s, struct ruling *r,
-                        struct err *err) {
-    size_t passes = s->scanned, blocks = r->end;
-    struct ruling tried;
-
-    while (blocks - passes > 1) {
-        size_t middle = passes + (blocks - passes) / 2;
-
-        if (!rule(s, middle, 0, false, &tried, err)) return false;
-        if (stops(&tried.found)) {
-            blocks = middle;
-            *r = tried;
-        } else {
-            passes = middle;
-        }
-    }
-    return passes == s->scanned ||
-           (rule(s, passes, 0, false, &tried, err) &&
-            rule_take(s, &tried, err) && rule(s, blocks, 0, false, r, err));
-}
-
-/* Where nothing waits for a classifier: rules over the next bytes, which are
- * released as far as they are settled. */
-static bool rule_follow(struct guard_stream *s) {
-    struct ruling r;
-    struct err err = {0};
-    size_t end = total(s);
-    /* The bytes first, then their being the last: as if one by one. */
-    bool last = s->scanned == end;
-    bool ok;
-
-    if (end - s->scanned > RULES_STEP) end = s->scanned + RULES_STEP;
-    ok = rule(s, end, 0, last, &r, &err);
-    if (ok && stops(&r.found) && !last) ok = rule_narrow(s, &r, &err);
-    if (ok && !stops(&r.found)) ok = rule_take(s, &r, &err);
-    if (!ok) {
-        stream_fail(s, &err);
-        return false;
-    }
-    if (!flush(s)) return false;
-    if (!stops(&r.found)) {
-        drop_text(s);
-        return true;
-    }
-    note_findings(s, &r.found);
-    stream_end(s, BLOCKED);
-    return false;
-}
-
-/* ---- checkpoints ---- */
+/* ---- places ---- */
 
 static bool is_blank(char c) {
     return c == ' ' || c == '\n' || c == '\t' || c == '\r';
 }
 
-/* The next checkpoint, when enough of the text is there to know it: before a
- * blank that follows a word, as the tokenizer's own pieces begin. */
-static bool checkpoint_next(const struct guard_stream *s, size_t *out,
-                            size_t *ahead) {
-    int last = sizeof checkpoint_steps / sizeof *checkpoint_steps - 1;
-    size_t step =
-        checkpoint_steps[s->checkpoints < last ? s->checkpoints : last];
-    struct span text = part(s, s->judged, total(s));
-    size_t most = step + STREAM_WORD_MAX;
+/* The first place at `step` bytes or more behind `from` that any cut of the
+ * text gives: before a blank that follows a word, as the tokenizer's own pieces
+ * begin, or `wait` bytes later. False when it has not arrived. */
+static bool place_next(const struct guard_stream *s, size_t from, size_t step,
+                       size_t wait, size_t *end, size_t *ahead) {
+    struct span text = part(s, from, total(s));
+    size_t most = step + wait;
 
+    *ahead = 0;
     for (size_t at = step; at < text.size && at < most; at++)
         if (is_blank(text.at[at]) && !is_blank(text.at[at - 1])) {
-            *out = s->judged + at;
-            *ahead = 1;
+            *end = from + at;
+            *ahead = 1; /* every cut has seen the blank */
             return true;
         }
     if (text.size < most) return false;
-    *out = s->judged + utf8_complete(span_slice(text, 0, most));
+    *end = from + utf8_complete(span_slice(text, 0, most));
     return true;
+}
+
+/* Where nothing waits for a classifier: the next place for the rules. Places
+ * are words at first and lie further apart as the text grows. */
+static bool rule_due(const struct guard_stream *s, size_t *end, size_t *ahead,
+                     bool *last) {
+    size_t step = s->scanned / RULES_STEP_SHARE;
+
+    *last = false;
+    if (step < 1) step = 1;
+    if (step > RULES_STEP_MAX) step = RULES_STEP_MAX;
+    if (place_next(s, s->scanned, step, RULES_WAIT, end, ahead)) return true;
+    *end = total(s);
+    *ahead = 0;
+    *last = true;
+    return s->state == FINISHING && !s->settled;
+}
+
+static bool rule_follow(struct guard_stream *s, size_t end, size_t ahead,
+                        bool last) {
+    if (!rule_checkpoint(s, end, ahead, last) || !flush(s)) return false;
+    drop_text(s);
+    return true;
+}
+
+/* ---- checkpoints ---- */
+
+static bool checkpoint_next(const struct guard_stream *s, size_t *end,
+                            size_t *ahead) {
+    int last = sizeof checkpoint_steps / sizeof *checkpoint_steps - 1;
+    int number = s->checkpoints < last ? s->checkpoints : last;
+
+    return place_next(s, s->judged, checkpoint_steps[number], STREAM_WORD_MAX,
+                      end, ahead);
 }
 
 static void run(struct guard_stream *s);
@@ -445,13 +428,11 @@ static bool judge_next(struct guard_stream *s) {
 
 /* ---- the loop ---- */
 
-static bool rules_wait(const struct guard_stream *s) {
-    return !s->holds &&
-           (s->scanned < total(s) || (s->state == FINISHING && !s->settled));
-}
-
 /* One thing; false when there is nothing to do now. */
 static bool step(struct guard_stream *s) {
+    size_t end, ahead;
+    bool last;
+
     if (s->freed || s->state > FINISHING) return false;
     if (s->broken.code) {
         struct err err = s->broken;
@@ -461,7 +442,8 @@ static bool step(struct guard_stream *s) {
         return true;
     }
     if (s->scored) return scores_take(s);
-    if (rules_wait(s)) return rule_follow(s);
+    if (!s->holds && rule_due(s, &end, &ahead, &last))
+        return rule_follow(s, end, ahead, last);
     if (s->waiting) return false;
     if (s->judges && judge_next(s)) return true;
     if (s->state != FINISHING) return false;

@@ -11,8 +11,8 @@
  * in order; rules are settled at the same places.
  *
  * Where the classifier is not asked, or only behind the text (stream: trail,
- * or shadow checks alone), there are no checkpoints to wait for: rules alone
- * hold bytes back, and a block falls at the first byte that decides it. */
+ * or shadow checks alone), rules are asked at such places of their own: word by
+ * word at first, later up to 48 bytes apart. */
 #ifndef CORRAL_GUARD_STREAM_H
 #define CORRAL_GUARD_STREAM_H
 

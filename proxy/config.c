@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/config_read.h"
+#include "proxy/config_tools.h"
 
 enum { HOUR_MS = 3600 * 1000, LIMIT_KEYS_MAX = 64 };
 
@@ -20,13 +21,15 @@ void config_init(struct config *c) {
                          .port = 8080,
                          .model = xstrdup("default"),
                          .backend = BACKEND_ENGINE,
-                         .openai = {.connect_ms = 5 * 1000,
-                                    .first_byte_ms = 60 * 1000,
-                                    .idle_ms = 60 * 1000},
                          .agent = {8, 16, 300},
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO};
     limits_init(&c->limits);
+}
+
+static void clear_upstreams(struct config *c) {
+    while (c->upstream_count)
+        config_upstream_clear(&c->upstreams[--c->upstream_count]);
 }
 
 void config_clear(struct config *c) {
@@ -36,10 +39,11 @@ void config_clear(struct config *c) {
     free(c->keys);
     free(c->policy);
     free(c->guard_models);
-    free(c->openai.api_key_env);
-    free(c->openai.model);
-    free(c->openai.ca_file);
-    config_clear_list(c->tools, &c->tool_count);
+    free(c->data);
+    clear_upstreams(c);
+    config_clear_tools(c);
+    yaml_close(c->yaml);
+    free(c->folder);
     config_clear_list(c->origins, &c->origin_count);
     *c = (struct config){0};
 }
@@ -97,50 +101,14 @@ static bool read_listen(const struct config_source *s, const cJSON *root,
     return yaml_fail(s->yaml, node, s->err, "listen: %s", why.text);
 }
 
-static bool is_variable_name(const char *name) {
-    if (*name >= '0' && *name <= '9') return false;
-    for (; *name; name++)
-        if (!(*name == '_' || (*name >= 'A' && *name <= 'Z') ||
-              (*name >= 'a' && *name <= 'z') || (*name >= '0' && *name <= '9')))
-            return false;
-    return true;
-}
-
-static bool read_openai(const struct config_source *s, const cJSON *node,
-                        struct config *c) {
-    struct config_openai *o = &c->openai;
-    const cJSON *url = config_get(node, "base_url");
-    struct err why;
-
-    c->backend = BACKEND_OPENAI;
-    if (config_unset(url))
-        return yaml_fail(s->yaml, node, s->err, "openai needs a base_url");
-    if (!config_check_text(s, url, "base_url")) return false;
-    if (!http_url_parse(span_of(url->valuestring), &o->url, &why))
-        return yaml_fail(s->yaml, url, s->err, "base_url: %s", why.text);
-    if (!config_read_text(s, node, "api_key_env", &o->api_key_env))
-        return false;
-    /* A key pasted here would end in backups and logs. */
-    if (o->api_key_env && !is_variable_name(o->api_key_env))
-        return yaml_fail(s->yaml, config_get(node, "api_key_env"), s->err,
-                         "api_key_env must name an environment variable, not "
-                         "hold the key");
-    return config_read_text(s, node, "model", &o->model) &&
-           config_read_path(s, node, "ca_file", &o->ca_file) &&
-           config_read_small(s, node, "connect_ms", 1, HOUR_MS,
-                             &o->connect_ms) &&
-           config_read_small(s, node, "first_byte_ms", 1, HOUR_MS,
-                             &o->first_byte_ms) &&
-           config_read_small(s, node, "idle_ms", 1, HOUR_MS, &o->idle_ms);
-}
-
 static bool read_backend(const struct config_source *s, const cJSON *root,
                          struct config *c) {
     static const char *const kinds[] = {"engine", "openai", NULL};
     static const char *const none[] = {NULL};
     static const char *const keys[] = {
-        "base_url",   "api_key_env",   "model",   "ca_file",
-        "connect_ms", "first_byte_ms", "idle_ms", NULL};
+        "base_url",   "api_key_env",   "api_key_file", "model",   "ca_file",
+        "connect_ms", "first_byte_ms", "idle_ms",      "retries", "health",
+        NULL};
     const cJSON *map, *engine, *openai;
 
     if (!config_read_map(s, root, "backend", kinds, &map)) return false;
@@ -151,11 +119,21 @@ static bool read_backend(const struct config_source *s, const cJSON *root,
     if (!config_read_map(s, map, "engine", none, &engine) ||
         !config_read_map(s, map, "openai", keys, &openai))
         return false;
-    if (openai) return read_openai(s, openai, c);
-    if (config_get(map, "openai"))
+    if (!openai && config_get(map, "openai"))
         return yaml_fail(s->yaml, map, s->err, "openai needs a base_url");
-    c->backend = BACKEND_ENGINE;
-    return true;
+    c->backend = openai ? BACKEND_OPENAI : BACKEND_ENGINE;
+    if (!openai) return true;
+    config_upstream_init(&c->upstreams[c->upstream_count++]);
+    return config_read_openai(s, openai, &c->upstreams[0]);
+}
+
+/* With upstreams the engine has to be asked for. */
+static bool read_upstreams(const struct config_source *s, const cJSON *root,
+                           struct config *c) {
+    if (!config_unset(config_get(root, "upstreams")) &&
+        config_unset(config_get(root, "backend")))
+        c->backend = BACKEND_NONE;
+    return config_read_upstreams(s, root, c->upstreams, &c->upstream_count);
 }
 
 static bool read_agent(const struct config_source *s, const cJSON *root,
@@ -238,10 +216,11 @@ static bool read_model(const struct config_source *s, const cJSON *root,
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
     static const char *const keys[] = {
-        "listen",       "allow_remote",   "keys",      "model",   "model_name",
-        "threads",      "context_tokens", "kv_tokens", "kv_type", "policy",
-        "guard",        "backend",        "tools",     "agent",   "limits",
-        "cors_origins", "drain_ms",       "log",       NULL};
+        "listen",  "allow_remote",   "keys",      "model",   "model_name",
+        "threads", "context_tokens", "kv_tokens", "kv_type", "policy",
+        "guard",   "backend",        "upstreams", "tools",   "agent",
+        "limits",  "cors_origins",   "drain_ms",  "log",     "data",
+        NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -258,9 +237,9 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_small(s, root, "kv_tokens", 0, 1 << 28, &c->kv_tokens) &&
            read_kv_type(s, root, c) &&
            config_read_path(s, root, "policy", &c->policy) &&
+           config_read_path(s, root, "data", &c->data) &&
            read_guard(s, root, c) && read_backend(s, root, c) &&
-           config_read_list(s, root, "tools", c->tools, CONFIG_TOOLS_MAX,
-                            &c->tool_count) &&
+           read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
            read_agent(s, root, c) && read_limits(s, root, c) &&
            config_read_list(s, root, "cors_origins", c->origins,
                             CONFIG_ORIGINS_MAX, &c->origin_count) &&
@@ -268,13 +247,19 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            read_log(s, root, c);
 }
 
-static bool from_yaml(struct config *out, const struct yaml *yaml,
-                      const char *name, struct err *err) {
+/* Takes `yaml`. */
+static bool from_yaml(struct config *out, struct yaml *yaml, const char *name,
+                      struct err *err) {
+    const char *slash = strrchr(name, '/');
     const struct config_source s = {yaml, name, err};
     struct config fresh;
     bool ok;
 
     config_init(&fresh);
+    fresh.yaml = yaml;
+    fresh.folder = span_dup((struct span){name, slash == name ? 1
+                                                : slash ? (size_t)(slash - name)
+                                                        : 0});
     ok = read_root(&s, yaml_root(yaml), &fresh);
     if (!ok) {
         config_clear(&fresh);
@@ -287,19 +272,31 @@ static bool from_yaml(struct config *out, const struct yaml *yaml,
 
 bool config_load(struct config *out, const char *path, struct err *err) {
     struct yaml *yaml = yaml_open(path, err);
-    bool ok = yaml && from_yaml(out, yaml, path, err);
 
-    yaml_close(yaml);
-    return ok;
+    return yaml && from_yaml(out, yaml, path, err);
 }
 
 bool config_parse(struct config *out, struct span text, const char *name,
                   struct err *err) {
     struct yaml *yaml = yaml_parse(text, name, err);
-    bool ok = yaml && from_yaml(out, yaml, name, err);
 
-    yaml_close(yaml);
-    return ok;
+    return yaml && from_yaml(out, yaml, name, err);
+}
+
+bool config_upstream_url(struct config *c, const char *text, struct err *err) {
+    struct http_url url;
+    struct config_upstream *u = &c->upstreams[0];
+
+    if (!http_url_parse(span_of(text), &url, err)) return false;
+    if (c->backend == BACKEND_OPENAI) {
+        u->members[0].url = url;
+        return true;
+    }
+    clear_upstreams(c);
+    c->backend = BACKEND_OPENAI;
+    c->upstream_count = 1;
+    config_upstream_any(u, &url);
+    return true;
 }
 
 bool config_check(const struct config *c, struct err *err) {

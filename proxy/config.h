@@ -4,22 +4,23 @@
 #ifndef CORRAL_PROXY_CONFIG_H
 #define CORRAL_PROXY_CONFIG_H
 
+#include "base/json.h"
 #include "base/log.h"
-#include "proxy/http_client.h"
+#include "base/yaml.h"
+#include "proxy/config_upstream.h"
 #include "proxy/limits.h"
 
 enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16 };
 
-enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI };
+/* What serves models beside `upstreams`, where backend.openai is the first. */
+enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI, BACKEND_NONE };
 
-struct config_openai {
-    struct http_url url;
-    char *api_key_env; /* the variable's name, NULL: no key */
-    char *model;       /* asked of the upstream; NULL: the client's choice */
-    char *ca_file;     /* NULL: the system's */
-    int connect_ms;
-    int first_byte_ms;
-    int idle_ms;
+/* An item of `tools:`. Which options there are is the tool's own business, so
+ * it reads and checks them when it is opened. */
+struct config_tool {
+    char *name;
+    const cJSON *options; /* a map, NULL: only the name was given */
+    const cJSON *place;   /* of the item; NULL: from the command line */
 };
 
 /* Strings are owned (malloc), so that the command line may replace them with
@@ -37,9 +38,11 @@ struct config {
     bool kv_q8;         /* keep it in Q8_0, not in F16 */
     char *policy;       /* NULL: the built-in place of policies/default.yaml */
     char *guard_models; /* a folder; NULL: as above, guard/models */
+    char *data;         /* a folder for databases; NULL: $CORRAL_HOME/data */
     enum config_backend backend;
-    struct config_openai openai;
-    char *tools[CONFIG_TOOLS_MAX];
+    struct config_upstream upstreams[UPSTREAMS_MAX];
+    int upstream_count;
+    struct config_tool tools[CONFIG_TOOLS_MAX];
     int tool_count;
     struct {
         int steps;
@@ -49,12 +52,17 @@ struct config {
     struct limits limits;
     char *origins[CONFIG_ORIGINS_MAX];
     int origin_count;
-    int drain_ms; /* how long running answers may take after SIGTERM */
+    struct yaml *yaml; /* the file, whose nodes `tools` names; or NULL */
+    char *folder;      /* of the file, "" for where we are; NULL: no file */
+    int drain_ms;      /* how long running answers may take after SIGTERM */
     enum log_level log;
 };
 
 void config_init(struct config *c); /* the defaults */
 void config_clear(struct config *c);
+/* The tools of the command line, "calculator,time", in place of the file's. */
+MUST_USE bool config_set_tools(struct config *c, const char *list,
+                               struct err *err);
 /* Replace an owned string by a copy. */
 void config_set_string(char **at, const char *text);
 
@@ -70,6 +78,9 @@ MUST_USE bool config_parse(struct config *out, struct span text,
 /* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080". */
 MUST_USE bool config_listen(struct config *c, const char *text,
                             struct err *err);
+/* --upstream: in the place of backend.openai.base_url, or of all upstreams. */
+MUST_USE bool config_upstream_url(struct config *c, const char *text,
+                                  struct err *err);
 /* What no single key can tell: a listen address beyond loopback without
  * allow_remote, water marks in the wrong order. Call after the command line
  * had its say; config_load() does not. */

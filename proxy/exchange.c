@@ -21,6 +21,7 @@
 #include "proxy/http_error.h"
 #include "proxy/provenance.h"
 #include "proxy/questions.h"
+#include "proxy/router.h"
 
 enum {
     HEADERS_MAX = 4,
@@ -37,6 +38,7 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
+    struct llm *llm; /* that the request asks for */
     struct caller *caller; /* whose key; NULL: without */
     uint64_t client;
     uint64_t started_ns;
@@ -411,7 +413,7 @@ static void make_choices(struct exchange *x) {
     struct choice_options o = {
         .guard = context->guard,
         .policy = x->policy,
-        .llm = context->llm,
+        .llm = x->llm,
         .tools = context->tools,
         .approvals = context->approvals,
         .turn_steps = context->turn_steps,
@@ -571,12 +573,19 @@ static bool check_choice(const struct chat_request *r, struct err *err) {
                          "tool_choice: required, but there are no tools");
 }
 
+static bool find_model(struct exchange *x, struct err *err) {
+    x->llm = router_find(x->context->router, x->request.model);
+    if (x->llm) return true;
+    return err_set_field(err, ERR_NOT_FOUND, "model",
+                         "there is no model of this name");
+}
+
 static bool read_request(struct exchange *x, struct span body,
                          struct err *err) {
     x->body = json_parse(body, err);
     if (!x->body) return false;
     chat_request_init(&x->request, x->arena);
-    return x->dialect->parse(x->body, &x->request, err) &&
+    return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
            provenance_check(&x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
@@ -586,7 +595,7 @@ static bool read_request(struct exchange *x, struct span body,
 
 /* Nothing of the request is shown to anybody, so nobody judges it. */
 static void count_tokens(struct exchange *x) {
-    struct llm *llm = x->context->llm;
+    struct llm *llm = x->llm;
     struct bytes out = {0};
     struct err err = {0};
     int tokens = 0;
@@ -629,12 +638,11 @@ void exchange_start(struct exchange_context *context,
         count_tokens(x);
         return;
     }
-    x->reply =
-        (struct reply){.id = x->id,
-                       .created = clock_wall_s(),
-                       .model = context->llm->name ? span_of(context->llm->name)
-                                                   : x->request.model,
-                       .include_usage = x->request.include_usage};
+    x->reply = (struct reply){.id = x->id,
+                              .created = clock_wall_s(),
+                              .model = x->llm->name ? span_of(x->llm->name)
+                                                    : x->request.model,
+                              .include_usage = x->request.include_usage};
     make_choices(x);
     judge_next(x);
 }

@@ -12,6 +12,7 @@ struct approvals;
 struct guard;
 struct policy;
 struct registry;
+struct router;
 struct exchange;
 
 enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20 };
@@ -20,7 +21,7 @@ enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20 };
 struct exchange_context {
     struct guard *guard;
     const struct policy *policy; /* the one in force; exchanges take a ref */
-    struct llm *llm;
+    const struct router *router; /* which models there are */
     const struct registry *tools; /* Corral's own; may be NULL */
     struct approvals *approvals;
     struct metrics *metrics;

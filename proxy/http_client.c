@@ -95,8 +95,9 @@ static void on_timer(uv_timer_t *timer) {
     struct http_call *call = timer->data;
 
     if (!call->failed)
-        (void)err_set(&call->err, ERR_TIMEOUT, "%s:%d: %s", call->host,
-                      call->port,
+        (void)err_set(&call->err,
+                      call->state < WAITING ? ERR_UNAVAILABLE : ERR_TIMEOUT,
+                      "%s:%d: %s", call->host, call->port,
                       call->state < WAITING    ? "no connection in time"
                       : call->state == WAITING ? "no response in time"
                                                : "stopped in mid-response");

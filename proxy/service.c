@@ -10,6 +10,7 @@
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
+#include "proxy/router.h"
 
 enum { TICK_MS = 250 };
 
@@ -78,15 +79,9 @@ static void moderations_gone(void *user) {
     moderation_gone(user);
 }
 
-static const char *model_name(const struct service *s) {
-    const char *name = s->exchanges.llm->name;
-
-    return name ? name : "default";
-}
-
-static bool put_model(struct service *s, struct bytes *out) {
+static bool put_model(struct service *s, const char *name, struct bytes *out) {
     return bytes_printf(out, NULL, "{\"id\":") &&
-           json_put_string(out, span_of(model_name(s)), NULL) &&
+           json_put_string(out, span_of(name), NULL) &&
            bytes_printf(out, NULL,
                         ",\"object\":\"model\",\"created\":%lld,"
                         "\"owned_by\":\"corral\"}",
@@ -95,23 +90,38 @@ static bool put_model(struct service *s, struct bytes *out) {
 
 static void models(struct service *s, struct conn *c,
                    const struct http_request *r) {
+    const struct router *router = s->exchanges.router;
     struct bytes out = {0};
 
     (void)r;
-    if (bytes_printf(&out, NULL, "{\"object\":\"list\",\"data\":[") &&
-        put_model(s, &out) && bytes_printf(&out, NULL, "]}"))
-        respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
+    bytes_puts(&out, "{\"object\":\"list\",\"data\":[");
+    for (int i = 0; i < router_count(router); i++) {
+        if (i) bytes_puts(&out, ",");
+        (void)put_model(s, router_name(router, i), &out);
+    }
+    bytes_puts(&out, "]}");
+    respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
     bytes_free(&out);
+}
+
+static const char *model_name(const struct service *s, struct span name) {
+    const struct router *router = s->exchanges.router;
+
+    for (int i = 0; i < router_count(router); i++)
+        if (span_is(name, router_name(router, i)))
+            return router_name(router, i);
+    return NULL;
 }
 
 static void model(struct service *s, struct conn *c,
                   const struct http_request *r) {
-    struct span name = span_slice(r->path, strlen("/v1/models/"), r->path.size);
+    const char *name =
+        model_name(s, span_slice(r->path, strlen("/v1/models/"), r->path.size));
     struct bytes out = {0};
 
-    if (!span_is(name, model_name(s)))
+    if (!name)
         fail_status(s, c, ROUTE_MODELS, 404, "there is no such model");
-    else if (put_model(s, &out))
+    else if (put_model(s, name, &out))
         respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
     bytes_free(&out);
 }
@@ -270,7 +280,7 @@ struct service *service_new(const struct service_options *o) {
 
     s->exchanges = (struct exchange_context){
         .guard = o->guard,
-        .llm = o->llm,
+        .router = o->router,
         .tools = o->tools,
         .approvals = approvals_new(),
         .metrics = o->metrics,

@@ -9,16 +9,16 @@
 #include "proxy/metrics.h"
 
 struct guard;
-struct llm;
 struct policy;
 struct registry;
+struct router;
 struct service;
 struct auth;
 
 struct service_options {
     uv_loop_t *loop;
     struct guard *guard; /* everything here outlives the service */
-    struct llm *llm;
+    const struct router *router; /* which models there are */
     const struct registry *tools; /* Corral's own; may be NULL */
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;

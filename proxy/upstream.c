@@ -4,233 +4,122 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/http_client.h"
-
-struct upstream {
-    struct llm llm; /* first, so that an llm can be cast back */
-    uv_loop_t *loop;
-    const struct config_openai *config;
-    struct tls_context *tls; /* for https, else NULL */
-    char *authorization;     /* "Bearer ...", or NULL */
-    char *path;
+enum {
+    /* Enough for any error body; an answer as one JSON is held to the same
+     * limit as an event. */
+    WHOLE_BYTES_MAX = 4 << 20,
+    RETRY_AFTER_MAX_S = 3600
 };
 
-struct llm_call {
-    struct upstream *upstream;
+struct upstream {
+    uv_loop_t *loop;
+    struct http_url url;
+    struct tls_context *tls; /* for https, else NULL */
+    char *authorization;     /* "Bearer ...", or NULL */
+    char *path;              /* of chat completions */
+    int connect_ms, first_byte_ms, idle_ms;
+};
+
+struct upstream_call {
     struct http_call *http;
     struct upstream_reader *reader;
-    struct llm_events events;
+    void *user;
+    void (*on_end)(void *user, const struct upstream_end *end);
     struct err err; /* of the body; told when the call ends */
-    int status;
+    int status;     /* 0: no head has come */
+    int retry_after_s;
     bool whole; /* the upstream does not stream: one JSON body */
     struct bytes body;
     bool reading;   /* events may run: a cancel only marks the call */
     bool cancelled; /* by such an event */
 };
 
-/* ---- a chat_request to a body ---- */
+/* ---- the end ---- */
 
-static void put(cJSON *object, const char *key, cJSON *value) {
-    (void)cJSON_AddItemToObject(object, key, value);
-}
-
-static cJSON *text(struct span s) {
-    char *copy = span_dup(s);
-    cJSON *json = cJSON_CreateString(copy);
-
-    free(copy);
-    return json;
-}
-
-static cJSON *call_json(const struct chat_tool_call *call) {
-    cJSON *json = cJSON_CreateObject(), *function = cJSON_CreateObject();
-
-    put(json, "id", text(call->id));
-    put(json, "type", cJSON_CreateString("function"));
-    put(function, "name", text(call->name));
-    put(function, "arguments", text(call->arguments));
-    put(json, "function", function);
-    return json;
-}
-
-static cJSON *message_json(const struct chat_message *m) {
-    cJSON *json = cJSON_CreateObject();
-
-    put(json, "role", cJSON_CreateString(chat_role_name(m->role)));
-    put(json, "content",
-        m->call_count && !m->text.size ? cJSON_CreateNull() : text(m->text));
-    if (m->call_count) {
-        cJSON *calls = cJSON_CreateArray();
-
-        for (int i = 0; i < m->call_count; i++)
-            (void)cJSON_AddItemToArray(calls, call_json(&m->calls[i]));
-        put(json, "tool_calls", calls);
-    }
-    if (m->role == CHAT_TOOL) put(json, "tool_call_id", text(m->call_id));
-    return json;
-}
-
-static cJSON *tool_json(const struct chat_tool *t) {
-    cJSON *json = cJSON_CreateObject(), *function = cJSON_CreateObject();
-
-    put(function, "name", text(t->name));
-    put(function, "description", text(t->description));
-    put(function, "parameters", cJSON_Duplicate(t->schema, true));
-    put(json, "type", cJSON_CreateString("function"));
-    put(json, "function", function);
-    return json;
-}
-
-static cJSON *choice_json(const struct chat_request *r) {
-    cJSON *json, *function;
-
-    if (r->choice == CHOICE_NONE) return cJSON_CreateString("none");
-    if (r->choice == CHOICE_REQUIRED) return cJSON_CreateString("required");
-    if (r->choice == CHOICE_AUTO) return cJSON_CreateString("auto");
-    json = cJSON_CreateObject();
-    function = cJSON_CreateObject();
-    put(function, "name", text(r->choice_name));
-    put(json, "type", cJSON_CreateString("function"));
-    put(json, "function", function);
-    return json;
-}
-
-static cJSON *format_json(const struct chat_request *r) {
-    cJSON *json = cJSON_CreateObject(), *schema;
-
-    if (r->format == FORMAT_JSON_OBJECT) {
-        put(json, "type", cJSON_CreateString("json_object"));
-        return json;
-    }
-    schema = cJSON_CreateObject();
-    put(schema, "name", cJSON_CreateString("answer"));
-    put(schema, "strict", cJSON_CreateTrue());
-    put(schema, "schema", cJSON_Duplicate(r->format_schema, true));
-    put(json, "type", cJSON_CreateString("json_schema"));
-    put(json, "json_schema", schema);
-    return json;
-}
-
-/* What OpenAI's API does not have goes only to those who were asked for it. */
-static void put_extensions(cJSON *json, const struct chat_request *r) {
-    if (r->top_k) put(json, "top_k", cJSON_CreateNumber(r->top_k));
-    if (r->min_p > 0) put(json, "min_p", cJSON_CreateNumber((double)r->min_p));
-    if (r->repeat_penalty > 0) {
-        put(json, "repeat_penalty",
-            cJSON_CreateNumber((double)r->repeat_penalty));
-        put(json, "repeat_last_n", cJSON_CreateNumber(r->repeat_window));
-    }
-}
-
-/* Token ids are the upstream's own: the client must know its model. */
-static void put_bias(cJSON *json, const struct chat_request *r) {
-    cJSON *bias = cJSON_CreateObject();
-    char key[16];
-
-    for (int i = 0; i < r->bias_count; i++) {
-        (void)snprintf(key, sizeof key, "%d", r->biases[i].token);
-        put(bias, key, cJSON_CreateNumber((double)r->biases[i].bias));
-    }
-    put(json, "logit_bias", bias);
-}
-
-static void put_sampling(cJSON *json, const struct chat_request *r) {
-    if (r->temperature >= 0)
-        put(json, "temperature", cJSON_CreateNumber((double)r->temperature));
-    if (r->top_p >= 0) put(json, "top_p", cJSON_CreateNumber((double)r->top_p));
-    if (r->presence_penalty != 0)
-        put(json, "presence_penalty",
-            cJSON_CreateNumber((double)r->presence_penalty));
-    if (r->frequency_penalty != 0)
-        put(json, "frequency_penalty",
-            cJSON_CreateNumber((double)r->frequency_penalty));
-    if (r->seeded)
-        put(json, "seed", cJSON_CreateNumber((double)(int64_t)r->seed));
-    if (r->max_tokens)
-        put(json, "max_tokens", cJSON_CreateNumber(r->max_tokens));
-    if (r->bias_count) put_bias(json, r);
-    if (r->logprobs) {
-        put(json, "logprobs", cJSON_CreateTrue());
-        put(json, "top_logprobs", cJSON_CreateNumber(r->top_logprobs));
-    }
-    put_extensions(json, r);
-    if (r->stop_count) {
-        cJSON *stops = cJSON_CreateArray();
-
-        for (int i = 0; i < r->stop_count; i++)
-            (void)cJSON_AddItemToArray(stops, text(r->stops[i]));
-        put(json, "stop", stops);
-    }
-}
-
-bool upstream_body(const struct chat_request *r, const char *model,
-                   struct bytes *out, struct err *err) {
-    cJSON *json = cJSON_CreateObject(), *messages = cJSON_CreateArray();
-    cJSON *options = cJSON_CreateObject();
-    bool ok;
-
-    put(json, "model", model ? cJSON_CreateString(model) : text(r->model));
-    for (int i = 0; i < r->message_count; i++)
-        (void)cJSON_AddItemToArray(messages, message_json(&r->messages[i]));
-    put(json, "messages", messages);
-    if (r->tool_count) {
-        cJSON *tools = cJSON_CreateArray();
-
-        for (int i = 0; i < r->tool_count; i++)
-            (void)cJSON_AddItemToArray(tools, tool_json(&r->tools[i]));
-        put(json, "tools", tools);
-        put(json, "tool_choice", choice_json(r));
-    }
-    if (r->format != FORMAT_TEXT) put(json, "response_format", format_json(r));
-    put_sampling(json, r);
-    put(json, "stream", cJSON_CreateTrue());
-    put(options, "include_usage", cJSON_CreateTrue());
-    put(json, "stream_options", options);
-    ok = json_print(json, out, err);
-    cJSON_Delete(json);
-    return ok;
-}
-
-/* ---- one call ---- */
-
-static void call_free(struct llm_call *call) {
+static void call_free(struct upstream_call *call) {
     upstream_reader_free(call->reader);
     bytes_free(&call->body);
     free(call);
 }
 
-static void call_end(struct llm_call *call, const struct llm_end *end) {
-    struct llm_events events = call->events;
+static void call_end(struct upstream_call *call, struct upstream_end *end) {
+    void (*on_end)(void *, const struct upstream_end *) = call->on_end;
+    void *user = call->user;
 
+    end->retry_after_s = call->retry_after_s;
     call_free(call);
-    events.on_end(events.user, end);
+    on_end(user, end);
 }
 
-static void call_fail(struct llm_call *call, const struct err *why) {
-    struct llm_end end = {.ok = false, .err = *why};
+/* What a client may know of an upstream's refusal. */
+static void status_err(int status, struct err *err) {
+    if (status == 429)
+        (void)err_set(err, ERR_BUSY, "the upstream is busy");
+    else if (status == 400 || status == 422)
+        (void)err_set(err, ERR_INPUT, "the upstream refused the request");
+    else if (status == 503)
+        (void)err_set(err, ERR_UNAVAILABLE, "the upstream is unavailable");
+    else
+        (void)err_set(err, ERR_IO, "the upstream answered %d", status);
+}
 
+/* A server that was not reached, or that says itself that another may do
+ * better, has begun nothing. One that fell silent may be at work still. */
+static void call_fail(struct upstream_call *call, const struct err *why) {
+    struct upstream_end end = {.llm = {.ok = false, .err = *why},
+                               .health = UPSTREAM_ILL};
+    int status = call->status;
+
+    if (status == 0) {
+        end.retry = why->code == ERR_UNAVAILABLE || why->code == ERR_IO;
+    } else if (status == 429) {
+        end.health = UPSTREAM_BUSY;
+        end.retry = true;
+    } else {
+        end.retry = status == 502 || status == 503 || status == 504;
+        if (status >= 300 && status < 500) end.health = UPSTREAM_WELL;
+    }
     call_end(call, &end);
+}
+
+/* ---- what comes ---- */
+
+static int seconds_of(struct span s) {
+    int value = 0;
+
+    if (!s.size || s.size > 6) return 0;
+    for (size_t i = 0; i < s.size; i++) {
+        if (s.at[i] < '0' || s.at[i] > '9') return 0; /* a date, or nonsense */
+        value = value * 10 + (s.at[i] - '0');
+    }
+    return value < RETRY_AFTER_MAX_S ? value : RETRY_AFTER_MAX_S;
 }
 
 static void on_head(void *user, int status, const struct http_header *headers,
                     int header_count) {
-    struct llm_call *call = user;
+    struct upstream_call *call = user;
+    struct err why = {0};
 
     call->status = status;
+    call->retry_after_s =
+        seconds_of(http_header_find(headers, header_count, "retry-after"));
     call->whole =
         !http_type_is(http_header_find(headers, header_count, "content-type"),
                       "text/event-stream");
-    /* Enough for any error body; an answer as one JSON is held to the same
-     * limit as an event. */
-    call->body.limit = 4 << 20;
+    call->body.limit = WHOLE_BYTES_MAX;
+    if (status == 200) return;
+    /* Why is the operator's business: no need to wait for it. */
+    http_call_cancel(call->http);
+    status_err(status, &why);
+    call_fail(call, &why);
 }
 
 static void on_body(void *user, struct span part) {
-    struct llm_call *call = user;
+    struct upstream_call *call = user;
     struct err why = {0};
     bool ok;
 
-    if (call->err.code || call->status != 200) return;
+    if (call->err.code) return;
     if (call->whole) {
         /* Past the limit call->err is set, and told at the end. */
         if (!bytes_append(&call->body, part.at, part.size, &call->err))
@@ -248,20 +137,8 @@ static void on_body(void *user, struct span part) {
     }
 }
 
-/* What a client may know of an upstream's refusal. */
-static void status_err(int status, struct err *err) {
-    if (status == 429)
-        (void)err_set(err, ERR_BUSY, "the upstream is busy");
-    else if (status == 400 || status == 422)
-        (void)err_set(err, ERR_INPUT, "the upstream refused the request");
-    else if (status == 503)
-        (void)err_set(err, ERR_UNAVAILABLE, "the upstream is unavailable");
-    else
-        (void)err_set(err, ERR_IO, "the upstream answered %d", status);
-}
-
 /* One JSON body is fed like a stream of one event. */
-static bool feed_whole(struct llm_call *call, struct err *err) {
+static bool feed_whole(struct upstream_call *call, struct err *err) {
     cJSON *json = json_parse(span_bytes(&call->body), err);
     struct bytes event = {0};
     bool ok;
@@ -280,12 +157,8 @@ static bool feed_whole(struct llm_call *call, struct err *err) {
 }
 
 /* The whole answer, with its tool calls. */
-static bool conclude(struct llm_call *call, struct llm_end *end,
+static bool conclude(struct upstream_call *call, struct llm_end *end,
                      struct err *why) {
-    if (call->status != 200) {
-        status_err(call->status, why);
-        return false;
-    }
     if (call->err.code) {
         *why = call->err;
         return false;
@@ -295,8 +168,8 @@ static bool conclude(struct llm_call *call, struct llm_end *end,
 }
 
 static void on_end(void *user, const struct err *err) {
-    struct llm_call *call = user;
-    struct llm_end end = {0};
+    struct upstream_call *call = user;
+    struct upstream_end end = {.health = UPSTREAM_WELL};
     struct err why = {0};
     bool ok = false;
 
@@ -305,7 +178,7 @@ static void on_end(void *user, const struct err *err) {
         why = *err;
     } else {
         call->reading = true;
-        ok = conclude(call, &end, &why);
+        ok = conclude(call, &end.llm, &why);
         call->reading = false;
     }
     if (call->cancelled)
@@ -316,52 +189,61 @@ static void on_end(void *user, const struct err *err) {
         call_fail(call, &why);
 }
 
-static struct llm_call *start(struct llm *llm, const struct chat_request *r,
-                              uint64_t client, const struct llm_events *events,
-                              struct err *err) {
-    struct upstream *u = (struct upstream *)llm;
-    const struct config_openai *c = u->config;
-    struct http_header headers[3] = {
+/* ---- starting ---- */
+
+static struct http_call *request(struct upstream *u, const char *method,
+                                 const char *path, struct span body,
+                                 int timeout_ms,
+                                 const struct http_call_events *events,
+                                 struct err *err) {
+    const struct http_header headers[3] = {
         {span_of("content-type"), span_of("application/json")},
-        {span_of("accept"), span_of("text/event-stream")},
+        {span_of("accept"), span_of("text/event-stream, application/json")},
         {span_of("authorization"), span_of(u->authorization)}};
-    struct bytes body = {0};
-    struct llm_call *call;
-    struct http_call_events http = {on_head, on_body, on_end, NULL};
-    struct http_call_options options = {
-        .host = c->url.host,
-        .port = c->url.port,
-        .tls = c->url.tls,
-        .method = "POST",
-        .path = u->path,
+    const struct http_call_options options = {
+        .host = u->url.host,
+        .port = u->url.port,
+        .tls = u->url.tls,
+        .method = method,
+        .path = path,
         .headers = headers,
         .header_count = u->authorization ? 3 : 2,
-        .connect_ms = c->connect_ms,
-        .first_byte_ms = c->first_byte_ms,
-        .idle_ms = c->idle_ms,
+        .body = body,
+        .connect_ms = timeout_ms ? timeout_ms : u->connect_ms,
+        .first_byte_ms = timeout_ms ? timeout_ms : u->first_byte_ms,
+        .idle_ms = timeout_ms ? timeout_ms : u->idle_ms,
         .tls_context = u->tls,
     };
 
-    (void)client;
-    if (!upstream_body(r, c->model, &body, err)) {
+    return http_call_start(u->loop, &options, events, err);
+}
+
+struct upstream_call *
+upstream_start(struct upstream *u, const struct chat_request *r,
+               const char *model, const struct llm_events *events,
+               void (*told)(void *end_user, const struct upstream_end *end),
+               void *end_user, struct err *err) {
+    struct http_call_events http = {on_head, on_body, on_end, NULL};
+    struct bytes body = {0};
+    struct upstream_call *call;
+
+    if (!upstream_body(r, model, &body, err)) {
         bytes_free(&body);
         return NULL;
     }
-    options.body = span_bytes(&body);
     call = xalloc(sizeof *call);
-    call->upstream = u;
-    call->events = *events;
+    call->user = end_user;
+    call->on_end = told;
     call->reader = upstream_reader_new(events);
     http.user = call;
-    call->http = http_call_start(u->loop, &options, &http, err);
+    call->http = request(u, "POST", u->path, span_bytes(&body), 0, &http, err);
     bytes_free(&body);
     if (call->http) return call;
     call_free(call);
     return NULL;
 }
 
-static void cancel(struct llm *llm, struct llm_call *call) {
-    (void)llm;
+void upstream_cancel(struct upstream_call *call) {
     http_call_cancel(call->http);
     call->http = NULL;
     if (call->reading) {
@@ -372,40 +254,48 @@ static void cancel(struct llm *llm, struct llm_call *call) {
     }
 }
 
-struct llm *upstream_open(uv_loop_t *loop, const struct config_openai *config,
-                          const char *key, struct err *err) {
-    struct upstream *u = xalloc(sizeof *u);
-    struct bytes path = {0}, authorization = {0};
+struct http_call *upstream_probe(struct upstream *u, const char *path,
+                                 int timeout_ms,
+                                 const struct http_call_events *events,
+                                 struct err *err) {
+    struct bytes full = {0};
+    struct http_call *call = NULL;
 
-    u->llm = (struct llm){.name = config->model ? config->model : "upstream",
-                          .start = start,
-                          .cancel = cancel};
-    u->loop = loop;
-    u->config = config;
-    if (config->url.tls) {
-        u->tls = tls_context_open(config->ca_file, err);
-        if (!u->tls) {
-            free(u);
-            return NULL;
-        }
-    }
-    if (!bytes_printf(&path, err, "%s/chat/completions%c", config->url.path,
-                      '\0') ||
-        (key && !bytes_printf(&authorization, err, "Bearer %s%c", key, '\0'))) {
-        bytes_free(&path);
-        bytes_free(&authorization);
-        tls_context_close(u->tls);
-        free(u);
-        return NULL;
-    }
-    u->path = path.at; /* ownership moves, with the NUL just written */
-    u->authorization = authorization.at;
-    return &u->llm;
+    if (bytes_printf(&full, err, "%s%s%c", u->url.path, path, '\0'))
+        call = request(u, "GET", full.at, (struct span){0}, timeout_ms, events,
+                       err);
+    bytes_free(&full);
+    return call;
 }
 
-void upstream_close(struct llm *llm) {
-    struct upstream *u = (struct upstream *)llm;
+struct upstream *upstream_open(uv_loop_t *loop,
+                               const struct upstream_options *o,
+                               struct err *err) {
+    struct upstream *u = xalloc(sizeof *u);
+    struct bytes path = {0}, authorization = {0};
+    bool ok;
 
+    u->loop = loop;
+    u->url = *o->url;
+    u->connect_ms = o->connect_ms;
+    u->first_byte_ms = o->first_byte_ms;
+    u->idle_ms = o->idle_ms;
+    ok =
+        bytes_printf(&path, err, "%s/chat/completions%c", o->url->path, '\0') &&
+        (!o->key ||
+         bytes_printf(&authorization, err, "Bearer %s%c", o->key, '\0'));
+    u->path = path.at; /* ownership moves, with the NUL just written */
+    u->authorization = authorization.at;
+    if (ok && o->url->tls) {
+        u->tls = tls_context_open(o->ca_file, err);
+        ok = u->tls != NULL;
+    }
+    if (ok) return u;
+    upstream_close(u);
+    return NULL;
+}
+
+void upstream_close(struct upstream *u) {
     if (!u) return;
     free(u->path);
     free(u->authorization);

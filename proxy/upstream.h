@@ -1,20 +1,56 @@
-/* upstream.h - an OpenAI-compatible server as a language model. It is asked to
- * stream, whatever the client wants: the guard judges while it writes. Its
- * answer is as hostile as any input. Event-loop thread. */
+/* upstream.h - one OpenAI-compatible server that writes answers (fleet.h makes a
+ * language model of some). It is asked to stream, whatever the client wants:
+ * the guard judges while it writes. Its answer is as hostile as any input.
+ * Event-loop thread. */
 #ifndef CORRAL_PROXY_UPSTREAM_H
 #define CORRAL_PROXY_UPSTREAM_H
 
 #include <uv.h>
 
 #include "agent/llm.h"
-#include "proxy/config.h"
+#include "proxy/http_client.h"
 
-/* Borrows `loop` and `config`. `key` (may be NULL) is sent as a bearer token;
- * copied. */
-MUST_USE struct llm *upstream_open(uv_loop_t *loop,
-                                   const struct config_openai *config,
-                                   const char *key, struct err *err);
-void upstream_close(struct llm *llm);
+struct upstream;      /* opaque: one server */
+struct upstream_call; /* one generation under way */
+
+struct upstream_options {
+    const struct http_url *url; /* borrowed, as the strings below */
+    const char *key;            /* sent as a bearer token; NULL: none */
+    const char *ca_file;        /* NULL: the system's */
+    int connect_ms, first_byte_ms, idle_ms;
+};
+
+/* Borrows `loop`; copies the key. ERR_INPUT for an unreadable `ca_file`. */
+MUST_USE struct upstream *upstream_open(uv_loop_t *loop,
+                                        const struct upstream_options *o,
+                                        struct err *err);
+void upstream_close(struct upstream *u); /* NULL is fine */
+
+/* What a call says about the server. */
+enum upstream_health { UPSTREAM_WELL, UPSTREAM_BUSY, UPSTREAM_ILL };
+
+struct upstream_end {
+    struct llm_end llm;
+    enum upstream_health health;
+    /* No byte of an answer came, and another server may do better. */
+    bool retry;
+    int retry_after_s; /* the server's own word; 0: none */
+};
+
+/* `events` without its on_end(), in whose place `on_end` comes. */
+MUST_USE struct upstream_call *
+upstream_start(struct upstream *u, const struct chat_request *r,
+               const char *model, const struct llm_events *events,
+               void (*on_end)(void *end_user, const struct upstream_end *end),
+               void *end_user, struct err *err);
+void upstream_cancel(struct upstream_call *call);
+
+/* Ask GET base_url + `path`; NULL with `err` when it cannot begin. The answer
+ * says whether it was there, and what comes before 500. */
+MUST_USE struct http_call *upstream_probe(struct upstream *u, const char *path,
+                                          int timeout_ms,
+                                          const struct http_call_events *events,
+                                          struct err *err);
 
 /* A chat_request as the body that an upstream gets: exactly the fields that
  * were judged, nothing else of what the client sent. */

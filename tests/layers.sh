@@ -31,7 +31,7 @@ cblas|openblas  engine/gemm\.[ch]
 uv\.h           (proxy|tools)/[a-z0-9_]+\.[ch]
 curl/           tools/fetch\.c
 libxml/         tools/readable\.c
-sqlite3\.h      (tools/tool|proxy/store)_[a-z0-9_]+\.c
+sqlite3\.h      (base/db|tools/[a-z0-9_]+)\.c
 seccomp\.h      tools/sandbox\.c
 hs(/hs)?\.h     guard/rules(_scan|_capped|_run|_whole)?\.c
 unicode/        guard/text\.c

@@ -3,11 +3,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/options.h"
 #include "tools/schema.h"
 #include "tools/tool_builtin.h"
 
+/* Those that take no options. */
+static const struct tool *const plain[] = {&tool_calculator, &tool_time};
+
+/* Those that do, each opened by its own file. */
+static const struct {
+    const char *name;
+    tool_open *open;
+} opened[] = {{NULL, NULL}};
+
 struct registry {
     const struct tool *tools[REGISTRY_TOOLS_MAX];
+    struct tool *owned[REGISTRY_TOOLS_MAX]; /* of them, or NULL */
     cJSON *schemas[REGISTRY_TOOLS_MAX];
     int count;
 };
@@ -18,7 +29,10 @@ struct registry *registry_new(void) {
 
 void registry_free(struct registry *r) {
     if (!r) return;
-    for (int i = 0; i < r->count; i++) cJSON_Delete(r->schemas[i]);
+    for (int i = 0; i < r->count; i++) {
+        cJSON_Delete(r->schemas[i]);
+        if (r->owned[i] && r->owned[i]->close) r->owned[i]->close(r->owned[i]);
+    }
     free(r);
 }
 
@@ -59,12 +73,43 @@ bool registry_add(struct registry *r, const struct tool *tool,
 
 bool registry_add_builtin(struct registry *r, const char *name,
                           struct err *err) {
-    static const struct tool *const builtin[] = {&tool_calculator, &tool_time};
-
-    for (size_t i = 0; i < sizeof builtin / sizeof *builtin; i++)
-        if (!strcmp(builtin[i]->name, name))
-            return registry_add(r, builtin[i], err);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (!strcmp(plain[i]->name, name))
+            return registry_add(r, plain[i], err);
     return err_set(err, ERR_NOT_FOUND, "there is no tool \"%.64s\"", name);
+}
+
+bool registry_take(struct registry *r, struct tool *tool, struct err *err) {
+    if (registry_add(r, tool, err)) {
+        r->owned[r->count - 1] = tool;
+        return true;
+    }
+    if (tool->close) tool->close(tool);
+    return false;
+}
+
+static tool_open *opener_of(const char *name) {
+    for (size_t i = 0; opened[i].name; i++)
+        if (!strcmp(opened[i].name, name)) return opened[i].open;
+    return NULL;
+}
+
+bool registry_open(struct registry *r, const struct tool_options *options,
+                   struct err *err) {
+    static const char *const none[] = {NULL};
+    tool_open *open = opener_of(options->name);
+    struct err inner = {0};
+    struct tool *tool;
+
+    if (open) {
+        tool = open(options, err);
+        if (!tool) return false;
+        if (registry_take(r, tool, &inner)) return true;
+    } else {
+        if (!option_only(options, none, err)) return false;
+        if (registry_add_builtin(r, options->name, &inner)) return true;
+    }
+    return option_fail(options, NULL, err, "%s", inner.text);
 }
 
 const struct tool *registry_find(const struct registry *r, struct span name) {

@@ -16,6 +16,13 @@ enum {
 struct tool;
 struct tool_run; /* one call under way */
 
+/* Who asks. Borrowed during the call of run(). */
+struct tool_context {
+    /* The key of the session whose turn this is: calls with the same key may
+     * share state, calls with another must not. Empty: this turn has none. */
+    struct span session;
+};
+
 /* The end of a call. With `ok` false, `text` is an error that the model may
  * read. Borrowed during the callback. */
 typedef void tool_done(void *user, bool ok, struct span text);
@@ -24,13 +31,22 @@ struct tool {
     const char *name;
     const char *description;
     const char *schema; /* JSON Schema of the arguments, as text */
+    /* Running the same call again changes nothing in the world: after a crash
+     * in the middle of it, it may be made again without asking. */
+    bool idempotent;
+    void *self; /* the tool's own state, NULL when it has none */
     /* Begin a call. `arguments` is an object that is valid for `schema`,
      * borrowed during the call to this function. `done` is called exactly
      * once unless cancelled: before this returns (then the result is NULL),
      * or later on the loop. */
     struct tool_run *(*run)(const struct tool *tool, const cJSON *arguments,
-                            tool_done *done, void *user);
+                            const struct tool_context *context, tool_done *done,
+                            void *user);
+    /* `done` is not called any more. What the run still holds goes later. */
     void (*cancel)(struct tool_run *run);
+    /* NULL: there is nothing to close. No run is under way. Frees the tool, at
+     * once or, when it has handles on the loop, once the loop ran again. */
+    void (*close)(struct tool *tool);
 };
 
 #endif

@@ -268,7 +268,8 @@ bool calculator_evaluate(struct span expression, char *out, size_t out_size,
 }
 
 static struct tool_run *run(const struct tool *tool, const cJSON *arguments_,
-                            tool_done *done, void *user) {
+                            const struct tool_context *context, tool_done *done,
+                            void *user) {
     const cJSON *expression =
         cJSON_GetObjectItemCaseSensitive(arguments_, "expression");
     char text[64];
@@ -276,6 +277,7 @@ static struct tool_run *run(const struct tool *tool, const cJSON *arguments_,
     bool ok = false;
 
     (void)tool;
+    (void)context;
     if (!cJSON_IsString(expression))
         (void)err_set(&err, ERR_INPUT, "expression: expected a text");
     else
@@ -297,6 +299,7 @@ const struct tool tool_calculator = {
               "\"string\",\"description\":\"for example (12+5)*3, 2^10, "
               "sqrt(2), 17 % 5\",\"minLength\":1,\"maxLength\":1024}},"
               "\"required\":[\"expression\"],\"additionalProperties\":false}",
+    .idempotent = true,
     .run = run,
     .cancel = cancel,
 };

@@ -31,13 +31,15 @@ bool time_text(struct span zone, int64_t wall_s, char *out, size_t out_size,
 }
 
 static struct tool_run *run(const struct tool *tool, const cJSON *arguments,
-                            tool_done *done, void *user) {
+                            const struct tool_context *context, tool_done *done,
+                            void *user) {
     const cJSON *zone = cJSON_GetObjectItemCaseSensitive(arguments, "timezone");
     char text[128];
     struct err err = {0};
     bool ok;
 
     (void)tool;
+    (void)context;
     ok = time_text(span_of(cJSON_IsString(zone) ? zone->valuestring : ""),
                    clock_wall_s(), text, sizeof text, &err);
     done(user, ok, span_of(ok ? text : err.text));
@@ -56,6 +58,7 @@ const struct tool tool_time = {
               "\"string\",\"description\":\"IANA name, for example "
               "Europe/Rome; UTC when absent\",\"maxLength\":64}},"
               "\"additionalProperties\":false}",
+    .idempotent = true,
     .run = run,
     .cancel = cancel,
 };

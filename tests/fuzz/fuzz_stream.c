@@ -1,6 +1,6 @@
 /* fuzz_stream.c - the first byte chooses a policy, the second how the rest, a
  * text, is cut: what a stream releases and decides is what it would of the text
- * at once, and where that is not a block, what the whole text is redacted to.
+ * at once, and it blocks and redacts whatever the whole text shows.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "guard/decode.h"
 #include "guard/stream.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -95,20 +96,51 @@ static void stream(const struct policy *p, struct span text, uint32_t cuts,
     if (o->verdicts != 1) abort();
 }
 
+/* Redacted to the last byte in the stream. */
+static bool covered(const struct verdict *v, size_t from, size_t end) {
+    bool moved = true;
+
+    while (moved && from < end) {
+        moved = false;
+        for (int i = 0; i < v->finding_count; i++) {
+            const struct finding *f = &v->findings[i];
+
+            if (f->action > VERDICT_REDACT || f->from > from || f->end <= from)
+                continue;
+            from = f->end;
+            moved = true;
+        }
+    }
+    return from >= end;
+}
+
+static bool is_encoded(struct span text) {
+    struct decoded d;
+    bool any;
+
+    if (!decode_text(text, 0, &d, NULL)) return true;
+    any = d.count > 0;
+    decoded_clear(&d);
+    return any;
+}
+
+/* A stream may see more than the whole text shows, where that says something
+ * else on the whole, but never less. Where something is encoded, what stands
+ * right beside it reads otherwise once its code is gone: not compared. */
 static void check_whole(const struct policy *p, struct span text,
                         const struct outcome *o) {
-    struct bytes redacted = {0};
     struct verdict v;
 
     verdict_begin(&v, "r");
-    if (o->v.action == VERDICT_BLOCK ||
-        !policy_scan(p, CHANNEL_OUTPUT, 0, text, &v, NULL) ||
-        v.finding_count == VERDICT_FINDINGS_MAX)
+    if (o->v.action == VERDICT_BLOCK || is_encoded(text) ||
+        o->v.finding_count == VERDICT_FINDINGS_MAX ||
+        !policy_scan(p, CHANNEL_OUTPUT, 0, text, &v, NULL))
         return;
-    if (!verdict_redact(&v, 0, text, &redacted, NULL) ||
-        !span_equal(span_bytes(&redacted), span_bytes(&o->out)))
-        abort();
-    bytes_free(&redacted);
+    if (v.action == VERDICT_BLOCK) abort();
+    for (int i = 0; i < v.finding_count; i++)
+        if (v.findings[i].action == VERDICT_REDACT &&
+            !covered(&o->v, v.findings[i].from, v.findings[i].end))
+            abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -39,6 +39,9 @@ class MockUpstream:
         self.pause = 0.0
         self.raw = None
         self.sse = True
+        self.extra = {}  # headers of an answer with `status`
+        self.get_status = 200  # what a GET is answered with
+        self.gets = []  # path and key of each
         self.requests = []
         self.headers = []
         self.gone = threading.Event()  # a client left before the end
@@ -50,6 +53,12 @@ class MockUpstream:
             def log_message(self, *args):
                 pass
 
+            def do_GET(self):
+                mock.gets.append((self.path, self.headers.get("authorization")))
+                self.send_response(mock.get_status)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
             def do_POST(self):
                 size = int(self.headers["content-length"])
                 mock.requests.append(json.loads(self.rfile.read(size)))
@@ -58,6 +67,8 @@ class MockUpstream:
                     self.send_response(mock.status)
                     self.send_header("content-type", "application/json")
                     self.send_header("content-length", str(len(mock.body)))
+                    for name, value in mock.extra.items():
+                        self.send_header(name, value)
                     self.end_headers()
                     self.wfile.write(mock.body)
                     return

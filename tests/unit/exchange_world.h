@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "guard/guard.h"
 #include "proxy/http_client.h"
+#include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
 
@@ -136,9 +137,11 @@ static const char *tool_says;
 static int tool_runs;
 
 static struct tool_run *tool_run(const struct tool *tool,
-                                 const cJSON *arguments, tool_done *done,
-                                 void *user) {
+                                 const cJSON *arguments,
+                                 const struct tool_context *context,
+                                 tool_done *done, void *user) {
     (void)tool;
+    (void)context;
     (void)arguments;
     tool_runs++;
     done(user, true, span_of(tool_says));
@@ -149,8 +152,11 @@ static void tool_cancel(struct tool_run *run) {
     (void)run;
 }
 
-static const struct tool oracle = {"oracle", "knows", "{\"type\":\"object\"}",
-                                   tool_run, tool_cancel};
+static const struct tool oracle = {.name = "oracle",
+                                   .description = "knows",
+                                   .schema = "{\"type\":\"object\"}",
+                                   .run = tool_run,
+                                   .cancel = tool_cancel};
 
 /* ---- the world ---- */
 
@@ -162,6 +168,7 @@ struct world {
     struct policy *policy;
     struct metrics *metrics;
     struct registry *tools;
+    struct router *router;
     /* the answer */
     int status;
     struct bytes body;
@@ -198,7 +205,6 @@ static struct policy *policy_from(const char *text) {
 static void world_open(struct world *w, const char *policy) {
     struct guard_options guard_options = {0};
     struct service_options service = {.loop = &w->loop,
-                                      .llm = &model.llm,
                                       .turn_steps = 4,
                                       .turn_tool_calls = 4,
                                       .turn_seconds = 60};
@@ -224,6 +230,9 @@ static void world_open(struct world *w, const char *policy) {
     service.policy = w->policy;
     service.metrics = w->metrics;
     service.tools = w->tools;
+    w->router = router_new();
+    assert_true(router_add(w->router, "*", &model.llm, &err));
+    service.router = w->router;
     w->service = service_new(&service);
     limits_init(&server.limits);
     server.handler = service_handler(w->service);
@@ -240,6 +249,7 @@ static void world_close(struct world *w) {
     policy_free(w->policy);
     metrics_free(w->metrics);
     registry_free(w->tools);
+    router_free(w->router);
     bytes_free(&w->body);
     bytes_free(&model.seen);
 }

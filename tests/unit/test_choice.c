@@ -171,10 +171,10 @@ static void test_choices(void **state) {
             assert_true(choice_says(&w, 0, "First, [EMAIL].", "stop"));
             assert_true(choice_says(&w, 2, "Third and the longest of them all.",
                                     "stop"));
-            /* Streamed, "Then " may have been cleared before. */
+            /* Streamed, "Then" may have been cleared before. */
             assert_true(choice_says(&w, 1, "I can't help with that.",
                                     "content_filter") ||
-                        choice_says(&w, 1, "Then ", "content_filter"));
+                        choice_says(&w, 1, "Then", "content_filter"));
             assert_false(answered(&w, "sword"));
             assert_false(answered(&w, "more words"));
             assert_true(answered(&w, "\"checks\":[\"word\"]"));

@@ -56,6 +56,7 @@ static void test_everything(void **state) {
                        "limits: {body_bytes_max: 1000, header_ms: 5}\n"
                        "cors_origins: [\"http://localhost:3000\"]\n"
                        "drain_ms: 0\n"
+                       "data: data\n"
                        "log: debug\n";
     struct config c = {0};
     struct err err;
@@ -74,17 +75,23 @@ static void test_everything(void **state) {
     assert_true(c.kv_q8);
     assert_string_equal(c.policy, "/abs/p.yaml");
     assert_string_equal(c.guard_models, "/etc/corral/guard/models");
+    assert_string_equal(c.data, "/etc/corral/data");
     assert_int_equal(c.backend, BACKEND_OPENAI);
-    assert_string_equal(c.openai.url.host, "host.example");
-    assert_int_equal(c.openai.url.port, 9000);
-    assert_string_equal(c.openai.url.path, "/v1");
-    assert_string_equal(c.openai.api_key_env, "MY_KEY");
-    assert_string_equal(c.openai.model, "big");
-    assert_int_equal(c.openai.connect_ms, 100);
-    assert_int_equal(c.openai.first_byte_ms, 200);
-    assert_int_equal(c.openai.idle_ms, 300);
+    assert_int_equal(c.upstream_count, 1);
+    assert_string_equal(c.upstreams[0].members[0].url.host, "host.example");
+    assert_int_equal(c.upstreams[0].members[0].url.port, 9000);
+    assert_string_equal(c.upstreams[0].members[0].url.path, "/v1");
+    assert_string_equal(c.upstreams[0].members[0].key.env, "MY_KEY");
+    assert_string_equal(c.upstreams[0].models[0].name, "big");
+    assert_string_equal(c.upstreams[0].models[1].name, "*");
+    assert_string_equal(c.upstreams[0].models[1].model, "big");
+    assert_int_equal(c.upstreams[0].connect_ms, 100);
+    assert_int_equal(c.upstreams[0].first_byte_ms, 200);
+    assert_int_equal(c.upstreams[0].idle_ms, 300);
     assert_int_equal(c.tool_count, 2);
-    assert_string_equal(c.tools[1], "time");
+    assert_string_equal(c.tools[1].name, "time");
+    assert_null(c.tools[1].options);
+    assert_string_equal(c.folder, "/etc/corral");
     assert_int_equal(c.agent.steps, 2);
     assert_int_equal(c.agent.tool_calls, 0);
     assert_int_equal(c.agent.seconds, 30);
@@ -138,6 +145,10 @@ static void test_errors(void **state) {
     bad("tools: time\n", "c.yaml:1:8: tools must be a list");
     bad("tools: [time, 3]\n", "c.yaml:1:15: tools must be a text");
     bad("tools: [time, time]\n", "c.yaml:1:15: \"time\" is there twice");
+    bad("tools: [{time: 1}]\n", "c.yaml:1:16: the options of time must be a");
+    bad("tools: [{a: {}, b: {}}]\n", "c.yaml:1:9: a tool is a name, or one");
+    bad("tools: [{}]\n", "c.yaml:1:9: a tool is a name, or one");
+    bad("tools: [time, {time: {}}]\n", "c.yaml:1:15: \"time\" is there twice");
     bad("agent: {steps: 0}\n", "c.yaml:1:16: steps must be a whole number");
     bad("limits: {body_bytes_max: 0}\n", "c.yaml:1:26: body_bytes_max must");
     bad("limits: {bodies: 1}\n", "c.yaml:1:10: unknown key \"bodies\"");

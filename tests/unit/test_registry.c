@@ -4,10 +4,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "tools/options.h"
 #include "tools/registry.h"
 
 static struct tool make(const char *name, const char *schema) {
@@ -80,11 +82,69 @@ static void test_full(void **state) {
     registry_free(r);
 }
 
+static void test_open(void **state) {
+    struct yaml *yaml =
+        yaml_parse(span_of("- {time: {zone: x}}\n- {calculator: {}}\n- rm\n"),
+                   "c.yaml", NULL);
+    const cJSON *item = yaml_root(yaml)->child;
+    struct registry *r = registry_new();
+    struct tool_options o = {
+        .name = "time", .yaml = yaml, .place = item, .map = item->child};
+    struct err err = {0};
+
+    (void)state;
+    assert_false(registry_open(r, &o, &err));
+    assert_string_equal(err.text, "c.yaml:1:11: unknown key \"zone\"");
+    o = (struct tool_options){.name = "calculator",
+                              .yaml = yaml,
+                              .place = item->next,
+                              .map = item->next->child};
+    assert_true(registry_open(r, &o, &err));
+    assert_false(registry_open(r, &o, &err));
+    assert_string_equal(err.text, "c.yaml:2:3: calculator: there are two tools "
+                                  "named \"calculator\"");
+    o = (struct tool_options){
+        .name = "rm", .yaml = yaml, .place = item->next->next};
+    assert_false(registry_open(r, &o, &err));
+    assert_string_equal(err.text, "c.yaml:3:3: rm: there is no tool \"rm\"");
+    o = (struct tool_options){.name = "rm"};
+    assert_false(registry_open(r, &o, &err));
+    assert_string_equal(err.text, "tool \"rm\": there is no tool \"rm\"");
+    registry_free(r);
+    yaml_close(yaml);
+}
+
+static int closed;
+
+static void on_close(struct tool *tool) {
+    closed++;
+    free(tool);
+}
+
+/* An owned tool is closed once: with the registry, or at once if refused. */
+static void test_take(void **state) {
+    struct registry *r = registry_new();
+    struct err err = {0};
+
+    (void)state;
+    closed = 0;
+    for (int i = 0; i < 2; i++) {
+        struct tool *tool = xalloc(sizeof *tool);
+
+        *tool = make("mine", "{}");
+        tool->close = on_close;
+        assert_int_equal(registry_take(r, tool, &err), i == 0);
+        assert_int_equal(closed, i);
+    }
+    registry_free(r);
+    assert_int_equal(closed, 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_builtins),
-        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_builtins),
+        cmocka_unit_test(test_full),    cmocka_unit_test(test_open),
+        cmocka_unit_test(test_take),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -256,18 +256,17 @@ static void test_rules(void **state) {
                  "Write to [EMAIL]", VERDICT_REDACT);
     check_stream("flag", p, "The weather is fine", "The weather is fine",
                  VERDICT_FLAG);
-    check_stream("block", p, "Take some plutonium and mix", "Take some ",
+    check_stream("block", p, "Take some plutonium and mix", "Take some",
                  VERDICT_BLOCK);
-    check_stream("block at the end", p, "Take some plutonium", "Take some ",
+    check_stream("block at the end", p, "Take some plutonium", "Take some",
                  VERDICT_BLOCK);
     check_stream("not the whole word", p, "Take some plutoniums",
                  "Take some plutoniums", VERDICT_ALLOW);
-    check_stream("two words", p, "Buy red mercury today", "Buy ",
-                 VERDICT_BLOCK);
+    check_stream("two words", p, "Buy red mercury today", "Buy ", VERDICT_BLOCK);
     check_stream("only the first word", p, "Buy red paint", "Buy red paint",
                  VERDICT_ALLOW);
     check_stream("redact, then block", p, "acme sells plutonium.",
-                 "[REDACTED] sells ", VERDICT_BLOCK);
+                 "[REDACTED] sells", VERDICT_BLOCK);
     check_stream("an umlaut is whole", p, "Über Öl: acme grüßt",
                  "Über Öl: [REDACTED] grüßt", VERDICT_REDACT);
     check_stream("bad bytes pass as they are", p, "a\xff\xc3 b\xe2\x82 c",

@@ -128,6 +128,8 @@ static void test_limits(void **state) {
 
 /* ---- as a tool ---- */
 
+static const struct tool_context nobody = {0};
+
 static void on_done(void *user, bool ok, struct span text) {
     (void)snprintf(user, 100, "%d %.*s", ok, (int)text.size, text.at);
 }
@@ -138,12 +140,12 @@ static void test_tool(void **state) {
 
     (void)state;
     assert_null(
-        tool_calculator.run(&tool_calculator, arguments, on_done, said));
+        tool_calculator.run(&tool_calculator, arguments, &nobody, on_done, said));
     assert_string_equal(said, "1 42");
     cJSON_Delete(arguments);
     arguments = json_parse(span_of("{\"expression\":\"1/0\"}"), NULL);
     assert_null(
-        tool_calculator.run(&tool_calculator, arguments, on_done, said));
+        tool_calculator.run(&tool_calculator, arguments, &nobody, on_done, said));
     assert_memory_equal(said, "0 division by zero", 18);
     cJSON_Delete(arguments);
 }

@@ -162,6 +162,8 @@ static void test_text(void **state) {
     assert_false(time_text(span_of("../x"), 0, out, sizeof out, &err));
 }
 
+static const struct tool_context nobody = {0};
+
 static void on_done(void *user, bool ok, struct span text) {
     (void)snprintf(user, 200, "%d %.*s", ok, (int)text.size, text.at);
 }
@@ -171,12 +173,12 @@ static void test_tool(void **state) {
     cJSON *arguments = json_parse(span_of("{}"), NULL);
 
     (void)state;
-    assert_null(tool_time.run(&tool_time, arguments, on_done, said));
+    assert_null(tool_time.run(&tool_time, arguments, &nobody, on_done, said));
     assert_memory_equal(said, "1 20", 4);
     assert_non_null(strstr(said, "UTC+00:00"));
     cJSON_Delete(arguments);
     arguments = json_parse(span_of("{\"timezone\":\"Mars/Base\"}"), NULL);
-    assert_null(tool_time.run(&tool_time, arguments, on_done, said));
+    assert_null(tool_time.run(&tool_time, arguments, &nobody, on_done, said));
     assert_memory_equal(said, "0 there is no time zone", 23);
     cJSON_Delete(arguments);
 }

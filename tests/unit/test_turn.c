@@ -122,9 +122,11 @@ static struct tool_run *slow_live;
 static int slow_cancelled;
 
 static struct tool_run *slow_run(const struct tool *tool,
-                                 const cJSON *arguments, tool_done *done,
-                                 void *user) {
+                                 const cJSON *arguments,
+                                 const struct tool_context *context,
+                                 tool_done *done, void *user) {
     (void)tool;
+    (void)context;
     (void)arguments;
     slow_live = xalloc(sizeof *slow_live);
     slow_live->done = done;
@@ -148,11 +150,13 @@ static void slow_finish(bool ok, const char *text) {
 }
 
 static struct tool_run *big_run(const struct tool *tool, const cJSON *arguments,
+                                const struct tool_context *context,
                                 tool_done *done, void *user) {
     size_t size = TOOL_RESULT_BYTES_MAX + 10;
     char *text = xalloc(size);
 
     (void)tool;
+    (void)context;
     (void)arguments;
     memset(text, 'x', size);
     done(user, true, (struct span){text, size});

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "proxy/sse.h"
+#include "base/sse.h"
 #include "proxy/upstream.h"
 
 struct partial_call {

@@ -449,6 +449,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *user,
             free(w);
             return -1;
         }
+        uv_unref((uv_handle_t *)&w->poll);
         (void)curl_multi_assign(r->multi, socket, w);
     }
     if (what & CURL_POLL_IN) events |= UV_READABLE;
@@ -495,6 +496,7 @@ struct fetcher *fetcher_open(uv_loop_t *loop, const struct fetcher_options *o,
     r->multi = curl_multi_init();
     assert(r->multi);
     (void)uv_timer_init(loop, &r->timer);
+    uv_unref((uv_handle_t *)&r->timer);
     r->timer.data = r;
     (void)curl_multi_setopt(r->multi, CURLMOPT_SOCKETFUNCTION, on_socket);
     (void)curl_multi_setopt(r->multi, CURLMOPT_SOCKETDATA, r);

@@ -2,7 +2,8 @@
  * one set of rules about what may be reached, and the connections made under
  * them. The address is checked when the socket is made, so no name can resolve
  * to one address for a check and to another for the connection. No proxy, no
- * cookies, no netrc; http and https only. Event-loop thread.
+ * cookies, no netrc; http and https only. What is under way does not keep the
+ * loop. Event-loop thread.
  *
  *   a fetch:  SENDING -> (redirected -> SENDING) -> HEAD -> BODY -> ENDED
  */

@@ -2,7 +2,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proxy/sse.h"
+#include "base/sse.h"
 
 static bool on_data(void *user, struct span data, struct err *err) {
     (void)err;

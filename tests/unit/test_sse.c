@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "proxy/sse.h"
+#include "base/sse.h"
 
 static bool collect(void *user, struct span data, struct err *err) {
     struct bytes *out = user;

@@ -1,7 +1,7 @@
 /* sse.h - server-sent events out of a byte stream (WHATWG HTML, 9.2.6), cut
- * anywhere. Only the data of an event is kept: that is all an upstream says. */
-#ifndef CORRAL_PROXY_SSE_H
-#define CORRAL_PROXY_SSE_H
+ * anywhere. Only the data of an event is kept: that is all that anybody says. */
+#ifndef CORRAL_BASE_SSE_H
+#define CORRAL_BASE_SSE_H
 
 #include "base/bytes.h"
 

@@ -1,4 +1,4 @@
-#include "proxy/sse.h"
+#include "base/sse.h"
 
 /* One whole line without its end. A blank one ends the event. */
 static bool take_line(struct sse *sse,

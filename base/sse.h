@@ -1,5 +1,5 @@
 /* sse.h - server-sent events out of a byte stream (WHATWG HTML, 9.2.6), cut
- * anywhere. Only the data of an event is kept: that is all that anybody says. */
+ * anywhere. Only the data of an event is kept: that is all they say. */
 #ifndef CORRAL_BASE_SSE_H
 #define CORRAL_BASE_SSE_H
 

@@ -33,6 +33,7 @@ struct fetcher {
     struct fetch *first;
     int count;
     int inside; /* depth of calls into curl and of our users' callbacks */
+    bool closed;
 };
 
 struct fetch {
@@ -45,7 +46,8 @@ struct fetch {
     struct fetch_events events;
     int redirects;
     bool other_host;
-    bool inner; /* the host of this hop may have an inner address */
+    bool waiting; /* to be given to curl, once it can be entered */
+    bool inner;   /* the host of this hop may have an inner address */
     bool cancelled;
     size_t header_bytes;
     char *redirect; /* where this hop leads, if elsewhere */
@@ -159,6 +161,8 @@ static void fetch_free(struct fetch *f) {
     free(f);
 }
 
+static void destroy(struct fetcher *r);
+
 static void sweep(struct fetcher *r) {
     struct fetch *next;
 
@@ -166,6 +170,7 @@ static void sweep(struct fetcher *r) {
         next = f->next;
         if (f->cancelled) fetch_free(f);
     }
+    if (r->closed) destroy(r);
 }
 
 static void finish(struct fetch *f, const struct err *err) {
@@ -404,12 +409,21 @@ static void reap(struct fetcher *r) {
     }
 }
 
+static void begin_waiting(struct fetcher *r) {
+    for (struct fetch *f = r->first; f; f = f->next) {
+        if (!f->waiting || f->cancelled) continue;
+        f->waiting = false;
+        (void)curl_multi_add_handle(r->multi, f->easy);
+    }
+}
+
 static void drive(struct fetcher *r, curl_socket_t socket, int events) {
     int running;
 
     r->inside++;
     (void)curl_multi_socket_action(r->multi, socket, events, &running);
     reap(r);
+    begin_waiting(r);
     r->inside--;
     if (!r->inside) sweep(r);
 }
@@ -516,13 +530,19 @@ static void on_timer_closed(uv_handle_t *handle) {
     free(r);
 }
 
-void fetcher_close(struct fetcher *r) {
-    if (!r) return;
-    assert(!r->inside);
+static void destroy(struct fetcher *r) {
+    r->closed = false;
     while (r->first) fetch_free(r->first);
     (void)curl_multi_cleanup(r->multi);
     curl_global_cleanup();
     uv_close((uv_handle_t *)&r->timer, on_timer_closed);
+}
+
+void fetcher_close(struct fetcher *r) {
+    if (!r) return;
+    for (struct fetch *f = r->first; f; f = f->next) f->cancelled = true;
+    r->closed = true;
+    if (!r->inside) sweep(r);
 }
 
 struct fetch *fetch_start(struct fetcher *r, const struct fetch_options *o,
@@ -551,7 +571,8 @@ struct fetch *fetch_start(struct fetcher *r, const struct fetch_options *o,
         fetch_free(f);
         return NULL;
     }
-    (void)curl_multi_add_handle(r->multi, f->easy);
+    f->waiting = r->inside > 0;
+    if (!f->waiting) (void)curl_multi_add_handle(r->multi, f->easy);
     return f;
 }
 

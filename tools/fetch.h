@@ -38,8 +38,8 @@ struct fetcher_options {
 
 MUST_USE struct fetcher *
 fetcher_open(uv_loop_t *loop, const struct fetcher_options *o, struct err *err);
-/* Cancels what is under way. Not from a callback. The loop must run once more
- * afterwards. NULL is fine. */
+/* Cancels what is under way. The loop must run once more afterwards. NULL is
+ * fine. */
 void fetcher_close(struct fetcher *fetcher);
 
 struct fetch_header {
@@ -61,7 +61,8 @@ struct fetch_options {
 };
 
 /* Borrowed arguments live during the callback. fetch_cancel() is allowed in
- * any, of any fetch; none comes before fetch_start() returned. */
+ * any, of any fetch, and so are fetch_start() and fetcher_close(); none comes
+ * before fetch_start() returned. */
 struct fetch_events {
     /* The last response's status and headers are there; false with `err` ends
      * the fetch. May be NULL. */
@@ -77,7 +78,7 @@ struct fetch_events {
     void *user;
 };
 
-/* Begin; not from on_head or on_body. NULL with ERR_INPUT for what is no
+/* Begin. NULL with ERR_INPUT for what is no
  * http(s) URL or has a user name in it, ERR_BUSY for too many at once. */
 MUST_USE struct fetch *fetch_start(struct fetcher *fetcher,
                                    const struct fetch_options *o,

@@ -164,7 +164,6 @@ static inline void page_server_open(struct page_server *s, uv_loop_t *loop) {
         uv_listen((uv_stream_t *)&s->listener, 16, page_on_connection), 0);
     (void)uv_tcp_getsockname(&s->listener, (struct sockaddr *)&at, &size);
     s->port = ntohs(at.sin_port);
-    uv_unref((uv_handle_t *)&s->listener);
 }
 
 static inline void page_add(struct page_server *s, const char *path,

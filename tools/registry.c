@@ -6,6 +6,7 @@
 #include "tools/options.h"
 #include "tools/schema.h"
 #include "tools/tool_builtin.h"
+#include "tools/tool_web.h"
 
 /* Those that take no options. */
 static const struct tool *const plain[] = {&tool_calculator, &tool_time};
@@ -14,7 +15,10 @@ static const struct tool *const plain[] = {&tool_calculator, &tool_time};
 static const struct {
     const char *name;
     tool_open *open;
-} opened[] = {{NULL, NULL}};
+} opened[] = {{"http", tool_http_open},
+              {"web_fetch", web_fetch_open},
+              {"web_search", web_search_open},
+              {NULL, NULL}};
 
 struct registry {
     const struct tool *tools[REGISTRY_TOOLS_MAX];

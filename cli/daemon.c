@@ -24,6 +24,7 @@
 #include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
+#include "proxy/sessions.h"
 #include "tools/options.h"
 #include "tools/registry.h"
 
@@ -51,6 +52,7 @@ struct daemon {
     struct registry *tools;
     struct metrics *metrics;
     struct auth *auth;
+    struct sessions *sessions;
     struct service *service;
     struct server *server;
 };
@@ -74,7 +76,9 @@ static void close_server(struct daemon *d) {
     server_close(d->server);
     service_close(d->service);
     d->server = NULL;
+    sessions_close(d->sessions);
     d->service = NULL;
+    d->sessions = NULL;
 }
 
 static void on_drained(void *user) {
@@ -391,6 +395,21 @@ static bool open_tools(struct daemon *d, struct err *err) {
     return true;
 }
 
+static bool open_sessions(struct daemon *d, struct err *err) {
+    char quoted[ERR_TEXT_MAX];
+    char *folder = places_data(d->config->data, err);
+
+    if (folder) d->sessions = sessions_open(&d->loop, folder, err);
+    free(folder);
+    if (d->sessions || d->config->data) return d->sessions != NULL;
+    /* Nobody asked for the default place: a second server beside the first, or
+     * one without a home, serves all the rest. */
+    log_event(LOG_WARN, "no_sessions", "reason=%s",
+              log_quote(err->text, quoted, sizeof quoted));
+    *err = (struct err){0};
+    return true;
+}
+
 static bool open_server(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     const struct service_options service = {
@@ -401,6 +420,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .policy = d->policy,
         .metrics = d->metrics,
         .auth = d->auth,
+        .sessions = d->sessions,
         .turn_steps = c->agent.steps,
         .turn_tool_calls = c->agent.tool_calls,
         .turn_seconds = c->agent.seconds,
@@ -476,7 +496,7 @@ bool daemon_run(const struct config *config, struct err *err) {
     watch_signals(d);
     d->metrics = metrics_new();
     ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
-         open_server(d, err);
+         open_sessions(d, err) && open_server(d, err);
     if (ok) {
         add_gauges(d);
         watch_policy(d);

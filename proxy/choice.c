@@ -13,6 +13,7 @@
 #include "guard/stream.h"
 #include "proxy/approvals.h"
 #include "proxy/fields.h"
+#include "proxy/journal.h"
 #include "proxy/logprob_queue.h"
 #include "proxy/provenance.h"
 
@@ -43,6 +44,7 @@ struct choice {
     enum after after;
     struct chat_tool_call call; /* the one that asks leave; arena */
     struct verdict *leave; /* of the rules about tools, on this call; arena */
+    bool call_server;      /* whose tool it is */
     struct span result;    /* arena */
     struct turn_end end;
 
@@ -132,11 +134,33 @@ static void sent(struct choice *c, struct bytes *out) {
     bytes_free(out);
 }
 
+static const char *const finish_names[] = {[REPLY_STOP] = "stop",
+                                           [REPLY_LENGTH] = "length",
+                                           [REPLY_TOOL_CALLS] = "tool_calls",
+                                           [REPLY_FILTERED] = "content_filter"};
+
+/* The end is told when the session has all of it. */
+static void on_kept(void *user, bool ok, const struct err *err);
+
 static void finish(struct choice *c, enum reply_finish how) {
+    const struct journal_end end = {.finish = finish_names[how],
+                                    .calls = c->calls,
+                                    .call_count = c->reply.call_count,
+                                    .corral = c->reply.corral};
+
+    c->reply.finish = how;
+    journal_end(c->o.journal, &end, on_kept, c);
+}
+
+static void on_kept(void *user, bool ok, const struct err *why) {
+    struct choice *c = user;
     struct bytes out = {0};
     struct err err = {0};
 
-    c->reply.finish = how;
+    if (!ok) {
+        c->o.on_fail(c->o.user, why);
+        return;
+    }
     show(c);
     if (c->request.stream &&
         !c->o.dialect->end(c->o.reply, &c->reply, &out, &err)) {
@@ -153,6 +177,7 @@ static void send_text(struct choice *c, struct span text) {
     struct err err = {0};
 
     c->text_sent = true;
+    journal_text(c->o.journal, text);
     if (!c->request.stream) {
         /* What does not fit is not sent in part: see on_stream_verdict(). */
         if (!bytes_append(&c->text, text.at, text.size, &err)) c->end.err = err;
@@ -194,6 +219,7 @@ void choice_refuse(struct choice *c, enum channel channel,
     c->reply.corral = corral_object(v, channel);
     c->reply.call_count = 0;
     c->text.size = 0;
+    if (!c->request.stream) journal_drop_text(c->o.journal);
     c->logprobs.size = 0;
     /* After cleared text has gone out, the end alone says that it was cut. */
     if (!c->request.stream || !c->text_sent)
@@ -363,16 +389,38 @@ static void tell_waiting(struct choice *c) {
     if (c->request.stream) c->o.on_waiting(c->o.user);
 }
 
+/* A tool of ours runs when the session knows that it will. */
+static void on_call_kept(void *user, bool ok, const struct err *err) {
+    struct choice *c = user;
+
+    if (!ok)
+        c->o.on_fail(c->o.user, err);
+    else if (c->turn)
+        turn_answer(c->turn, true);
+}
+
+static void allow_call(struct choice *c) {
+    if (c->call_server)
+        journal_call(c->o.journal, &c->call, on_call_kept, c);
+    else
+        turn_answer(c->turn, true);
+}
+
+static void deny_call(struct choice *c, const char *reason) {
+    journal_denied(c->o.journal, &c->call, reason);
+    turn_deny(c->turn, span_of(reason));
+}
+
 static void on_approval(void *user, enum approval_answer answer) {
     struct choice *c = user;
 
     c->approval = NULL;
     if (answer == APPROVAL_APPROVED)
-        turn_answer(c->turn, true);
+        allow_call(c);
     else if (answer == APPROVAL_DENIED)
-        turn_deny(c->turn, span_of("denied by a person"));
+        deny_call(c, "denied by a person");
     else
-        turn_deny(c->turn, span_of("denied: nobody approved it in time"));
+        deny_call(c, "denied: nobody approved it in time");
 }
 
 /* Nobody who can be asked is a no. */
@@ -391,8 +439,8 @@ static void ask_person(struct choice *c, const struct verdict *v) {
         bytes_free(&checks);
     }
     if (!c->approval) {
-        turn_deny(c->turn, span_of("denied: it needs a person's approval, and "
-                                   "nobody can be asked"));
+        deny_call(c, "denied: it needs a person's approval, and nobody can "
+                     "be asked");
         return;
     }
     turn_pause(c->turn);
@@ -417,7 +465,7 @@ static void on_call_verdict(void *user, const struct verdict *v) {
     /* A redaction could turn the arguments into something that was never
      * judged, so it counts as a block here. */
     else if (lets_pass(&whole) && whole.action != VERDICT_REDACT)
-        turn_answer(c->turn, true);
+        allow_call(c);
     else
         block(c, CHANNEL_TOOL_CALL, &whole);
 }
@@ -478,7 +526,7 @@ static void ask_call(void *user, const struct chat_tool_call *call,
     struct choice *c = user;
     struct err err = {0};
 
-    (void)server; /* ours or the client's: a call is judged alike */
+    c->call_server = server; /* judged alike, whosever it is */
     if (!copy_call(c, call, &c->call, &err)) {
         c->o.on_fail(c->o.user, &err);
         return;
@@ -500,12 +548,15 @@ static void on_result_verdict(void *user, const struct verdict *v) {
         block(c, CHANNEL_TOOL_RESULT, v);
         return;
     }
-    if (v->action != VERDICT_REDACT)
+    if (v->action != VERDICT_REDACT) {
+        journal_result(c->o.journal, &c->call, c->result);
         turn_answer(c->turn, true);
-    else if (verdict_redact(v, 0, c->result, &text, &err))
+    } else if (verdict_redact(v, 0, c->result, &text, &err)) {
+        journal_result(c->o.journal, &c->call, span_bytes(&text));
         turn_answer_text(c->turn, span_bytes(&text));
-    else
+    } else {
         c->o.on_fail(c->o.user, &err);
+    }
     bytes_free(&text);
 }
 

@@ -18,6 +18,7 @@ enum { CHOICE_TEXT_BYTES_MAX = 8 << 20, CHOICE_LOGPROB_BYTES_MAX = 8 << 20 };
 
 struct approvals;
 struct choice;
+struct journal;
 struct registry;
 
 /* Borrowed by the choice for its life. Only on_block(), on_fail() and on_done()
@@ -28,6 +29,7 @@ struct choice_options {
     struct llm *llm;
     const struct registry *tools; /* may be NULL */
     struct approvals *approvals;  /* whom `ask` asks */
+    struct journal *journal;      /* of a session's turn; may be NULL */
     int turn_steps;               /* see turn.h */
     int turn_tool_calls;
     int turn_seconds;

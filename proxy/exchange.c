@@ -19,6 +19,7 @@
 #include "proxy/choice.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
+#include "proxy/journal.h"
 #include "proxy/provenance.h"
 #include "proxy/questions.h"
 #include "proxy/router.h"
@@ -38,8 +39,9 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
-    struct llm *llm; /* that the request asks for */
-    struct caller *caller; /* whose key; NULL: without */
+    struct llm *llm;         /* that the request asks for */
+    struct caller *caller;   /* whose key; NULL: without */
+    struct journal *journal; /* of a session's turn, or NULL */
     uint64_t client;
     uint64_t started_ns;
     uint64_t deadline_ms; /* of the guard, while the request is judged; or 0 */
@@ -79,6 +81,7 @@ static void unlink_exchange(struct exchange *x) {
 }
 
 static void exchange_destroy(struct exchange *x) {
+    journal_close(x->journal); /* from here on it calls no choice */
     for (int i = 0; i < x->choice_count; i++) choice_free(x->choices[i]);
     policy_free(x->policy);
     cJSON_Delete(x->body);
@@ -416,6 +419,7 @@ static void make_choices(struct exchange *x) {
         .llm = x->llm,
         .tools = context->tools,
         .approvals = context->approvals,
+        .journal = x->journal,
         .turn_steps = context->turn_steps,
         .turn_tool_calls = context->turn_tool_calls,
         .turn_seconds = context->turn_seconds,
@@ -446,6 +450,7 @@ static void run_choices(struct exchange *x) {
     struct err err = {0};
     int i = 0;
 
+    journal_begin(x->journal, &x->request);
     while (i < x->choice_count && choice_start(x->choices[i], &err)) i++;
     if (i < x->choice_count) fail(x, &err);
 }
@@ -611,9 +616,9 @@ static void count_tokens(struct exchange *x) {
     bytes_free(&out);
 }
 
-void exchange_start(struct exchange_context *context,
-                    const struct dialect *dialect, struct conn *c,
-                    const struct http_request *request) {
+static void start(struct exchange_context *context,
+                  const struct dialect *dialect, struct conn *c,
+                  struct span body, struct journal *journal) {
     struct exchange *x = xalloc(sizeof *x);
     struct err err = {0};
 
@@ -624,13 +629,14 @@ void exchange_start(struct exchange_context *context,
     x->conn = c;
     conn_set_user(c, x);
     x->dialect = dialect;
+    x->journal = journal;
     x->caller = conn_pass(c)->caller;
     x->policy = policy_ref(caller_policy(x->caller, context->policy));
     x->arena = arena_new(EXCHANGE_ARENA_BYTES_MAX);
     x->client = caller_number(x->caller, c);
     x->started_ns = clock_ns();
     hash_random_id(x->id);
-    if (!read_request(x, request->body, &err)) {
+    if (!read_request(x, body, &err)) {
         fail(x, &err);
         return;
     }
@@ -645,6 +651,17 @@ void exchange_start(struct exchange_context *context,
                               .include_usage = x->request.include_usage};
     make_choices(x);
     judge_next(x);
+}
+
+void exchange_start(struct exchange_context *context,
+                    const struct dialect *dialect, struct conn *c,
+                    const struct http_request *request) {
+    start(context, dialect, c, request->body, NULL);
+}
+
+void exchange_start_turn(struct exchange_context *context, struct conn *c,
+                         struct span body, struct journal *journal) {
+    start(context, &dialect_openai, c, body, journal);
 }
 
 void exchange_gone(struct exchange *x) {

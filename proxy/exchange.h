@@ -10,6 +10,7 @@
 
 struct approvals;
 struct guard;
+struct journal;
 struct policy;
 struct registry;
 struct router;
@@ -20,8 +21,8 @@ enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20 };
 /* What all exchanges share; the owner outlives them. */
 struct exchange_context {
     struct guard *guard;
-    const struct policy *policy; /* the one in force; exchanges take a ref */
-    const struct router *router; /* which models there are */
+    const struct policy *policy;  /* the one in force; exchanges take a ref */
+    const struct router *router;  /* which models there are */
     const struct registry *tools; /* Corral's own; may be NULL */
     struct approvals *approvals;
     struct metrics *metrics;
@@ -36,6 +37,10 @@ struct exchange_context {
 void exchange_start(struct exchange_context *context,
                     const struct dialect *dialect, struct conn *c,
                     const struct http_request *request);
+/* The same for a turn of a session: `body` is an OpenAI chat completion's,
+ * borrowed during the call, and `journal` (taken) keeps the record. */
+void exchange_start_turn(struct exchange_context *context, struct conn *c,
+                         struct span body, struct journal *journal);
 /* The client left: cancel everything; conn_user(c) is the exchange. */
 void exchange_gone(struct exchange *x);
 /* Once a second, from a timer: ends what is past its time. */

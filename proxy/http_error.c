@@ -32,6 +32,7 @@ static const struct http_error by_status[] = {
     {404, "invalid_request_error", "not_found", NULL, 0},
     {405, "invalid_request_error", "method_not_allowed", NULL, 0},
     {408, "invalid_request_error", "request_timeout", NULL, 0},
+    {409, "invalid_request_error", "conflict", NULL, 0},
     {413, "invalid_request_error", "request_too_large", NULL, 0},
     {414, "invalid_request_error", "uri_too_long", NULL, 0},
     {415, "invalid_request_error", "unsupported_media_type", NULL, 0},

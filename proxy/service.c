@@ -11,6 +11,7 @@
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
 #include "proxy/router.h"
+#include "proxy/sessions.h"
 
 enum { TICK_MS = 250 };
 
@@ -18,6 +19,7 @@ struct service {
     struct exchange_context exchanges;
     struct moderation_context moderations;
     struct policy *policy;
+    struct sessions *sessions; /* NULL: there are none */
     struct metrics *metrics;
     struct auth *auth;
     uv_timer_t timer;
@@ -27,7 +29,7 @@ struct service {
 
 /* One route: `path` exact, or with `below` everything under it. */
 struct route {
-    const char *method;
+    const char *method; /* NULL: the handler tells them apart */
     const char *path;
     bool below;
     enum metrics_route metrics;
@@ -68,6 +70,14 @@ static void anthropic_count(struct service *s, struct conn *c,
 
 static void chat_gone(void *user) {
     exchange_gone(user);
+}
+
+static void sessions(struct service *s, struct conn *c,
+                     const struct http_request *r) {
+    if (s->sessions)
+        sessions_request(s->sessions, &s->exchanges, c, r);
+    else
+        fail_status(s, c, ROUTE_SESSIONS, 503, "this server keeps no sessions");
 }
 
 static void moderations(struct service *s, struct conn *c,
@@ -194,6 +204,8 @@ static const struct route routes[] = {
      chat_gone},
     {"POST", "/v1/messages/count_tokens", false, ROUTE_MESSAGES,
      anthropic_count, chat_gone},
+    {NULL, "/v1/sessions", false, ROUTE_SESSIONS, sessions, NULL},
+    {NULL, "/v1/sessions/", true, ROUTE_SESSIONS, sessions, NULL},
     {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
     {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
     {"GET", "/v1/approvals", false, ROUTE_APPROVALS, approvals, NULL},
@@ -216,7 +228,7 @@ static const struct route *route_find(struct span path) {
 }
 
 static bool method_fits(const struct route *route, struct span method) {
-    return span_is(method, route->method) ||
+    return !route->method || span_is(method, route->method) ||
            (span_is(method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
@@ -234,7 +246,7 @@ static void on_request(void *user, struct conn *c,
     } else if (!method_fits(route, r->method)) {
         fail_status(s, c, route->metrics, 405,
                     "the route does not know this method");
-    } else if (!strcmp(route->method, "POST") &&
+    } else if (span_is(r->method, "POST") &&
                !http_type_is(http_request_header(r, "content-type"),
                              "application/json")) {
         fail_status(s, c, route->metrics, 415,
@@ -245,10 +257,14 @@ static void on_request(void *user, struct conn *c,
 }
 
 static void on_gone(void *user, struct conn *c) {
+    struct service *s = user;
     const struct route *route = route_find(conn_request(c)->path);
 
-    (void)user;
-    if (route && route->gone && conn_user(c)) route->gone(conn_user(c));
+    if (!route || !conn_user(c)) return;
+    if (route->metrics == ROUTE_SESSIONS)
+        sessions_gone(s->sessions, conn_user(c));
+    else if (route->gone)
+        route->gone(conn_user(c));
 }
 
 /* What a connection answered by itself: it never became a request of ours. */
@@ -291,6 +307,7 @@ struct service *service_new(const struct service_options *o) {
     s->moderations =
         (struct moderation_context){.guard = o->guard, .metrics = o->metrics};
     s->metrics = o->metrics;
+    s->sessions = o->sessions;
     s->auth = o->auth;
     s->started = clock_wall_s();
     service_set_policy(s, o->policy);

@@ -12,17 +12,19 @@ struct guard;
 struct policy;
 struct registry;
 struct router;
+struct sessions;
 struct service;
 struct auth;
 
 struct service_options {
     uv_loop_t *loop;
-    struct guard *guard; /* everything here outlives the service */
-    const struct router *router; /* which models there are */
+    struct guard *guard;          /* everything here outlives the service */
+    const struct router *router;  /* which models there are */
     const struct registry *tools; /* Corral's own; may be NULL */
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;
-    struct auth *auth; /* who may come in */
+    struct auth *auth;         /* who may come in */
+    struct sessions *sessions; /* NULL: there are none */
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

@@ -1,0 +1,59 @@
+/* journal.h - the record that a session keeps of one turn while it runs. What
+ * the exchange and its choice let pass is told here and goes to the session's
+ * file in that order; a tool runs only after its call is on the disk, and a
+ * client hears the end only after all of it is. Event-loop thread. */
+#ifndef CORRAL_PROXY_JOURNAL_H
+#define CORRAL_PROXY_JOURNAL_H
+
+#include "agent/chat.h"
+#include "proxy/db_queue.h"
+
+struct journal;
+
+/* What was waited for is on the disk, or `err` says why it is not. */
+typedef void journal_done(void *user, bool ok, const struct err *err);
+
+/* `fresh`: how many messages, the last ones of the request, the turn brings.
+ * on_closed(data, id) comes once, after journal_close() and the last write. */
+struct journal *journal_new(struct db_queue *queue, struct span session,
+                            int fresh,
+                            void (*on_closed)(void *data, struct span session),
+                            void *data);
+/* The turn is over, or given up: what is still under way is written, what was
+ * waited for is not told any more. NULL is fine. */
+void journal_close(struct journal *j);
+
+/* All of these do nothing when `j` is NULL: a turn that no session keeps. */
+
+/* The request was judged: its last messages, as redacted, are kept. */
+void journal_begin(struct journal *j, const struct chat_request *request);
+/* Text that may go to the client. */
+void journal_text(struct journal *j, struct span text);
+/* It is withdrawn: a refusal takes the place of all that was not sent. */
+void journal_drop_text(struct journal *j);
+/* A call that may be made, and its result, as the model will read it. */
+void journal_call(struct journal *j, const struct chat_tool_call *call,
+                  journal_done *done, void *user);
+void journal_result(struct journal *j, const struct chat_tool_call *call,
+                    struct span text);
+
+/* A call that a person, or nobody in time, said no to: never made. */
+void journal_denied(struct journal *j, const struct chat_tool_call *call,
+                    const char *reason);
+
+struct journal_end {
+    const char *finish;                 /* "stop", "length", ... */
+    const struct chat_tool_call *calls; /* handed over to the client */
+    int call_count;
+    const cJSON *corral; /* of a refusal, or NULL */
+};
+
+/* The answer is whole. With `j` NULL, `done` comes inside. */
+void journal_end(struct journal *j, const struct journal_end *end,
+                 journal_done *done, void *user);
+
+/* What a client may be told of an error of the sessions' file; the rest of it
+ * goes to the log. */
+void journal_fault(const struct err *why, struct err *out);
+
+#endif

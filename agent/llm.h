@@ -63,6 +63,9 @@ struct llm {
      * tokenizer. NULL where that is not known here. */
     bool (*count)(struct llm *llm, const struct chat_request *r, int *out,
                   struct err *err);
+    /* Take no more from whoever writes until told to go on: the reader is
+     * slow. What is here already may still come. NULL: it cannot. */
+    void (*throttle)(struct llm *llm, struct llm_call *call, bool on);
 };
 
 struct engine;

@@ -63,6 +63,7 @@ struct turn {
     struct turn_end end;
     int frames; /* of ours that are on the stack */
     bool driving;
+    bool throttled;
     bool freed;
 };
 
@@ -227,6 +228,11 @@ static void on_generated(void *user, const struct llm_end *end) {
     leave(t);
 }
 
+static void pass_throttle(struct turn *t, bool on) {
+    if (t->generation && t->llm->throttle)
+        t->llm->throttle(t->llm, t->generation, on);
+}
+
 static bool launch(struct turn *t) {
     struct llm_events events = {.on_prompt = on_prompt,
                                 .on_text = on_text,
@@ -241,6 +247,7 @@ static bool launch(struct turn *t) {
     t->state = GENERATING;
     t->generation =
         t->llm->start(t->llm, &t->request, t->client, &events, &t->end.err);
+    if (t->throttled) pass_throttle(t, true);
     return t->generation != NULL;
 }
 
@@ -555,6 +562,12 @@ void turn_pause(struct turn *t) {
 
 const struct chat_request *turn_request(const struct turn *t) {
     return &t->request;
+}
+
+void turn_throttle(struct turn *t, bool on) {
+    if (t->throttled == on) return;
+    t->throttled = on;
+    pass_throttle(t, on);
 }
 
 void turn_free(struct turn *t) {

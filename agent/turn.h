@@ -86,6 +86,8 @@ void turn_pause(struct turn *t);
 const struct chat_request *turn_request(const struct turn *t);
 /* Stop generating and running; no hook after this. NULL is fine. */
 void turn_free(struct turn *t);
+/* See llm.h; holds for this generation and those after it. */
+void turn_throttle(struct turn *t, bool on);
 /* Call now and then (a timer, once a second): ends a turn past its seconds. */
 void turn_tick(struct turn *t);
 

@@ -674,6 +674,10 @@ bool choice_start(struct choice *c, struct err *err) {
     return c->turn != NULL;
 }
 
+void choice_throttle(struct choice *c, bool on) {
+    if (c->turn) turn_throttle(c->turn, on);
+}
+
 void choice_tick(struct choice *c) {
     if (c->deadline_ms && clock_ms() > c->deadline_ms) {
         struct verdict v;

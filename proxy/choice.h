@@ -68,6 +68,8 @@ MUST_USE bool choice_start(struct choice *c, struct err *err);
  * of it just the end; on_done() or on_fail() comes inside. */
 void choice_refuse(struct choice *c, enum channel channel,
                    const struct verdict *v);
+/* The client reads slower than the model writes; or it has caught up. */
+void choice_throttle(struct choice *c, bool on);
 /* Now and then: ends what is past its time. */
 void choice_tick(struct choice *c);
 void choice_free(struct choice *c); /* cancels; NULL is fine */

@@ -362,11 +362,20 @@ static void on_cleared(void *user) {
     x->answering = true;
 }
 
+static void throttle(struct exchange *x, bool on) {
+    for (int i = 0; i < x->choice_count; i++)
+        choice_throttle(x->choices[i], on);
+}
+
 static void on_bytes(void *user, const struct bytes *bytes) {
     struct exchange *x = user;
 
     begin_stream(x);
-    (void)conn_write(x->conn, span_bytes(bytes));
+    if (!conn_write(x->conn, span_bytes(bytes))) throttle(x, true);
+}
+
+void exchange_drained(struct exchange *x) {
+    throttle(x, false);
 }
 
 /* A comment, which clients skip: it keeps them and what lies between from

@@ -43,6 +43,8 @@ void exchange_start_turn(struct exchange_context *context, struct conn *c,
                          struct span body, struct journal *journal);
 /* The client left: cancel everything; conn_user(c) is the exchange. */
 void exchange_gone(struct exchange *x);
+/* It has taken what was queued for it: go on. */
+void exchange_drained(struct exchange *x);
 /* Once a second, from a timer: ends what is past its time. */
 void exchange_tick(struct exchange_context *context);
 

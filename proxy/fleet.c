@@ -309,6 +309,14 @@ static void cancel(struct llm *llm, struct llm_call *call) {
     free(call);
 }
 
+static void throttle(struct llm *llm, struct llm_call *call, bool on) {
+    (void)llm;
+    if (call->upstream)
+        upstream_throttle(call->upstream, on);
+    else if (call->other_call && call->other->throttle)
+        call->other->throttle(call->other, call->other_call, on);
+}
+
 /* ---- questions about health ---- */
 
 static void on_probe_head(void *user, int status,
@@ -432,7 +440,8 @@ struct fleet *fleet_open(uv_loop_t *loop, const struct config_upstream *c,
         f->models[i] = (struct fleet_model){
             {.name = strcmp(m->name, "*") ? m->name : m->model,
              .start = start,
-             .cancel = cancel},
+             .cancel = cancel,
+             .throttle = throttle},
             f,
             m->model};
     }

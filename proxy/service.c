@@ -267,6 +267,14 @@ static void on_gone(void *user, struct conn *c) {
         route->gone(conn_user(c));
 }
 
+static void on_drain(void *user, struct conn *c) {
+    const struct route *route = route_find(conn_request(c)->path);
+
+    (void)user;
+    if (route && route->gone == chat_gone && conn_user(c))
+        exchange_drained(conn_user(c));
+}
+
 /* What a connection answered by itself: it never became a request of ours. */
 static void on_refused(void *user, int status) {
     struct service *s = user;
@@ -324,6 +332,7 @@ void service_close(struct service *s) {
 struct conn_handler service_handler(struct service *s) {
     return (struct conn_handler){.on_request = on_request,
                                  .on_gone = on_gone,
+                                 .on_drain = on_drain,
                                  .on_refused = on_refused,
                                  .user = s};
 }

@@ -254,6 +254,14 @@ void upstream_cancel(struct upstream_call *call) {
     }
 }
 
+void upstream_throttle(struct upstream_call *call, bool on) {
+    if (!call->http) return;
+    if (on)
+        http_call_pause(call->http);
+    else
+        http_call_resume(call->http);
+}
+
 struct http_call *upstream_probe(struct upstream *u, const char *path,
                                  int timeout_ms,
                                  const struct http_call_events *events,

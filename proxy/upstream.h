@@ -44,6 +44,8 @@ upstream_start(struct upstream *u, const struct chat_request *r,
                void (*on_end)(void *end_user, const struct upstream_end *end),
                void *end_user, struct err *err);
 void upstream_cancel(struct upstream_call *call);
+/* Stop reading, and go on; see http_call_pause(). */
+void upstream_throttle(struct upstream_call *call, bool on);
 
 /* Ask GET base_url + `path`; NULL with `err` when it cannot begin. The answer
  * says whether it was there, and what comes before 500. */

@@ -42,6 +42,7 @@ class MockUpstream:
         self.extra = {}  # headers of an answer with `status`
         self.get_status = 200  # what a GET is answered with
         self.gets = []  # path and key of each
+        self.sent = 0  # pieces of the answer under way
         self.requests = []
         self.headers = []
         self.gone = threading.Event()  # a client left before the end
@@ -110,7 +111,9 @@ class MockUpstream:
                     if mock.requests[-1].get("logprobs"):
                         event["choices"][0]["logprobs"] = logprobs(piece)
                     self.event(event)
-                    time.sleep(mock.pause)
+                    mock.sent = i + 1
+                    if mock.pause:
+                        time.sleep(mock.pause)
                 self.event(chunk({}, "stop"))
                 usage = {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8}
                 self.event({**chunk({}), "choices": [], "usage": usage})

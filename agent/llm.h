@@ -66,6 +66,9 @@ struct llm {
     /* Take no more from whoever writes until told to go on: the reader is
      * slow. What is here already may still come. NULL: it cannot. */
     void (*throttle)(struct llm *llm, struct llm_call *call, bool on);
+    /* It may be asked while the classifier still reads the question: no rule
+     * forbids it, and the answer will wait. */
+    bool early;
 };
 
 struct engine;

@@ -11,6 +11,7 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "guard/stream.h"
+#include "proxy/ahead.h"
 #include "proxy/approvals.h"
 #include "proxy/fields.h"
 #include "proxy/journal.h"
@@ -34,6 +35,7 @@ struct choice {
     struct chat_request request;
     uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
 
+    struct ahead *ahead; /* begun before the verdict; or NULL */
     struct turn *turn;
     struct guard_stream *stream;
     struct guard_check *check;
@@ -87,6 +89,8 @@ static void stop(struct choice *c) {
     approval_cancel(c->approval);
     guard_stream_free(c->stream);
     turn_free(c->turn);
+    ahead_free(c->ahead);
+    c->ahead = NULL;
     c->check = NULL;
     c->approval = NULL;
     c->stream = NULL;
@@ -654,6 +658,12 @@ static void on_end(void *user, const struct turn_end *end) {
         finish_turn(c);
 }
 
+void choice_start_early(struct choice *c) {
+    take_request(c);
+    if (c->request.logprobs) return; /* which are not kept */
+    c->ahead = ahead_start(c->o.loop, c->o.llm, &c->request, c->o.client);
+}
+
 bool choice_start(struct choice *c, struct err *err) {
     struct turn_limits limits = {c->o.turn_steps, c->o.turn_tool_calls,
                                  c->o.turn_seconds};
@@ -669,8 +679,8 @@ bool choice_start(struct choice *c, struct err *err) {
     };
 
     take_request(c); /* as it was judged and redacted */
-    c->turn = turn_start(c->o.llm, c->o.tools, &c->request, &limits,
-                         c->o.client, &hooks, err);
+    c->turn = turn_start(c->ahead ? ahead_llm(c->ahead) : c->o.llm, c->o.tools,
+                         &c->request, &limits, c->o.client, &hooks, err);
     return c->turn != NULL;
 }
 

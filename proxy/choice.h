@@ -11,6 +11,8 @@
 #ifndef CORRAL_PROXY_CHOICE_H
 #define CORRAL_PROXY_CHOICE_H
 
+#include <uv.h>
+
 #include "guard/guard.h"
 #include "proxy/dialect.h"
 
@@ -41,6 +43,7 @@ struct choice_options {
     const struct guard_turn *turns;
     int turn_count;
     uint64_t client;
+    uv_loop_t *loop;
     int index;
 
     /* Text was cleared. */
@@ -62,6 +65,10 @@ struct choice_options {
 };
 
 struct choice *choice_new(const struct choice_options *o);
+/* Have the model begin although the request is not judged to its end; nothing
+ * of it is looked at before choice_start(). The request must not change
+ * between. */
+void choice_start_early(struct choice *c);
 /* No event comes inside. */
 MUST_USE bool choice_start(struct choice *c, struct err *err);
 /* The policy's message in the place of the answer, or after what was cleared

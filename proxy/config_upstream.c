@@ -260,9 +260,10 @@ static bool read_models(const struct config_source *s, const cJSON *node,
 static bool read_upstream(const struct config_source *s, const cJSON *node,
                           struct config_upstream *list, int count) {
     static const char *const keys[] = {
-        "name",      "base_url",   "base_urls",     "weight",       "models",
-        "fallbacks", "retries",    "api_key_env",   "api_key_file", "ca_file",
-        "health",    "connect_ms", "first_byte_ms", "idle_ms",      NULL};
+        "name",          "base_url",  "base_urls",   "weight",
+        "models",        "fallbacks", "retries",     "api_key_env",
+        "api_key_file",  "ca_file",   "health",      "connect_ms",
+        "first_byte_ms", "idle_ms",   "speculative", NULL};
     struct config_upstream *u = &list[count - 1];
     struct config_key shared = {0};
     bool ok;

@@ -42,7 +42,8 @@ struct config_upstream {
     int connect_ms;
     int first_byte_ms;
     int idle_ms;
-    int retries; /* other members tried while nothing has come */
+    bool speculative; /* asked while the classifier still reads the request */
+    int retries;      /* other members tried while nothing has come */
     char *fallbacks[UPSTREAM_FALLBACKS_MAX]; /* models, as clients call them */
     int fallback_count;
     struct {

@@ -3,9 +3,11 @@
  *   JUDGING -> RUNNING -> answered        (any) -> refused or failed
  *
  * JUDGING asks the guard about every field that came in; what was redacted is
- * put in its place. RUNNING lets each choice generate: what of it reaches the
- * client is choice.c's matter. These two files alone know guard and agent: what
- * can reach a model is decided here, what can reach a client there. */
+ * put in its place. A model that may be asked early begins once the rules have
+ * passed, and its answer is kept (ahead.c) until JUDGING is over. RUNNING lets
+ * each choice generate: what of it reaches the client is choice.c's matter.
+ * These two files alone know guard and agent: what can reach a model is decided
+ * here, what can reach a client there. */
 #include "proxy/exchange.h"
 
 #include <stdio.h>
@@ -50,7 +52,8 @@ struct exchange {
     int field_count;
     struct question *questions;
     int question_count;
-    int judging;
+    int judging;        /* the question that is asked, or would be next */
+    bool fields_judged; /* by rules and entities */
     struct guard_check *check;
     uint64_t check_ns;
     uint64_t guard_ns; /* spent on verdicts so far */
@@ -438,6 +441,7 @@ static void make_choices(struct exchange *x) {
         .turns = q ? q->turns : NULL,
         .turn_count = q ? q->turn_count : 0,
         .client = x->client,
+        .loop = context->loop,
         .on_cleared = on_cleared,
         .on_bytes = on_bytes,
         .on_waiting = on_waiting,
@@ -487,6 +491,19 @@ static bool put_redactions(struct exchange *x, const struct verdict *v,
 
 static void judge_next(struct exchange *x);
 
+/* Rules and entities cost nothing and redact: whatever leaves early has been
+ * before them, and only the classifier is still to be heard. */
+static bool runs_early(const struct exchange *x) {
+    if (!x->llm->early) return false;
+    for (int i = 0; i < x->question_count; i++)
+        if (policy_classifies(x->policy, x->questions[i].channel)) return true;
+    return false;
+}
+
+static void start_early(struct exchange *x) {
+    for (int i = 0; i < x->choice_count; i++) choice_start_early(x->choices[i]);
+}
+
 static void on_input_verdict(void *user, const struct verdict *v) {
     struct exchange *x = user;
     struct err err = {0};
@@ -499,7 +516,7 @@ static void on_input_verdict(void *user, const struct verdict *v) {
         return;
     }
     /* The first check saw all fields; the others ask the classifier only. */
-    if (x->judging == 0 && v->action == VERDICT_REDACT &&
+    if (!x->fields_judged && v->action == VERDICT_REDACT &&
         !put_redactions(x, v, &err)) {
         if (err.code == ERR_DENIED) {
             struct verdict blocked = *v;
@@ -511,7 +528,11 @@ static void on_input_verdict(void *user, const struct verdict *v) {
         }
         return;
     }
-    x->judging++;
+    if (!x->fields_judged && runs_early(x))
+        start_early(x);
+    else
+        x->judging++;
+    x->fields_judged = true;
     judge_next(x);
 }
 
@@ -522,11 +543,11 @@ static void judge_next(struct exchange *x) {
     struct guard_check *check;
     struct err err = {0};
 
-    if (x->judging > 0 && x->judging >= x->question_count) {
+    if (x->fields_judged && x->judging >= x->question_count) {
         run_choices(x);
         return;
     }
-    if (x->judging == 0) {
+    if (!x->fields_judged) {
         items =
             arena_alloc(x->arena, (size_t)x->field_count, sizeof *items, &err);
         if (!items) {
@@ -540,7 +561,8 @@ static void judge_next(struct exchange *x) {
         request.item_count = x->field_count;
     }
     request.channel = CHANNEL_INPUT;
-    if (x->judging < x->question_count) {
+    if (x->judging < x->question_count &&
+        (x->fields_judged || !runs_early(x))) {
         const struct question *q = &x->questions[x->judging];
 
         request.channel = q->channel;

@@ -26,6 +26,7 @@ struct exchange_context {
     const struct registry *tools; /* Corral's own; may be NULL */
     struct approvals *approvals;
     struct metrics *metrics;
+    uv_loop_t *loop;
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

@@ -441,7 +441,8 @@ struct fleet *fleet_open(uv_loop_t *loop, const struct config_upstream *c,
             {.name = strcmp(m->name, "*") ? m->name : m->model,
              .start = start,
              .cancel = cancel,
-             .throttle = throttle},
+             .throttle = throttle,
+             .early = c->speculative},
             f,
             m->model};
     }

@@ -304,6 +304,7 @@ struct service *service_new(const struct service_options *o) {
 
     s->exchanges = (struct exchange_context){
         .guard = o->guard,
+        .loop = o->loop,
         .router = o->router,
         .tools = o->tools,
         .approvals = approvals_new(),

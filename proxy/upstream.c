@@ -68,10 +68,15 @@ static void status_err(int status, struct err *err) {
 static void call_fail(struct upstream_call *call, const struct err *why) {
     struct upstream_end end = {.llm = {.ok = false, .err = *why},
                                .health = UPSTREAM_ILL};
+    struct err *told = &end.llm.err;
     int status = call->status;
 
+    /* What is wrong with its bytes is not the client's fault. */
+    if ((status == 0 || status == 200) && told->code != ERR_UNAVAILABLE &&
+        told->code != ERR_TIMEOUT)
+        told->code = ERR_IO;
     if (status == 0) {
-        end.retry = why->code == ERR_UNAVAILABLE || why->code == ERR_IO;
+        end.retry = told->code != ERR_TIMEOUT;
     } else if (status == 429) {
         end.health = UPSTREAM_BUSY;
         end.retry = true;

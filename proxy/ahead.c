@@ -232,6 +232,13 @@ static void cancel(struct llm *llm, struct llm_call *call) {
     stop(a);
 }
 
+static bool count_tokens(struct llm *llm, const struct chat_request *r,
+                         int *out, struct err *err) {
+    struct ahead *a = (struct ahead *)llm;
+
+    return a->inner->count(a->inner, r, out, err);
+}
+
 static void throttle(struct llm *llm, struct llm_call *call, bool on) {
     struct ahead *a = (struct ahead *)llm;
 
@@ -252,6 +259,7 @@ struct ahead *ahead_start(uv_loop_t *loop, struct llm *llm,
     a->llm = (struct llm){.name = llm->name,
                           .start = start,
                           .cancel = cancel,
+                          .count = llm->count ? count_tokens : NULL,
                           .throttle = throttle};
     a->inner = llm;
     a->request = r;

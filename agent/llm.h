@@ -77,6 +77,9 @@ struct engine;
  * Llama 3); ERR_UNSUPPORTED for others. The engine must outlive it. */
 MUST_USE struct llm *llm_engine_open(struct engine *engine, const char *name,
                                      struct err *err);
+/* The model's own adapter for tool calls (engine_adapter_add()): requests that
+ * show tools run under it from now on. */
+void llm_engine_teach(struct llm *llm, int adapter);
 void llm_engine_close(struct llm *llm);
 
 #endif

@@ -38,6 +38,7 @@ struct llm_engine {
     struct engine *engine;
     enum template_kind kind;
     bool trained; /* for tools */
+    int adapter;  /* that trained it; 0: none is needed */
 };
 
 enum stage { DECIDING, TEXT, CALLING };
@@ -419,6 +420,7 @@ static bool submit(struct llm_call *c, struct err *err) {
         .grammar = calling     ? c->calls
                    : c->either ? c->either
                                : c->format,
+        .adapter = template_shows_tools(r) ? c->llm->adapter : 0,
         .on_event = on_event,
         .user = c};
 
@@ -576,6 +578,13 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
                              .cancel = cancel,
                              .count = count_prompt};
     return &llm->face;
+}
+
+void llm_engine_teach(struct llm *face, int adapter) {
+    struct llm_engine *llm = (struct llm_engine *)(void *)face;
+
+    llm->adapter = adapter;
+    llm->trained = true;
 }
 
 void llm_engine_close(struct llm *face) {

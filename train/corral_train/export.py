@@ -7,16 +7,49 @@ from .llama import FUSED
 LEVELS = ("strict", "balanced", "loose")
 
 
-def write(path, guard, base_name, combiner, thresholds, quant="f16", details=None):
-    """`combiner` (16, 6) and `thresholds` (16, 3) may be those of a first fit.
-    q8_0 is used where a row is a multiple of its block of 32."""
+def adapter_writer(path, model):
     import gguf
 
-    m = guard.model
     w = gguf.GGUFWriter(path, "llama")
     w.add_type("adapter")
     w.add_string("adapter.type", "lora")
-    w.add_float32("adapter.lora.alpha", m.alpha)
+    w.add_float32("adapter.lora.alpha", model.alpha)
+    return w
+
+
+def add_lora(w, model, quant):
+    """q8_0 is used where a row is a multiple of its block of 32."""
+    import gguf
+
+    def add(name, array):
+        array = np.ascontiguousarray(array, np.float32)
+        if quant == "q8_0" and array.shape[1] % 32 == 0:
+            w.add_tensor(name, gguf.quantize(array, gguf.GGMLQuantizationType.Q8_0),
+                         raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+        else:
+            w.add_tensor(name, array.astype(np.float16))
+
+    for i, layer in enumerate(model.layers):
+        for name, parts in FUSED.items():
+            fused = layer[name]
+            a, b = fused.A.detach().cpu().numpy(), fused.B.detach().cpu().numpy()
+            for part, (rows, cols) in zip(parts, fused.blocks()):
+                add(f"blk.{i}.{part}.weight.lora_a", a[cols])
+                add(f"blk.{i}.{part}.weight.lora_b", b[rows])
+
+
+def close(w):
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def write(path, guard, base_name, combiner, thresholds, quant="f16", details=None):
+    """`combiner` (16, 6) and `thresholds` (16, 3) may be those of a first fit."""
+    import gguf
+
+    w = adapter_writer(path, guard.model)
     w.add_string("corral.guard.kind", guard.kind)
     w.add_uint32("corral.guard.version", 1)
     w.add_string("corral.guard.base", base_name)
@@ -28,31 +61,13 @@ def write(path, guard, base_name, combiner, thresholds, quant="f16", details=Non
     w.add_uint32("corral.guard.overlap_tokens", 128)
     for key, value in (details or {}).items():
         w.add_string(key, value)
-
-    def add(name, array):
-        array = np.ascontiguousarray(array, np.float32)
-        if quant == "q8_0" and array.shape[1] % 32 == 0:
-            w.add_tensor(name, gguf.quantize(array, gguf.GGMLQuantizationType.Q8_0),
-                         raw_dtype=gguf.GGMLQuantizationType.Q8_0)
-        else:
-            w.add_tensor(name, array.astype(np.float16))
-
-    for i, layer in enumerate(m.layers):
-        for name, parts in FUSED.items():
-            fused = layer[name]
-            a, b = fused.A.detach().cpu().numpy(), fused.B.detach().cpu().numpy()
-            for part, (rows, cols) in zip(parts, fused.blocks()):
-                add(f"blk.{i}.{part}.weight.lora_a", a[cols])
-                add(f"blk.{i}.{part}.weight.lora_b", b[rows])
+    add_lora(w, guard.model, quant)
     w.add_tensor("head.weight", guard.head.detach().cpu().numpy().astype(np.float32))
     w.add_tensor("head.bias", guard.bias.detach().cpu().numpy().astype(np.float32))
     w.add_tensor("guard.combiner", np.ascontiguousarray(combiner, np.float32))
     # One row of 16 for each level in the file, one row of 3 for each label here.
     w.add_tensor("guard.thresholds", np.ascontiguousarray(thresholds.T, np.float32))
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+    close(w)
 
 
 def calibrate(path, combiner, thresholds):

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from . import data, export, systems
 from .guard import PROMPT_TOKENS_MAX, Guard
+from .llama import fastest_dtype
 
 MICRO_TOKENS = 1280  # padded; larger falls out of the cache of a small CPU
 MICRO_ROWS = 64
@@ -125,14 +126,15 @@ def main():
     torch.set_num_threads(a.threads)
     torch.manual_seed(a.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = fastest_dtype(device)
     os.makedirs(a.work, exist_ok=True)
     path = f"{a.work}/{a.kind}.pt"
     if a.init:
-        guard, _, _ = export.load(a.init, a.base, device)
+        guard, _, _ = export.load(a.init, a.base, device, dtype)
         if guard.kind != a.kind:
             p.error(f"{a.init} is of the kind {guard.kind}")
     else:
-        guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device)
+        guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device, dtype)
     rows = data.read_rows(a.data, "train")
     rows += data.long_rows(rows, a.long_rows, a.seed) + data.written_rows(a.seed)
     batches = Batches(rows, guard, a.seed, a.english)

@@ -322,6 +322,17 @@ static char *name_of(const char *path) {
     return name;
 }
 
+static bool teach_calls(struct daemon *d, struct err *err) {
+    char *path = places_calls(d->config->model);
+    int adapter;
+    bool ok = !path || engine_adapter_add(d->engine, path, &adapter, err);
+
+    if (path && ok) llm_engine_teach(d->llm, adapter);
+    if (!ok) places_blame(err, path);
+    free(path);
+    return ok;
+}
+
 static bool open_llm(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
 
@@ -329,7 +340,8 @@ static bool open_llm(struct daemon *d, struct err *err) {
     d->model_name =
         c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
     d->llm = llm_engine_open(d->engine, d->model_name, err);
-    return d->llm && router_add(d->router, d->model_name, d->llm, err) &&
+    return d->llm && teach_calls(d, err) &&
+           router_add(d->router, d->model_name, d->llm, err) &&
            /* Alone, it answers to whatever an app calls its model. */
            (c->upstream_count || router_add(d->router, "*", d->llm, err));
 }

@@ -96,6 +96,11 @@ char *places_guard(const char *given, struct err *err) {
     return look_up(given, "guard/models", err);
 }
 
+char *places_calls(const char *model) {
+    if (model && *model && strcmp(model, "default") != 0) return NULL;
+    return look_up(NULL, "agent/models/tools.gguf", NULL);
+}
+
 void places_blame(struct err *err, const char *path) {
     struct err old = *err;
 

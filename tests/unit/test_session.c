@@ -1,0 +1,235 @@
+/* test_session.c - what a session's file holds after turns that ended, turns
+ * that were cut off, and forks. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "agent/session.h"
+#include "base/json.h"
+
+enum { NOW = 1000 };
+
+static char folder[64];
+static struct db *db;
+
+static int set_up(void **state) {
+    char path[80];
+
+    (void)state;
+    (void)snprintf(folder, sizeof folder, "/tmp/corral-session-XXXXXX");
+    if (!mkdtemp(folder)) return -1;
+    (void)snprintf(path, sizeof path, "%s/s.db", folder);
+    db = db_open(path, &session_schema, NULL);
+    return db ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+    char path[80];
+
+    (void)state;
+    db_close(db);
+    (void)snprintf(path, sizeof path, "%s/s.db", folder);
+    (void)unlink(path);
+    return rmdir(folder);
+}
+
+static void create(const char *id, const char *owner) {
+    const struct session_fresh fresh = {span_of(id),   span_of(owner),
+                                        span_of("m"),  span_of("be \"kind\""),
+                                        span_of("{}"), NOW};
+
+    assert_true(session_create(db, &fresh, NULL));
+}
+
+static void add(const char *id, enum session_kind kind, const char *json,
+                const char *call) {
+    const struct session_entry e = {kind, span_of(json), span_of(call)};
+
+    assert_true(session_add(db, span_of(id), &e, NOW + 1, NULL));
+}
+
+/* What the next turn of the session reads. */
+static void check_messages(const char *id, const char *expected) {
+    struct session_view view = {0};
+    struct err err = {0};
+
+    if (!session_load(db, span_of(id), NOW + 2, &view, &err))
+        fail_msg("%s", err.text);
+    assert_true(span_is(span_bytes(&view.model), "m"));
+    if (!span_is(span_bytes(&view.messages), expected))
+        fail_msg("%.*s", (int)view.messages.size, view.messages.at);
+    bytes_free(&view.model);
+    bytes_free(&view.messages);
+}
+
+static cJSON *show(const char *id) {
+    struct bytes out = {0};
+    cJSON *json;
+
+    assert_true(session_show(db, span_of(id), &out, NULL));
+    json = json_parse(span_bytes(&out), NULL);
+    assert_non_null(json);
+    bytes_free(&out);
+    return json;
+}
+
+#define SYSTEM "{\"role\":\"system\",\"content\":\"be \\\"kind\\\"\"}"
+#define INTERRUPTED                                                            \
+    "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"error: "         \
+    "interrupted: the tool was running when the turn was cut off; it may or "  \
+    "may not have had its effect, and was not run again\"}"
+
+static void test_a_turn(void **state) {
+    cJSON *json;
+
+    (void)state;
+    create("s", "");
+    check_messages("s", SYSTEM);
+    assert_true(session_begin(db, span_of("s"), NULL));
+    add("s", SESSION_MESSAGE, "{\"n\":1}", "");
+    add("s", SESSION_CALL, "{\"n\":2}", "c1");
+    add("s", SESSION_RESULT, "{\"n\":3}", "");
+    add("s", SESSION_MESSAGE, "{\"n\":4}", "");
+    assert_true(session_end(db, span_of("s"), span_of("{\"e\":1}"), NOW, NULL));
+    check_messages("s", SYSTEM ",{\"n\":1},{\"n\":2},{\"n\":3},{\"n\":4}");
+    json = show("s");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "entries")),
+                     5);
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(json, "running")));
+    cJSON_Delete(json);
+}
+
+static void test_cut_off(void **state) {
+    int64_t count = 0;
+    cJSON *json;
+
+    (void)state;
+    create("s", "");
+    create("quiet", "");
+    assert_true(session_begin(db, span_of("s"), NULL));
+    add("s", SESSION_MESSAGE, "{\"n\":1}", "");
+    add("s", SESSION_CALL, "{\"n\":2}", "c1");
+    assert_true(session_recover(db, NOW, &count, NULL));
+    assert_int_equal(count, 1);
+    assert_true(session_recover(db, NOW, &count, NULL));
+    assert_int_equal(count, 0);
+    check_messages("s", SYSTEM ",{\"n\":1},{\"n\":2}," INTERRUPTED);
+    json = show("s");
+    assert_true(cJSON_IsFalse(cJSON_GetObjectItem(json, "running")));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "entries")),
+                     4);
+    cJSON_Delete(json);
+    /* The same when the next turn is what finds it. */
+    assert_true(session_begin(db, span_of("s"), NULL));
+    add("s", SESSION_CALL, "{\"n\":3}", "c1");
+    check_messages("s", SYSTEM ",{\"n\":1},{\"n\":2}," INTERRUPTED
+                               ",{\"n\":3}," INTERRUPTED);
+}
+
+static void test_forks(void **state) {
+    struct err err = {0};
+    cJSON *json;
+
+    (void)state;
+    create("s", "k");
+    add("s", SESSION_MESSAGE, "{\"n\":1}", "");
+    add("s", SESSION_CALL, "{\"n\":2}", "c1");
+    add("s", SESSION_RESULT, "{\"n\":3}", "");
+    add("s", SESSION_EVENT, "{\"e\":1}", "");
+    add("s", SESSION_MESSAGE, "{\"n\":4}", "");
+    assert_true(
+        session_fork(db, span_of("s"), span_of("f3"), 3, NOW + 9, NULL));
+    check_messages("f3", SYSTEM ",{\"n\":1},{\"n\":2},{\"n\":3}");
+    json = show("f3"); /* with the event */
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "entries")),
+                     4);
+    assert_string_equal(cJSON_GetObjectItem(json, "forked_from")->valuestring,
+                        "s");
+    cJSON_Delete(json);
+    assert_true(session_owned(db, span_of("f3"), span_of("k"), NULL));
+    assert_true(session_fork(db, span_of("s"), span_of("f0"), 0, NOW, NULL));
+    check_messages("f0", SYSTEM);
+    assert_true(session_fork(db, span_of("s"), span_of("all"), -1, NOW, NULL));
+    check_messages("all", SYSTEM ",{\"n\":1},{\"n\":2},{\"n\":3},{\"n\":4}");
+    assert_false(session_fork(db, span_of("s"), span_of("x"), 2, NOW, &err));
+    assert_int_equal(err.code, ERR_INPUT);
+    assert_false(session_fork(db, span_of("no"), span_of("x"), 0, NOW, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+}
+
+static void check_page(const char *owner, const char *after, int count,
+                       const char *first, int size, bool more) {
+    struct bytes out = {0};
+    cJSON *json, *data;
+
+    assert_true(
+        session_list(db, span_of(owner), span_of(after), count, &out, NULL));
+    json = json_parse(span_bytes(&out), NULL);
+    assert_non_null(json);
+    data = cJSON_GetObjectItem(json, "data");
+    assert_int_equal(cJSON_GetArraySize(data), size);
+    if (size)
+        assert_string_equal(cJSON_GetObjectItem(data->child, "id")->valuestring,
+                            first);
+    assert_int_equal(cJSON_IsTrue(cJSON_GetObjectItem(json, "has_more")), more);
+    cJSON_Delete(json);
+    bytes_free(&out);
+}
+
+static void test_list_and_owners(void **state) {
+    struct err err = {0};
+    struct bytes out = {0};
+
+    (void)state;
+    create("a", "ann");
+    create("b", "bob");
+    create("c", "ann");
+    create("d", "ann");
+    check_page("ann", "", 10, "d", 3, false);
+    check_page("ann", "", 2, "d", 2, true);
+    check_page("ann", "c", 2, "a", 1, false);
+    check_page("eve", "", 2, "", 0, false);
+    assert_true(session_owned(db, span_of("b"), span_of("bob"), NULL));
+    assert_false(session_owned(db, span_of("b"), span_of("ann"), &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_true(session_delete(db, span_of("c"), NULL));
+    check_page("ann", "", 10, "d", 2, false);
+    assert_false(session_delete(db, span_of("c"), &err));
+    assert_false(session_show(db, span_of("c"), &out, &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    bytes_free(&out);
+}
+
+static void test_limits(void **state) {
+    struct session_view view = {0};
+    struct err err = {0};
+
+    (void)state;
+    create("s", "");
+    for (int i = 0; i < SESSION_ENTRIES_MAX - 1; i++)
+        add("s", SESSION_EVENT, "{}", "");
+    assert_true(session_load(db, span_of("s"), NOW, &view, &err));
+    add("s", SESSION_EVENT, "{}", "");
+    assert_false(session_load(db, span_of("s"), NOW, &view, &err));
+    assert_int_equal(err.code, ERR_LIMIT);
+    bytes_free(&view.model);
+    bytes_free(&view.messages);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        CASE(test_a_turn), CASE(test_cut_off),         CASE(test_forks),
+        CASE(test_limits), CASE(test_list_and_owners),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -23,3 +23,7 @@ const char *chat_role_name(enum chat_role role) {
     }
     return "user";
 }
+
+int chat_prompt_of(const struct chat_request *r, int index) {
+    return r->raw ? index / (r->choices / r->message_count) : 0;
+}

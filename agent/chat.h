@@ -57,6 +57,7 @@ struct chat_request {
     enum chat_choice choice;
     struct span choice_name; /* CHOICE_NAMED */
     bool parallel_calls;
+    bool legacy_calls; /* the client knows functions only, not tools */
     enum chat_format format;
     const cJSON *format_schema; /* FORMAT_JSON_SCHEMA; borrowed */
     float temperature;          /* negative: the client did not say */
@@ -80,10 +81,17 @@ struct chat_request {
     int stop_count;
     bool stream;
     bool include_usage;
+    /* Each message is a prompt of its own, to be continued as it stands: no
+     * template is put around it. */
+    bool raw;
+    bool echo; /* with raw: the answer begins with the prompt */
 };
 
 /* A request that asks for nothing in particular. */
 void chat_request_init(struct chat_request *r, struct arena *arena);
 const char *chat_role_name(enum chat_role role);
+/* Of a raw request: which message the answer `index` continues. The answers to
+ * a prompt lie together. */
+int chat_prompt_of(const struct chat_request *r, int index);
 
 #endif

@@ -43,11 +43,20 @@ bool template_detect(const struct gguf *gguf, const struct tokenizer *t,
                    "the model's chat template is neither ChatML nor Llama 3");
 }
 
+/* A prompt as it stands. */
+static bool render_raw(struct template_writer *w) {
+    int first = tokenizer_opening(w->tokenizer);
+
+    return (first < 0 || tokens_push(w->out, first, w->err)) &&
+           write_text(w, w->request->messages[0].text);
+}
+
 bool template_render(enum template_kind kind, const struct tokenizer *t,
                      const struct chat_request *r, const char *date,
                      struct tokens *out, struct err *err) {
     struct template_writer w = {t, r, date, out, err};
 
+    if (r->raw) return render_raw(&w);
     switch (kind) {
     case TEMPLATE_CHATML:
         return template_chatml(&w, true);

@@ -23,7 +23,8 @@ MUST_USE bool template_detect(const struct gguf *gguf,
 bool template_shows_tools(const struct chat_request *r);
 /* The prompt up to where the assistant's text begins. `date` is the day that
  * a Llama 3 system turn states ("26 Jul 2024"), fixed for a session so that
- * midnight does not break prefix caching. */
+ * midnight does not break prefix caching. A raw request is its first message's
+ * text and nothing else. */
 MUST_USE bool template_render(enum template_kind kind,
                               const struct tokenizer *t,
                               const struct chat_request *r, const char *date,

@@ -68,6 +68,10 @@ static void take_request(struct choice *c) {
     c->request = *c->o.request;
     /* The first choice is what it would be alone. */
     c->request.seed += (uint64_t)c->o.index;
+    if (!c->request.raw) return;
+    c->request.messages += chat_prompt_of(c->o.request, c->o.index);
+    c->request.message_count = 1;
+    if (c->request.echo) c->reply.echo = c->request.messages->text;
 }
 
 struct choice *choice_new(const struct choice_options *o) {
@@ -222,6 +226,7 @@ void choice_refuse(struct choice *c, enum channel channel,
     stop(c);
     c->reply.corral = corral_object(v, channel);
     c->reply.call_count = 0;
+    c->reply.echo = (struct span){0};
     c->text.size = 0;
     if (!c->request.stream) journal_drop_text(c->o.journal);
     c->logprobs.size = 0;
@@ -339,7 +344,13 @@ static void open_stream(struct choice *c, const int *tokens, int token_count) {
 }
 
 static void on_prompt(void *user, const int *tokens, int token_count) {
-    open_stream(user, tokens, token_count);
+    struct choice *c = user;
+
+    /* The guard has learned to read chats: a raw prompt it reads as one. */
+    if (c->request.raw)
+        open_stream(c, NULL, 0);
+    else
+        open_stream(c, tokens, token_count);
 }
 
 static void on_text(void *user, struct span text, const int *tokens,

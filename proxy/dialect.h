@@ -23,12 +23,14 @@ struct reply {
     int64_t created; /* seconds since 1970 */
     struct span model;
     bool include_usage;
+    bool legacy_calls;      /* as in chat_request */
     struct llm_usage usage; /* of all choices, for whole() and close() */
 };
 
 /* One choice while it is written, borrowed from its owner. */
 struct reply_choice {
     int index;
+    struct span echo;                   /* the prompt, to go before the text */
     struct span text;                   /* for whole() */
     const struct chat_tool_call *calls; /* the same */
     int call_count;
@@ -39,6 +41,7 @@ struct reply_choice {
     bool begun; /* the first chunk is out */
     bool open;  /* a block of text is, in APIs that have blocks */
     int blocks; /* begun, the same */
+    size_t characters; /* out so far, in APIs that count them */
     int calls_sent;
 };
 
@@ -80,5 +83,6 @@ struct dialect {
 extern const struct dialect dialect_openai;
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_anthropic_count;
+extern const struct dialect dialect_completions;
 
 #endif

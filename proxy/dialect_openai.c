@@ -51,14 +51,15 @@ static bool parse(const cJSON *body, struct chat_request *out,
 
 /* ---- an answer to bytes ---- */
 
-static const char *finish_name(enum reply_finish finish) {
+static const char *finish_name(const struct reply *r,
+                               enum reply_finish finish) {
     switch (finish) {
     case REPLY_STOP:
         return "stop";
     case REPLY_LENGTH:
         return "length";
     case REPLY_TOOL_CALLS:
-        return "tool_calls";
+        return r->legacy_calls ? "function_call" : "tool_calls";
     case REPLY_FILTERED:
         return "content_filter";
     }
@@ -74,34 +75,35 @@ static bool put_head(const struct reply *r, const char *object,
            json_put_string(out, r->model, err);
 }
 
-static bool put_usage(const struct llm_usage *u, struct bytes *out,
-                      struct err *err) {
-    return bytes_printf(
-        out, err,
-        "{\"prompt_tokens\":%d,\"completion_tokens\":%d,"
-        "\"total_tokens\":%d,\"prompt_tokens_details\":{\"cached_tokens\":%d}"
-        "}",
-        u->prompt_tokens, u->completion_tokens,
-        u->prompt_tokens + u->completion_tokens, u->cached_tokens);
+/* `{"name":"f","arguments":"{}"}` */
+static bool put_function(const struct chat_tool_call *call, struct bytes *out,
+                         struct err *err) {
+    return bytes_printf(out, err, "{\"name\":") &&
+           json_put_string(out, call->name, err) &&
+           bytes_printf(out, err, ",\"arguments\":") &&
+           json_put_string(out, call->arguments, err) &&
+           bytes_printf(out, err, "}");
 }
 
 static bool put_call(const struct chat_tool_call *call, struct bytes *out,
                      struct err *err) {
     return bytes_printf(out, err, "\"id\":") &&
            json_put_string(out, call->id, err) &&
-           bytes_printf(out, err,
-                        ",\"type\":\"function\",\"function\":{\"name\":") &&
-           json_put_string(out, call->name, err) &&
-           bytes_printf(out, err, ",\"arguments\":") &&
-           json_put_string(out, call->arguments, err) &&
-           bytes_printf(out, err, "}}");
+           bytes_printf(out, err, ",\"type\":\"function\",\"function\":") &&
+           put_function(call, out, err) && bytes_printf(out, err, "}");
 }
 
-static bool put_corral(const struct reply_choice *c, struct bytes *out,
-                       struct err *err) {
-    if (!c->corral) return true;
-    return bytes_printf(out, err, ",\"corral\":") &&
-           json_print(c->corral, out, err);
+static bool put_calls(const struct reply *r, const struct reply_choice *c,
+                      struct bytes *out, struct err *err) {
+    if (!c->call_count) return true;
+    if (r->legacy_calls)
+        return bytes_printf(out, err, ",\"function_call\":") &&
+               put_function(&c->calls[0], out, err);
+    for (int i = 0; i < c->call_count; i++)
+        if (!bytes_printf(out, err, i ? ",{" : ",\"tool_calls\":[{") ||
+            !put_call(&c->calls[i], out, err))
+            return false;
+    return bytes_printf(out, err, "]");
 }
 
 /* `"token":"a","logprob":-0.1,"bytes":[97]` */
@@ -144,8 +146,8 @@ static bool put_logprobs(struct span entries, struct bytes *out,
            bytes_printf(out, err, "],\"refusal\":null}");
 }
 
-static bool put_choice(const struct reply_choice *c, struct bytes *out,
-                       struct err *err) {
+static bool put_choice(const struct reply *r, const struct reply_choice *c,
+                       struct bytes *out, struct err *err) {
     if (!bytes_printf(out, err,
                       "{\"index\":%d,\"message\":{"
                       "\"role\":\"assistant\",\"content\":",
@@ -156,15 +158,11 @@ static bool put_choice(const struct reply_choice *c, struct bytes *out,
     } else if (!json_put_string(out, c->text, err)) {
         return false;
     }
-    for (int i = 0; i < c->call_count; i++)
-        if (!bytes_printf(out, err, i ? ",{" : ",\"tool_calls\":[{") ||
-            !put_call(&c->calls[i], out, err))
-            return false;
-    return bytes_printf(out, err, "%s,\"refusal\":null}",
-                        c->call_count ? "]" : "") &&
+    return put_calls(r, c, out, err) &&
+           bytes_printf(out, err, ",\"refusal\":null}") &&
            put_logprobs(c->logprobs, out, err) &&
            bytes_printf(out, err, ",\"finish_reason\":\"%s\"",
-                        finish_name(c->finish));
+                        finish_name(r, c->finish));
 }
 
 /* A refusal's object stands beside the choices when there is only one, where
@@ -177,13 +175,13 @@ static bool whole(const struct reply *reply,
         return false;
     for (int i = 0; i < count; i++)
         if (!bytes_printf(out, err, i ? "," : "") ||
-            !put_choice(choices[i], out, err) ||
-            (count > 1 && !put_corral(choices[i], out, err)) ||
+            !put_choice(reply, choices[i], out, err) ||
+            (count > 1 && !openai_put_corral(choices[i], out, err)) ||
             !bytes_printf(out, err, "}"))
             return false;
     return bytes_printf(out, err, "],\"usage\":") &&
-           put_usage(&reply->usage, out, err) &&
-           (count > 1 || put_corral(choices[0], out, err)) &&
+           openai_put_usage(&reply->usage, out, err) &&
+           (count > 1 || openai_put_corral(choices[0], out, err)) &&
            bytes_printf(out, err, "}");
 }
 
@@ -226,11 +224,21 @@ static bool stream_text(const struct reply *reply, struct reply_choice *c,
 static bool stream_call(const struct reply *reply, struct reply_choice *c,
                         const struct chat_tool_call *call, struct bytes *out,
                         struct err *err) {
-    return chunk_begin(reply, c, out, err) &&
-           bytes_printf(out, err, "\"tool_calls\":[{\"index\":%d,",
-                        c->calls_sent++) &&
-           put_call(call, out, err) && bytes_printf(out, err, "]") &&
-           chunk_end((struct span){0}, NULL, out, err) &&
+    int index = c->calls_sent++;
+
+    /* The older form has no place for a second call. */
+    if (reply->legacy_calls && index > 0) return true;
+    if (!chunk_begin(reply, c, out, err)) return false;
+    if (reply->legacy_calls) {
+        if (!bytes_printf(out, err, "\"function_call\":") ||
+            !put_function(call, out, err))
+            return false;
+    } else if (!bytes_printf(out, err, "\"tool_calls\":[{\"index\":%d,",
+                             index) ||
+               !put_call(call, out, err) || !bytes_printf(out, err, "]")) {
+        return false;
+    }
+    return chunk_end((struct span){0}, NULL, out, err) &&
            chunk_close(reply, out, err);
 }
 
@@ -240,8 +248,8 @@ static bool stream_end(const struct reply *reply, struct reply_choice *c,
 
     return chunk_begin(reply, c, out, err) &&
            bytes_printf(out, err, first ? "\"content\":\"\"" : "") &&
-           chunk_end(c->logprobs, finish_name(c->finish), out, err) &&
-           put_corral(c, out, err) && chunk_close(reply, out, err);
+           chunk_end(c->logprobs, finish_name(reply, c->finish), out, err) &&
+           openai_put_corral(c, out, err) && chunk_close(reply, out, err);
 }
 
 static bool stream_close(const struct reply *reply,
@@ -253,16 +261,10 @@ static bool stream_close(const struct reply *reply,
         (!bytes_printf(out, err, "data: ") ||
          !put_head(reply, "chat.completion.chunk", out, err) ||
          !bytes_printf(out, err, ",\"choices\":[],\"usage\":") ||
-         !put_usage(&reply->usage, out, err) ||
+         !openai_put_usage(&reply->usage, out, err) ||
          !bytes_printf(out, err, "}\n\n")))
         return false;
     return bytes_printf(out, err, "data: [DONE]\n\n");
-}
-
-static bool stream_fail(const struct err *why, struct bytes *out,
-                        struct err *err) {
-    return bytes_printf(out, err, "data: ") && http_error_body(why, out, err) &&
-           bytes_printf(out, err, "\n\ndata: [DONE]\n\n");
 }
 
 const struct dialect dialect_openai = {
@@ -277,5 +279,5 @@ const struct dialect dialect_openai = {
     .call = stream_call,
     .end = stream_end,
     .close = stream_close,
-    .fail = stream_fail,
+    .fail = openai_stream_fail,
 };

@@ -112,7 +112,7 @@ static void let_go(struct exchange *x) {
     if (--x->holds == 0 && x->freed) exchange_destroy(x);
 }
 
-/* The prompt is one, however often it was read. */
+/* A prompt is one, however often it was read. */
 static void sum_usage(struct exchange *x) {
     struct llm_usage *sum = &x->reply.usage;
 
@@ -122,6 +122,11 @@ static void sum_usage(struct exchange *x) {
 
         if (i == 0) *sum = *u;
         if (i > 0) sum->completion_tokens += u->completion_tokens;
+        if (i > 0 && chat_prompt_of(&x->request, i) !=
+                         chat_prompt_of(&x->request, i - 1)) {
+            sum->prompt_tokens += u->prompt_tokens;
+            sum->cached_tokens += u->cached_tokens;
+        }
     }
 }
 
@@ -453,7 +458,10 @@ static void make_choices(struct exchange *x) {
     };
 
     for (; x->choice_count < x->request.choices; x->choice_count++) {
+        int prompt = chat_prompt_of(&x->request, x->choice_count);
+
         o.index = x->choice_count;
+        if (x->request.raw) o.turns = x->questions[prompt].turns;
         x->choices[o.index] = choice_new(&o);
     }
     x->choices_left = x->choice_count;
@@ -585,7 +593,7 @@ static bool offer_tools(struct exchange *x, struct err *err) {
     struct chat_request *r = &x->request;
     int count = registry ? registry_count(registry) : 0;
 
-    if (count == 0 || r->tool_count || r->format != FORMAT_TEXT ||
+    if (r->raw || count == 0 || r->tool_count || r->format != FORMAT_TEXT ||
         r->choice == CHOICE_NONE)
         return true;
     r->tools = arena_alloc(x->arena, (size_t)count, sizeof *r->tools, err);
@@ -679,7 +687,8 @@ static void start(struct exchange_context *context,
                               .created = clock_wall_s(),
                               .model = x->llm->name ? span_of(x->llm->name)
                                                     : x->request.model,
-                              .include_usage = x->request.include_usage};
+                              .include_usage = x->request.include_usage,
+                              .legacy_calls = x->request.legacy_calls};
     make_choices(x);
     judge_next(x);
 }

@@ -56,33 +56,43 @@ static bool content(struct openai_reader *p, const cJSON *json,
     return ok;
 }
 
-static bool tool_call(struct openai_reader *p, const cJSON *json,
-                      const char *path, struct chat_tool_call *out) {
-    const cJSON *function = cJSON_GetObjectItemCaseSensitive(json, "function");
-    const char *id = NULL, *name = NULL, *arguments = NULL;
+/* {"name", "arguments"}, the arguments being a JSON text. */
+static bool call_function(struct openai_reader *p, const cJSON *json,
+                          const char *path, struct chat_tool_call *out) {
+    const char *name = NULL, *arguments = NULL;
     char field[ERR_FIELD_MAX];
     struct err inner = {0};
     cJSON *parsed;
 
-    (void)snprintf(field, sizeof field, "%.80s.function", path);
-    if (!cJSON_IsObject(function)) return openai_bad(p, field, "expected it");
-    if (!json_get_string(json, path, "id", &id, p->err) ||
-        !json_get_string(function, field, "name", &name, p->err) ||
-        !json_get_string(function, field, "arguments", &arguments, p->err))
+    if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
+    if (!json_get_string(json, path, "name", &name, p->err) ||
+        !json_get_string(json, path, "arguments", &arguments, p->err))
         return false;
-    if (!id || !name || !arguments)
-        return openai_bad(p, path, "needs id, function.name and arguments");
+    if (!name || !arguments)
+        return openai_bad(p, path, "needs a name and arguments");
     /* The model is shown the arguments as JSON; what is not JSON could pretend
      * to be something else. An empty text is what some clients send for {}. */
     if (!*arguments) arguments = "{}";
     parsed = json_parse(span_of(arguments), &inner);
     if (!parsed) {
-        (void)snprintf(field, sizeof field, "%.60s.function.arguments", path);
+        (void)snprintf(field, sizeof field, "%.80s.arguments", path);
         return openai_bad(p, field, inner.text);
     }
     cJSON_Delete(parsed);
-    return copy(p, id, &out->id) && copy(p, name, &out->name) &&
-           copy(p, arguments, &out->arguments);
+    return copy(p, name, &out->name) && copy(p, arguments, &out->arguments);
+}
+
+static bool tool_call(struct openai_reader *p, const cJSON *json,
+                      const char *path, struct chat_tool_call *out) {
+    char field[ERR_FIELD_MAX];
+    const char *id = NULL;
+
+    if (!json_get_string(json, path, "id", &id, p->err)) return false;
+    if (!id) return openai_bad(p, path, "needs an id");
+    (void)snprintf(field, sizeof field, "%.80s.function", path);
+    return call_function(p, cJSON_GetObjectItemCaseSensitive(json, "function"),
+                         field, out) &&
+           copy(p, id, &out->id);
 }
 
 static bool tool_calls(struct openai_reader *p, const cJSON *json,
@@ -107,15 +117,27 @@ static bool tool_calls(struct openai_reader *p, const cJSON *json,
     return true;
 }
 
+/* The older form: one call, without an id. Its function's name serves as one.
+ */
+static bool function_call(struct openai_reader *p, const cJSON *json,
+                          const char *path, struct chat_message *m) {
+    if (!json || cJSON_IsNull(json)) return true;
+    if (m->call_count)
+        return openai_bad(p, path, "not together with tool_calls");
+    m->calls = arena_alloc(p->out->arena, 1, sizeof *m->calls, p->err);
+    if (!m->calls || !call_function(p, json, path, m->calls)) return false;
+    m->calls->id = m->calls->name;
+    m->call_count = 1;
+    return true;
+}
+
 static bool role_from_name(const char *name, enum chat_role *out) {
     static const struct {
         const char *name;
         enum chat_role role;
-    } roles[] = {{"system", CHAT_SYSTEM},
-                 {"developer", CHAT_SYSTEM},
-                 {"user", CHAT_USER},
-                 {"assistant", CHAT_ASSISTANT},
-                 {"tool", CHAT_TOOL}};
+    } roles[] = {{"system", CHAT_SYSTEM}, {"developer", CHAT_SYSTEM},
+                 {"user", CHAT_USER},     {"assistant", CHAT_ASSISTANT},
+                 {"tool", CHAT_TOOL},     {"function", CHAT_TOOL}};
 
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
         if (strcmp(roles[i].name, name) != 0) continue;
@@ -127,7 +149,7 @@ static bool role_from_name(const char *name, enum chat_role *out) {
 
 static bool message(struct openai_reader *p, const cJSON *json,
                     const char *path, struct chat_message *m) {
-    const char *role = NULL, *call_id = NULL;
+    const char *role = NULL, *call_id = NULL, *key;
     char field[ERR_FIELD_MAX];
 
     if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
@@ -136,10 +158,9 @@ static bool message(struct openai_reader *p, const cJSON *json,
     if (!role) return openai_bad(p, field, "missing");
     if (!role_from_name(role, &m->role))
         return openai_bad(
-            p, field, "expected system, developer, user, assistant or tool");
-    if (cJSON_GetObjectItemCaseSensitive(json, "function_call"))
-        return err_set_field(p->err, ERR_UNSUPPORTED, path,
-                             "%s.function_call: use tool_calls", path);
+            p, field,
+            "expected system, developer, user, assistant, tool or "
+            "function");
     (void)snprintf(field, sizeof field, "%s.content", path);
     if (!content(p, cJSON_GetObjectItemCaseSensitive(json, "content"), field,
                  &m->text))
@@ -149,15 +170,21 @@ static bool message(struct openai_reader *p, const cJSON *json,
         !tool_calls(p, cJSON_GetObjectItemCaseSensitive(json, "tool_calls"),
                     field, m))
         return false;
+    (void)snprintf(field, sizeof field, "%s.function_call", path);
+    if (m->role == CHAT_ASSISTANT &&
+        !function_call(p,
+                       cJSON_GetObjectItemCaseSensitive(json, "function_call"),
+                       field, m))
+        return false;
     if (m->role != CHAT_TOOL) {
         (void)snprintf(field, sizeof field, "%s.content", path);
         if (!m->text.at && m->call_count == 0)
             return openai_bad(p, field, "missing");
         return true;
     }
-    if (!json_get_string(json, path, "tool_call_id", &call_id, p->err))
-        return false;
-    (void)snprintf(field, sizeof field, "%s.tool_call_id", path);
+    key = strcmp(role, "function") ? "tool_call_id" : "name";
+    if (!json_get_string(json, path, key, &call_id, p->err)) return false;
+    (void)snprintf(field, sizeof field, "%s.%s", path, key);
     if (!call_id) return openai_bad(p, field, "missing");
     return copy(p, call_id, &m->call_id);
 }
@@ -195,90 +222,125 @@ static bool tool_name_valid(const char *name) {
                         "0123456789_-") == size;
 }
 
-static bool tool(struct openai_reader *p, const cJSON *json, const char *path,
-                 struct chat_tool *out) {
-    const cJSON *function = cJSON_GetObjectItemCaseSensitive(json, "function");
-    const char *type = NULL, *name = NULL, *description = "";
+bool openai_tool(struct openai_reader *p, const cJSON *json, const char *path) {
+    struct chat_tool *out = &p->out->tools[p->out->tool_count];
+    const char *name = NULL, *description = "";
     char field[ERR_FIELD_MAX];
 
-    if (!json_get_string(json, path, "type", &type, p->err)) return false;
-    (void)snprintf(field, sizeof field, "%s.type", path);
-    if (!type || strcmp(type, "function") != 0)
-        return openai_bad(p, field, "expected \"function\"");
-    (void)snprintf(field, sizeof field, "%s.function", path);
-    if (!cJSON_IsObject(function)) return openai_bad(p, field, "missing");
-    if (!json_get_string(function, field, "name", &name, p->err) ||
-        !json_get_string(function, field, "description", &description, p->err))
+    if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
+    if (!json_get_string(json, path, "name", &name, p->err) ||
+        !json_get_string(json, path, "description", &description, p->err))
         return false;
-    (void)snprintf(field, sizeof field, "%s.function.name", path);
+    (void)snprintf(field, sizeof field, "%.80s.name", path);
     if (!name || !tool_name_valid(name))
         return openai_bad(p, field, "expected 1 to 64 of a-z A-Z 0-9 _ -");
     for (const struct chat_tool *t = p->out->tools; t < out; t++)
         if (span_is(t->name, name)) return openai_bad(p, field, "used twice");
-    out->schema = cJSON_GetObjectItemCaseSensitive(function, "parameters");
+    out->schema = cJSON_GetObjectItemCaseSensitive(json, "parameters");
     if (!out->schema || cJSON_IsNull(out->schema)) {
         static cJSON none = {.type = cJSON_Object};
 
         out->schema = &none; /* a function without parameters: any object */
     } else if (!cJSON_IsObject(out->schema)) {
-        (void)snprintf(field, sizeof field, "%s.function.parameters", path);
+        (void)snprintf(field, sizeof field, "%.80s.parameters", path);
         return openai_bad(p, field, "expected a JSON Schema");
     }
+    p->out->tool_count++;
     return copy(p, name, &out->name) && copy(p, description, &out->description);
 }
 
-bool openai_tools(struct openai_reader *p, const cJSON *body) {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tools");
+/* {"type": "function", "function": {...}} */
+static bool tool(struct openai_reader *p, const cJSON *json, const char *path) {
+    const char *type = NULL;
+    char field[ERR_FIELD_MAX];
+
+    if (!json_get_string(json, path, "type", &type, p->err)) return false;
+    (void)snprintf(field, sizeof field, "%.80s.type", path);
+    if (!type || strcmp(type, "function") != 0)
+        return openai_bad(p, field, "expected \"function\"");
+    (void)snprintf(field, sizeof field, "%.80s.function", path);
+    return openai_tool(p, cJSON_GetObjectItemCaseSensitive(json, "function"),
+                       field);
+}
+
+bool openai_tool_list(struct openai_reader *p, const cJSON *list,
+                      const char *path,
+                      bool (*read)(struct openai_reader *p, const cJSON *json,
+                                   const char *path)) {
     struct chat_request *r = p->out;
     const cJSON *json;
     int count = cJSON_GetArraySize(list);
 
-    if (cJSON_GetObjectItemCaseSensitive(body, "functions"))
-        return err_set_field(p->err, ERR_UNSUPPORTED, "functions",
-                             "functions: use tools");
-    if (!list || cJSON_IsNull(list)) return true;
     if (!cJSON_IsArray(list) || count > CHAT_TOOLS_MAX)
-        return openai_bad(p, "tools", "expected a list, at most 128 long");
+        return openai_bad(p, path, "expected a list, at most 128 long");
     r->tools = arena_alloc(r->arena, (size_t)count, sizeof *r->tools, p->err);
     if (!r->tools) return false;
     cJSON_ArrayForEach(json, list) {
-        char path[32];
+        char field[32];
 
-        (void)snprintf(path, sizeof path, "tools[%d]", r->tool_count);
-        if (!tool(p, json, path, &r->tools[r->tool_count])) return false;
-        r->tool_count++;
+        (void)snprintf(field, sizeof field, "%.16s[%d]", path, r->tool_count);
+        if (!read(p, json, field)) return false;
     }
     return true;
 }
 
-bool openai_tool_choice(struct openai_reader *p, const cJSON *body) {
-    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, "tool_choice");
-    const cJSON *function, *name;
+bool openai_tools(struct openai_reader *p, const cJSON *body) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tools");
+    const cJSON *functions =
+        cJSON_GetObjectItemCaseSensitive(body, "functions");
+
+    if (!functions || cJSON_IsNull(functions))
+        return !list || cJSON_IsNull(list) ||
+               openai_tool_list(p, list, "tools", tool);
+    if (list && !cJSON_IsNull(list))
+        return openai_bad(p, "functions", "not together with tools");
+    /* The older form knows one call at a time. */
+    p->out->legacy_calls = true;
+    p->out->parallel_calls = false;
+    return openai_tool_list(p, functions, "functions", openai_tool);
+}
+
+bool openai_tool_named(struct openai_reader *p, const cJSON *name,
+                       const char *path) {
     struct chat_request *r = p->out;
 
-    if (!json || cJSON_IsNull(json)) return true;
-    if (cJSON_IsString(json)) {
-        if (!strcmp(json->valuestring, "auto")) {
-            r->choice = CHOICE_AUTO;
-        } else if (!strcmp(json->valuestring, "none")) {
-            r->choice = CHOICE_NONE;
-        } else if (!strcmp(json->valuestring, "required")) {
-            r->choice = CHOICE_REQUIRED;
-        } else {
-            return openai_bad(p, "tool_choice",
-                              "expected auto, none, required or a function");
-        }
-        return true;
-    }
-    function = cJSON_GetObjectItemCaseSensitive(json, "function");
-    name = cJSON_GetObjectItemCaseSensitive(function, "name");
     if (!cJSON_IsString(name))
-        return openai_bad(p, "tool_choice", "needs function.name");
+        return openai_bad(p, path, "needs a function's name");
     for (int i = 0; i < r->tool_count; i++)
         if (span_is(r->tools[i].name, name->valuestring)) {
             r->choice = CHOICE_NAMED;
             r->choice_name = r->tools[i].name;
             return true;
         }
-    return openai_bad(p, "tool_choice.function.name", "no such tool");
+    return openai_bad(p, path, "no such tool");
+}
+
+static bool choice_word(struct openai_reader *p, const char *word,
+                        const char *path) {
+    if (!strcmp(word, "auto"))
+        p->out->choice = CHOICE_AUTO;
+    else if (!strcmp(word, "none"))
+        p->out->choice = CHOICE_NONE;
+    else if (!strcmp(word, "required"))
+        p->out->choice = CHOICE_REQUIRED;
+    else
+        return openai_bad(p, path,
+                          "expected auto, none, required or a function");
+    return true;
+}
+
+bool openai_tool_choice(struct openai_reader *p, const cJSON *body) {
+    bool legacy = p->out->legacy_calls;
+    const char *key = legacy ? "function_call" : "tool_choice";
+    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, key);
+
+    if (!json || cJSON_IsNull(json)) return true;
+    if (cJSON_IsString(json)) return choice_word(p, json->valuestring, key);
+    if (legacy)
+        return openai_tool_named(p,
+                                 cJSON_GetObjectItemCaseSensitive(json, "name"),
+                                 "function_call.name");
+    json = cJSON_GetObjectItemCaseSensitive(json, "function");
+    return openai_tool_named(p, cJSON_GetObjectItemCaseSensitive(json, "name"),
+                             "tool_choice.function.name");
 }

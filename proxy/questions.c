@@ -69,6 +69,19 @@ static bool plan_single(const struct chat_request *r,
     return true;
 }
 
+/* Each prompt by itself: they are not turns of one conversation. */
+static bool plan_prompts(const struct chat_request *r, struct question *list,
+                         int *count, struct err *err) {
+    for (int i = 0; i < r->message_count; i++) {
+        struct guard_turn *turn = arena_alloc(r->arena, 1, sizeof *turn, err);
+
+        if (!turn) return false;
+        *turn = (struct guard_turn){GUARD_USER, r->messages[i].text};
+        list[(*count)++] = (struct question){CHANNEL_INPUT, false, turn, 1};
+    }
+    return true;
+}
+
 bool questions_plan(const struct chat_request *r, const struct policy *policy,
                     struct question **out, int *count, struct err *err) {
     int last_user = -1, turn_count = 0;
@@ -78,11 +91,12 @@ bool questions_plan(const struct chat_request *r, const struct policy *policy,
         arena_alloc(r->arena, (size_t)r->message_count + 1, sizeof *list, err);
 
     if (!turns || !list) return false;
+    *out = list;
+    *count = 0;
+    if (r->raw) return plan_prompts(r, list, count, err);
     for (int i = 0; i < r->message_count; i++)
         if (r->messages[i].role == CHAT_USER) last_user = i;
     if (!plan_turns(r, last_user, turns, &turn_count, err)) return false;
-    *out = list;
-    *count = 0;
     if (turn_count)
         list[(*count)++] =
             (struct question){CHANNEL_INPUT, false, turns, turn_count};

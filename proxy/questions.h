@@ -2,7 +2,7 @@
  * turn within the conversation; each system turn by itself, since instructions
  * may hide there; and each tool result that no answer has followed yet. Earlier
  * turns were the last ones of earlier requests; the guard reads them as
- * context. */
+ * context. Each prompt of a raw request is a question of its own. */
 #ifndef CORRAL_PROXY_QUESTIONS_H
 #define CORRAL_PROXY_QUESTIONS_H
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "guard/policy.h"
+#include "proxy/inquiry.h"
 #include "proxy/approvals.h"
 #include "proxy/auth.h"
 #include "proxy/exchange.h"
@@ -18,6 +19,7 @@ enum { TICK_MS = 250 };
 struct service {
     struct exchange_context exchanges;
     struct moderation_context moderations;
+    struct inquiry_context inquiries;
     struct policy *policy;
     struct sessions *sessions; /* NULL: there are none */
     struct metrics *metrics;
@@ -68,6 +70,11 @@ static void anthropic_count(struct service *s, struct conn *c,
     exchange_start(&s->exchanges, &dialect_anthropic_count, c, r);
 }
 
+static void completions(struct service *s, struct conn *c,
+                        const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_completions, c, r);
+}
+
 static void chat_gone(void *user) {
     exchange_gone(user);
 }
@@ -87,6 +94,15 @@ static void moderations(struct service *s, struct conn *c,
 
 static void moderations_gone(void *user) {
     moderation_gone(user);
+}
+
+static void guard_check(struct service *s, struct conn *c,
+                        const struct http_request *r) {
+    inquiry_start(&s->inquiries, c, r);
+}
+
+static void guard_check_gone(void *user) {
+    inquiry_gone(user);
 }
 
 static bool put_model(struct service *s, const char *name, struct bytes *out) {
@@ -198,6 +214,8 @@ static void metrics(struct service *s, struct conn *c,
 
 static const struct route routes[] = {
     {"POST", "/v1/chat/completions", false, ROUTE_CHAT, chat, chat_gone},
+    {"POST", "/v1/completions", false, ROUTE_COMPLETIONS, completions,
+     chat_gone},
     {"POST", "/v1/moderations", false, ROUTE_MODERATIONS, moderations,
      moderations_gone},
     {"POST", "/v1/messages", false, ROUTE_MESSAGES, anthropic_messages,
@@ -206,6 +224,8 @@ static const struct route routes[] = {
      anthropic_count, chat_gone},
     {NULL, "/v1/sessions", false, ROUTE_SESSIONS, sessions, NULL},
     {NULL, "/v1/sessions/", true, ROUTE_SESSIONS, sessions, NULL},
+    {"POST", "/v1/guard/check", false, ROUTE_GUARD, guard_check,
+     guard_check_gone},
     {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
     {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
     {"GET", "/v1/approvals", false, ROUTE_APPROVALS, approvals, NULL},
@@ -315,6 +335,8 @@ struct service *service_new(const struct service_options *o) {
     };
     s->moderations =
         (struct moderation_context){.guard = o->guard, .metrics = o->metrics};
+    s->inquiries =
+        (struct inquiry_context){.guard = o->guard, .metrics = o->metrics};
     s->metrics = o->metrics;
     s->sessions = o->sessions;
     s->auth = o->auth;
@@ -344,6 +366,7 @@ void service_set_policy(struct service *s, struct policy *policy) {
     s->policy = policy_ref(policy);
     s->exchanges.policy = s->policy;
     s->moderations.policy = s->policy;
+    s->inquiries.policy = s->policy;
     policy_free(before);
 }
 

@@ -143,6 +143,14 @@ bool upstream_body(const struct chat_request *r, const char *model,
     cJSON *options = cJSON_CreateObject();
     bool ok;
 
+    if (r->raw) {
+        cJSON_Delete(json);
+        cJSON_Delete(messages);
+        cJSON_Delete(options);
+        return err_set_field(err, ERR_UNSUPPORTED, "prompt",
+                             "prompt: this model runs on a server that is "
+                             "asked for chats only");
+    }
     put(json, "model", model ? cJSON_CreateString(model) : text(r->model));
     for (int i = 0; i < r->message_count; i++)
         (void)cJSON_AddItemToArray(messages, message_json(&r->messages[i]));

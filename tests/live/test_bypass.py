@@ -50,6 +50,12 @@ def called(name="look", arguments="{}", id="c1", result="fine", answers="c1"):
     )
 
 
+def function_call(name="look", arguments="{}"):
+    """The older form of a call."""
+    call = {"name": name, "arguments": arguments}
+    return messages(USER, {"role": "assistant", "content": None, "function_call": call}, USER)
+
+
 def tool(name="look", description="Looks.", **schema):
     function = {
         "name": name,
@@ -125,11 +131,13 @@ REQUESTS = [
     ("id that a result answers", "judged", called(answers=BAD)),
     ("tool result", "judged", called(result=BAD)),
     ("arguments that are not JSON", "refused", called(arguments=BAD)),
-    ("legacy function_call", "refused", messages(
-        USER, {"role": "assistant", "content": None,
-               "function_call": {"name": "look", "arguments": BAD}}, USER)),
-    ("legacy function result", "refused", messages(
+    ("arguments of a function_call", "judged", function_call(arguments='{"a": "%s"}' % BAD)),
+    ("arguments of a function_call, not JSON", "refused", function_call(arguments=BAD)),
+    ("name of a function_call", "judged", function_call(name=BAD)),
+    ("function result", "judged", messages(
         USER, {"role": "function", "name": "look", "content": BAD})),
+    ("name of a function result", "judged", messages(
+        USER, {"role": "function", "name": BAD, "content": "fine"})),
     # tools
     ("tool description", "judged", tool(description=BAD)),
     ("tool name", "judged", tool(name=ONE_WORD)),
@@ -145,7 +153,12 @@ REQUESTS = [
     ("$defs of a tool", "judged", tool(**{"$defs": {BAD: {"type": "string"}}})),
     ("unknown key of a schema", "judged", argument(**{"x-note": BAD})),
     ("required of a tool", "judged", tool(required=[BAD])),
-    ("legacy functions", "refused", plain(functions=[{"name": "f", "description": BAD}])),
+    ("description of a function", "judged", plain(
+        functions=[{"name": "f", "description": BAD}])),
+    ("parameter of a function", "judged", plain(
+        functions=[{"name": "f", "parameters": {"properties": {BAD: {}}}}])),
+    ("function_call", "refused", plain(
+        functions=[{"name": "f"}], function_call={"name": BAD})),
     ("type of a tool", "refused", plain(tools=[{"type": BAD, "function": {"name": "f"}}])),
     ("tool_choice", "refused", plain(tool_choice={"function": {"name": BAD}})),
     # no model is shown what is not in the schema
@@ -177,13 +190,41 @@ REQUESTS = [
 ]  # fmt: skip
 
 
+def prompt(**fields):
+    return {"prompt": "Hello", **fields}
+
+
+# /v1/completions, which asks nothing of an upstream
+COMPLETIONS = [
+    ("prompt", "judged", {"prompt": BAD}),
+    ("prompt in a list", "judged", {"prompt": [BAD]}),
+    ("prompt, echoed", "judged", {"prompt": BAD, "echo": True}),
+    ("last of several prompts", "judged", {"prompt": ["Hello", "Hi", BAD]}),
+    ("prompt as tokens", "refused", {"prompt": [1, 2, 3]}),
+    ("prompts as tokens", "refused", {"prompt": [[1, 2], [3]]}),
+    ("prompt in an object", "refused", {"prompt": {"text": BAD}}),
+    ("suffix", "refused", prompt(suffix=BAD)),
+    ("stop", "judged", prompt(stop=["x", BAD])),
+    ("key of logit_bias", "refused", prompt(logit_bias={BAD: 1})),
+    ("model", "judged", prompt(model=BAD)),
+    # for the operator's books, not for a model: not passed on
+    ("user id", "dropped", prompt(user=BAD)),
+    # of the chat API: no model is shown them here
+    ("messages", "dropped", prompt(**user(BAD))),
+    ("tools", "dropped", prompt(**tool(description=BAD))),
+    ("response_format", "dropped", prompt(**format_({"enum": [BAD]}))),
+    ("unknown field", "dropped", prompt(hint=BAD)),
+]  # fmt: skip
+
+
 class Server:
     def __init__(self, corral, upstream=None):
         self.http, self.upstream = corral.http, upstream
 
     def ask(self, body, stream):
+        path = "/v1/completions" if "prompt" in body else "/v1/chat/completions"
         return self.http.post(
-            "/v1/chat/completions",
+            path,
             json={"model": "m", "max_tokens": 1, "temperature": 0, "stream": stream, **body},
         )
 
@@ -288,11 +329,18 @@ def test_request(request, name, fate, body, where, stream):
             assert prompt_tokens(server, body) == prompt_tokens(server, without(body))
 
 
-def test_rows_are_right(remote):
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name, fate, body", COMPLETIONS, ids=[r[0] for r in COMPLETIONS])
+def test_completion(request, name, fate, body, stream):
+    test_request(request, name, fate, body, "local", stream)
+
+
+def test_rows_are_right(local, remote):
     """Without the words, what is judged passes: it is they that were found."""
-    for name, fate, body in REQUESTS:
+    for name, fate, body in REQUESTS + COMPLETIONS:
         if fate == "judged":
-            answer = remote.ask(without(body), False)
+            server = local if "prompt" in body else remote
+            answer = server.ask(without(body), False)
             # A name or an id of one letter breaks no rule either.
             assert answer.status_code == 200, (name, answer.text)
             assert finish(answer) != "content_filter", name

@@ -106,7 +106,13 @@ static void test_bad(void **state) {
               "response_format.type");
     check_bad(BODY(",\"response_format\":{\"type\":\"json_schema\"}"),
               "response_format.json_schema.schema");
-    check_bad(BODY(",\"functions\":[]"), "functions");
+    check_bad(BODY(",\"functions\":{}"), "functions");
+    check_bad(BODY(",\"functions\":[{\"name\":\"a b\"}]"), "functions[0].name");
+    check_bad(BODY(",\"functions\":[{\"name\":\"f\"}],\"tools\":[" TOOL "]"),
+              "functions");
+    check_bad(BODY(",\"functions\":[{\"name\":\"f\"}],\"function_call\":{"
+                   "\"name\":\"g\"}"),
+              "function_call.name");
 }
 
 static void test_good(void **state) {

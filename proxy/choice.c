@@ -186,11 +186,11 @@ static void send_text(struct choice *c, struct span text) {
 
     c->text_sent = true;
     journal_text(c->o.journal, text);
-    if (!c->request.stream) {
-        /* What does not fit is not sent in part: see on_stream_verdict(). */
-        if (!bytes_append(&c->text, text.at, text.size, &err)) c->end.err = err;
-        return;
-    }
+    /* What does not fit is not sent in part: see on_stream_verdict(). */
+    if ((!c->request.stream || c->o.dialect->keeps_text) &&
+        !bytes_append(&c->text, text.at, text.size, &err))
+        c->end.err = err;
+    if (!c->request.stream) return;
     show(c);
     if (!c->o.dialect->text(c->o.reply, &c->reply, text, &out, &err)) {
         c->end.err = err;
@@ -227,8 +227,10 @@ void choice_refuse(struct choice *c, enum channel channel,
     c->reply.corral = corral_object(v, channel);
     c->reply.call_count = 0;
     c->reply.echo = (struct span){0};
-    c->text.size = 0;
-    if (!c->request.stream) journal_drop_text(c->o.journal);
+    if (!c->request.stream) {
+        c->text.size = 0;
+        journal_drop_text(c->o.journal);
+    }
     c->logprobs.size = 0;
     /* After cleared text has gone out, the end alone says that it was cut. */
     if (!c->request.stream || !c->text_sent)

@@ -9,6 +9,8 @@
 #include "proxy/http_error.h"
 #include "proxy/metrics.h"
 
+struct responses_store;
+
 enum reply_finish {
     REPLY_STOP,
     REPLY_LENGTH,
@@ -19,6 +21,7 @@ enum reply_finish {
 /* What all choices of one answer share. Strings are borrowed from the exchange.
  */
 struct reply {
+    const cJSON *body; /* the request, for APIs whose answers repeat parts */
     const char *id;
     int64_t created; /* seconds since 1970 */
     struct span model;
@@ -38,10 +41,12 @@ struct reply_choice {
     cJSON *corral;            /* the additive object of a refusal, or NULL */
     /* By logprob(), for whole(), or for the next text() or end(). */
     struct span logprobs;
-    bool begun; /* the first chunk is out */
-    bool open;  /* a block of text is, in APIs that have blocks */
-    int blocks; /* begun, the same */
+    bool refused; /* the text is the policy's, in APIs that tell it apart */
+    int events;   /* out so far, in APIs that number them */
+    bool begun;   /* the first chunk is out */
     size_t characters; /* out so far, in APIs that count them */
+    bool open;         /* a block of text is, in APIs that have blocks */
+    int blocks;        /* begun, the same */
     int calls_sent;
 };
 
@@ -60,6 +65,16 @@ struct dialect {
      * that has none. */
     bool (*logprob)(const struct llm_logprob *entry, struct bytes *out,
                     struct err *err);
+    /* Texts that were sent in pieces are wanted again at the end. */
+    bool keeps_text;
+    /* NULL, or around the road in APIs with a memory: before parse(), which it
+     * may make fail, and when the answer is whole. `owner` is whose request it
+     * is. */
+    bool (*prepare)(const struct responses_store *s, const char *owner,
+                    cJSON *body, struct err *err);
+    void (*keep)(struct responses_store *s, const char *owner,
+                 const cJSON *body, const struct reply *reply,
+                 const struct reply_choice *choice);
     /* A whole answer, as one JSON text. */
     bool (*whole)(const struct reply *reply,
                   const struct reply_choice *const *choices, int count,
@@ -84,5 +99,6 @@ extern const struct dialect dialect_openai;
 extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_anthropic_count;
 extern const struct dialect dialect_completions;
+extern const struct dialect dialect_responses;
 
 #endif

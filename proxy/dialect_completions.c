@@ -325,8 +325,11 @@ static bool stream_end(const struct reply *reply, struct reply_choice *c,
            bytes_printf(out, err, "}") && chunk_close(reply, out, err);
 }
 
-static bool stream_close(const struct reply *reply, struct bytes *out,
-                         struct err *err) {
+static bool stream_close(const struct reply *reply,
+                         const struct reply_choice *const *list, int count,
+                         struct bytes *out, struct err *err) {
+    (void)list;
+    (void)count;
     if (reply->include_usage &&
         (!bytes_printf(out, err, "data: ") || !put_head(reply, out, err) ||
          !bytes_printf(out, err, "],\"usage\":") ||
@@ -338,6 +341,9 @@ static bool stream_close(const struct reply *reply, struct bytes *out,
 
 const struct dialect dialect_completions = {
     .name = "completions",
+    .route = ROUTE_COMPLETIONS,
+    .errors = HTTP_ERROR_OPENAI,
+    .stream_type = "text/event-stream",
     .parse = parse,
     .logprob = put_logprob,
     .whole = whole,

@@ -23,6 +23,15 @@ static bool unsupported(struct openai_reader *p, const cJSON *body) {
     return true;
 }
 
+static bool format(struct openai_reader *p, const cJSON *body) {
+    const cJSON *json =
+        cJSON_GetObjectItemCaseSensitive(body, "response_format");
+
+    return openai_format(p, json,
+                         cJSON_GetObjectItemCaseSensitive(json, "json_schema"),
+                         "response_format");
+}
+
 static bool parse(const cJSON *body, struct chat_request *out,
                   struct err *err) {
     struct openai_reader p = {out, err};
@@ -41,7 +50,7 @@ static bool parse(const cJSON *body, struct chat_request *out,
            openai_tool_choice(&p, body) &&
            json_get_bool(body, "", "parallel_tool_calls", &out->parallel_calls,
                          err) &&
-           openai_stops(&p, body) && openai_format(&p, body) &&
+           openai_stops(&p, body) && format(&p, body) &&
            openai_sampling(&p, body) && openai_logit_bias(&p, body) &&
            openai_logprobs(&p, body) && unsupported(&p, body) &&
            json_get_bool(body, "", "stream", &out->stream, err) &&

@@ -246,6 +246,11 @@ static void fail_unavailable(struct exchange *x, const struct err *why) {
                  "server_error", "guard_unavailable");
 }
 
+/* Whose request it is, in stores that outlive it. */
+static const char *owner(const struct exchange *x) {
+    return caller_id(x->caller);
+}
+
 /* All choices are done. */
 static void finish(struct exchange *x) {
     const struct reply_choice *choices[CHAT_CHOICES_MAX];
@@ -260,6 +265,9 @@ static void finish(struct exchange *x) {
                                                x->choice_count, &out, &err)
                            : x->dialect->whole(&x->reply, choices,
                                                x->choice_count, &out, &err);
+    if (ok && x->dialect->keep)
+        x->dialect->keep(x->context->responses, owner(x), x->body, &x->reply,
+                         choices[0]);
     if (!ok)
         fail(x, &err);
     else if (x->request.stream)
@@ -628,6 +636,9 @@ static bool read_request(struct exchange *x, struct span body,
                          struct err *err) {
     x->body = json_parse(body, err);
     if (!x->body) return false;
+    if (x->dialect->prepare &&
+        !x->dialect->prepare(x->context->responses, owner(x), x->body, err))
+        return false;
     chat_request_init(&x->request, x->arena);
     return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
            provenance_check(&x->request, err) &&
@@ -683,7 +694,8 @@ static void start(struct exchange_context *context,
         count_tokens(x);
         return;
     }
-    x->reply = (struct reply){.id = x->id,
+    x->reply = (struct reply){.body = x->body,
+                              .id = x->id,
                               .created = clock_wall_s(),
                               .model = x->llm->name ? span_of(x->llm->name)
                                                     : x->request.model,

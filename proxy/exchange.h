@@ -13,6 +13,7 @@ struct guard;
 struct journal;
 struct policy;
 struct registry;
+struct responses_store;
 struct router;
 struct exchange;
 
@@ -27,6 +28,7 @@ struct exchange_context {
     struct approvals *approvals;
     struct metrics *metrics;
     uv_loop_t *loop;
+    struct responses_store *responses;
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

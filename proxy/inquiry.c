@@ -6,9 +6,11 @@
 
 #include "base/clock.h"
 #include "guard/guard.h"
+#include "proxy/auth.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
 #include "proxy/openai.h"
+#include "proxy/pass.h"
 #include "proxy/questions.h"
 
 enum { INQUIRY_ARENA_BYTES_MAX = 64 << 20 };
@@ -16,6 +18,7 @@ enum { INQUIRY_ARENA_BYTES_MAX = 64 << 20 };
 struct inquiry {
     struct inquiry_context *context;
     struct conn *conn;
+    struct caller *caller;
     struct policy *policy;
     struct arena *arena;
     cJSON *body;
@@ -188,8 +191,10 @@ static void on_verdict(void *user, const struct verdict *v) {
 
 /* The first question sees all fields, the others ask the classifier only. */
 static void ask_next(struct inquiry *q) {
-    struct guard_request request = {
-        .policy = q->policy, .channel = q->channel, .client = conn_id(q->conn)};
+    struct guard_request request = {.policy = q->policy,
+                                    .channel = q->channel,
+                                    .client =
+                                        caller_number(q->caller, q->conn)};
     struct guard_item *items = NULL;
     struct guard_check *running;
     struct err err = {0};
@@ -359,7 +364,8 @@ void inquiry_start(struct inquiry_context *context, struct conn *c,
 
     q->context = context;
     q->conn = c;
-    q->policy = policy_ref(context->policy);
+    q->caller = conn_pass(c)->caller;
+    q->policy = policy_ref(caller_policy(q->caller, context->policy));
     q->arena = arena_new(INQUIRY_ARENA_BYTES_MAX);
     q->started_ns = clock_ns();
     q->channel = CHANNEL_INPUT;

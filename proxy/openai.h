@@ -17,7 +17,14 @@ struct openai_reader {
 /* Fill the error of `p`: "field: reason". */
 bool openai_bad(struct openai_reader *p, const char *field, const char *reason);
 
-/* In openai_messages.c. Schemas are borrowed from `body`. */
+/* A string, null, or parts of text, which are joined by blank lines. */
+MUST_USE bool openai_content(struct openai_reader *p, const cJSON *json,
+                             const char *path, struct span *out);
+/* {"name", "arguments"}, the arguments being a JSON text; the id is left. */
+MUST_USE bool openai_call(struct openai_reader *p, const cJSON *json,
+                          const char *path, struct chat_tool_call *out);
+MUST_USE bool openai_role(const char *name, enum chat_role *out);
+/* In openai_messages.c, as those above. Schemas are borrowed from `body`. */
 MUST_USE bool openai_messages(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_tools(struct openai_reader *p, const cJSON *body);
 /* One function, {"name", "description", "parameters"}, with room for it. */
@@ -37,7 +44,9 @@ MUST_USE bool openai_tool_choice(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_stop_list(struct openai_reader *p, const cJSON *json,
                                const char *field);
 MUST_USE bool openai_stops(struct openai_reader *p, const cJSON *body);
-MUST_USE bool openai_format(struct openai_reader *p, const cJSON *body);
+/* `json` is the format, `holder` the object that has its "schema". */
+MUST_USE bool openai_format(struct openai_reader *p, const cJSON *json,
+                            const cJSON *holder, const char *path);
 MUST_USE bool openai_sampling(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_logit_bias(struct openai_reader *p, const cJSON *body);
 MUST_USE bool openai_logprobs(struct openai_reader *p, const cJSON *body);

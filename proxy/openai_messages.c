@@ -18,7 +18,9 @@ static bool part_text(struct openai_reader *p, const cJSON *part,
     type = cJSON_GetObjectItemCaseSensitive(part, "type");
     if (!cJSON_IsString(type))
         return openai_bad(p, field, "a part needs a \"type\"");
-    if (!strcmp(type->valuestring, "text")) {
+    if (!strcmp(type->valuestring, "text") ||
+        !strcmp(type->valuestring, "input_text") ||
+        !strcmp(type->valuestring, "output_text")) {
         value = cJSON_GetObjectItemCaseSensitive(part, "text");
     } else if (!strcmp(type->valuestring, "refusal")) {
         value = cJSON_GetObjectItemCaseSensitive(part, "refusal");
@@ -33,8 +35,7 @@ static bool part_text(struct openai_reader *p, const cJSON *part,
                         p->err);
 }
 
-/* A string, null, or parts of text, which are joined by blank lines. */
-static bool content(struct openai_reader *p, const cJSON *json,
+bool openai_content(struct openai_reader *p, const cJSON *json,
                     const char *path, struct span *out) {
     struct bytes text = {0};
     char field[ERR_FIELD_MAX];
@@ -56,9 +57,8 @@ static bool content(struct openai_reader *p, const cJSON *json,
     return ok;
 }
 
-/* {"name", "arguments"}, the arguments being a JSON text. */
-static bool call_function(struct openai_reader *p, const cJSON *json,
-                          const char *path, struct chat_tool_call *out) {
+bool openai_call(struct openai_reader *p, const cJSON *json, const char *path,
+                 struct chat_tool_call *out) {
     const char *name = NULL, *arguments = NULL;
     char field[ERR_FIELD_MAX];
     struct err inner = {0};
@@ -90,8 +90,8 @@ static bool tool_call(struct openai_reader *p, const cJSON *json,
     if (!json_get_string(json, path, "id", &id, p->err)) return false;
     if (!id) return openai_bad(p, path, "needs an id");
     (void)snprintf(field, sizeof field, "%.80s.function", path);
-    return call_function(p, cJSON_GetObjectItemCaseSensitive(json, "function"),
-                         field, out) &&
+    return openai_call(p, cJSON_GetObjectItemCaseSensitive(json, "function"),
+                       field, out) &&
            copy(p, id, &out->id);
 }
 
@@ -125,13 +125,13 @@ static bool function_call(struct openai_reader *p, const cJSON *json,
     if (m->call_count)
         return openai_bad(p, path, "not together with tool_calls");
     m->calls = arena_alloc(p->out->arena, 1, sizeof *m->calls, p->err);
-    if (!m->calls || !call_function(p, json, path, m->calls)) return false;
+    if (!m->calls || !openai_call(p, json, path, m->calls)) return false;
     m->calls->id = m->calls->name;
     m->call_count = 1;
     return true;
 }
 
-static bool role_from_name(const char *name, enum chat_role *out) {
+bool openai_role(const char *name, enum chat_role *out) {
     static const struct {
         const char *name;
         enum chat_role role;
@@ -156,14 +156,14 @@ static bool message(struct openai_reader *p, const cJSON *json,
     if (!json_get_string(json, path, "role", &role, p->err)) return false;
     (void)snprintf(field, sizeof field, "%s.role", path);
     if (!role) return openai_bad(p, field, "missing");
-    if (!role_from_name(role, &m->role))
+    if (!openai_role(role, &m->role))
         return openai_bad(
             p, field,
             "expected system, developer, user, assistant, tool or "
             "function");
     (void)snprintf(field, sizeof field, "%s.content", path);
-    if (!content(p, cJSON_GetObjectItemCaseSensitive(json, "content"), field,
-                 &m->text))
+    if (!openai_content(p, cJSON_GetObjectItemCaseSensitive(json, "content"),
+                        field, &m->text))
         return false;
     (void)snprintf(field, sizeof field, "%s.tool_calls", path);
     if (m->role == CHAT_ASSISTANT &&

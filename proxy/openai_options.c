@@ -2,6 +2,7 @@
  * a body beside the conversation. */
 #include "proxy/openai.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool openai_bad(struct openai_reader *p, const char *field,
@@ -41,30 +42,28 @@ bool openai_stops(struct openai_reader *p, const cJSON *body) {
                             "stop");
 }
 
-bool openai_format(struct openai_reader *p, const cJSON *body) {
-    const cJSON *json =
-        cJSON_GetObjectItemCaseSensitive(body, "response_format");
-    const cJSON *schema;
+bool openai_format(struct openai_reader *p, const cJSON *json,
+                   const cJSON *holder, const char *path) {
+    const cJSON *schema = cJSON_GetObjectItemCaseSensitive(holder, "schema");
     const char *type = NULL;
+    char field[ERR_FIELD_MAX];
 
     if (!json || cJSON_IsNull(json)) return true;
-    if (!cJSON_IsObject(json))
-        return openai_bad(p, "response_format", "expected an object");
-    if (!json_get_string(json, "response_format", "type", &type, p->err))
-        return false;
-    if (!type) return openai_bad(p, "response_format.type", "missing");
+    if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
+    if (!json_get_string(json, path, "type", &type, p->err)) return false;
+    (void)snprintf(field, sizeof field, "%s.type", path);
+    if (!type) return openai_bad(p, field, "missing");
     if (!strcmp(type, "text")) return true;
     if (!strcmp(type, "json_object")) {
         p->out->format = FORMAT_JSON_OBJECT;
         return true;
     }
     if (strcmp(type, "json_schema") != 0)
-        return openai_bad(p, "response_format.type",
+        return openai_bad(p, field,
                           "expected text, json_object or json_schema");
-    schema = cJSON_GetObjectItemCaseSensitive(
-        cJSON_GetObjectItemCaseSensitive(json, "json_schema"), "schema");
-    if (!cJSON_IsObject(schema))
-        return openai_bad(p, "response_format.json_schema.schema", "missing");
+    (void)snprintf(field, sizeof field, "%s%s.schema", path,
+                   holder == json ? "" : ".json_schema");
+    if (!cJSON_IsObject(schema)) return openai_bad(p, field, "missing");
     p->out->format = FORMAT_JSON_SCHEMA;
     p->out->format_schema = schema;
     return true;

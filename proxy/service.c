@@ -11,6 +11,8 @@
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
+#include "proxy/pass.h"
+#include "proxy/responses.h"
 #include "proxy/router.h"
 #include "proxy/sessions.h"
 
@@ -73,6 +75,34 @@ static void anthropic_count(struct service *s, struct conn *c,
 static void completions(struct service *s, struct conn *c,
                         const struct http_request *r) {
     exchange_start(&s->exchanges, &dialect_completions, c, r);
+}
+
+static void responses(struct service *s, struct conn *c,
+                      const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_responses, c, r);
+}
+
+/* What a client may see again of its answers, and take away. */
+static void response(struct service *s, struct conn *c,
+                     const struct http_request *r) {
+    struct responses_store *store = s->exchanges.responses;
+    struct span rest =
+        span_slice(r->path, strlen("/v1/responses/"), r->path.size);
+    const char *owner = caller_id(conn_pass(c)->caller);
+    struct bytes out = {0};
+    struct err err = {0};
+    bool ok = span_is(r->method, "DELETE")
+                  ? responses_delete(store, owner, rest, &out, &err)
+                  : responses_get(store, owner, rest, r->query, &out, &err);
+
+    if (ok) {
+        respond(s, c, ROUTE_RESPONSES, 200, "application/json", &out);
+    } else {
+        metrics_request(s->metrics, ROUTE_RESPONSES,
+                        http_error_of(err.code)->status);
+        conn_fail(c, &err);
+    }
+    bytes_free(&out);
 }
 
 static void chat_gone(void *user) {
@@ -216,6 +246,9 @@ static const struct route routes[] = {
     {"POST", "/v1/chat/completions", false, ROUTE_CHAT, chat, chat_gone},
     {"POST", "/v1/completions", false, ROUTE_COMPLETIONS, completions,
      chat_gone},
+    {"POST", "/v1/responses", false, ROUTE_RESPONSES, responses, chat_gone},
+    {"GET", "/v1/responses/", true, ROUTE_RESPONSES, response, NULL},
+    {"DELETE", "/v1/responses/", true, ROUTE_RESPONSES, response, NULL},
     {"POST", "/v1/moderations", false, ROUTE_MODERATIONS, moderations,
      moderations_gone},
     {"POST", "/v1/messages", false, ROUTE_MESSAGES, anthropic_messages,
@@ -235,27 +268,32 @@ static const struct route routes[] = {
     {"GET", "/metrics", false, ROUTE_METRICS, metrics, NULL},
 };
 
-/* By path alone: a wrong method is another answer than a wrong path. */
-static const struct route *route_find(struct span path) {
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        struct span want = span_of(routes[i].path);
-
-        if (routes[i].below ? span_starts(path, want) && path.size > want.size
-                            : span_equal(path, want))
-            return &routes[i];
-    }
-    return NULL;
-}
-
 static bool method_fits(const struct route *route, struct span method) {
     return !route->method || span_is(method, route->method) ||
            (span_is(method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
+/* The first of the path, unless a later one knows the method: a wrong method is
+ * another answer than a wrong path. */
+static const struct route *route_find(struct span path, struct span method) {
+    const struct route *found = NULL;
+
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        struct span want = span_of(routes[i].path);
+
+        if (routes[i].below ? span_starts(path, want) && path.size > want.size
+                            : span_equal(path, want)) {
+            if (method_fits(&routes[i], method)) return &routes[i];
+            if (!found) found = &routes[i];
+        }
+    }
+    return found;
+}
+
 static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
-    const struct route *route = route_find(r->path);
+    const struct route *route = route_find(r->path, r->method);
     int status;
 
     if (!auth_admit(s->auth, c, r, &status)) {
@@ -278,7 +316,8 @@ static void on_request(void *user, struct conn *c,
 
 static void on_gone(void *user, struct conn *c) {
     struct service *s = user;
-    const struct route *route = route_find(conn_request(c)->path);
+    const struct http_request *r = conn_request(c);
+    const struct route *route = route_find(r->path, r->method);
 
     if (!route || !conn_user(c)) return;
     if (route->metrics == ROUTE_SESSIONS)
@@ -288,7 +327,8 @@ static void on_gone(void *user, struct conn *c) {
 }
 
 static void on_drain(void *user, struct conn *c) {
-    const struct route *route = route_find(conn_request(c)->path);
+    const struct http_request *r = conn_request(c);
+    const struct route *route = route_find(r->path, r->method);
 
     (void)user;
     if (route && route->gone == chat_gone && conn_user(c))
@@ -316,6 +356,7 @@ static void on_closed(uv_handle_t *handle) {
 
     policy_free(s->policy);
     approvals_free(s->exchanges.approvals);
+    responses_store_free(s->exchanges.responses);
     free(s);
 }
 
@@ -328,6 +369,7 @@ struct service *service_new(const struct service_options *o) {
         .router = o->router,
         .tools = o->tools,
         .approvals = approvals_new(),
+        .responses = responses_store_new(),
         .metrics = o->metrics,
         .turn_steps = o->turn_steps,
         .turn_tool_calls = o->turn_tool_calls,

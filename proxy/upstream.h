@@ -1,5 +1,5 @@
-/* upstream.h - one OpenAI-compatible server that writes answers (fleet.h makes a
- * language model of some). It is asked to stream, whatever the client wants:
+/* upstream.h - one OpenAI-compatible server that writes answers (fleet.h makes
+ * a language model of some). It is asked to stream, whatever the client wants:
  * the guard judges while it writes. Its answer is as hostile as any input.
  * Event-loop thread. */
 #ifndef CORRAL_PROXY_UPSTREAM_H

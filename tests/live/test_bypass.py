@@ -50,10 +50,14 @@ def called(name="look", arguments="{}", id="c1", result="fine", answers="c1"):
     )
 
 
-def function_call(name="look", arguments="{}"):
-    """The older form of a call."""
+def function_call(name="look", arguments="{}", result="fine", answers=None):
+    """The older form of a call, and its result."""
     call = {"name": name, "arguments": arguments}
-    return messages(USER, {"role": "assistant", "content": None, "function_call": call}, USER)
+    return messages(
+        USER,
+        {"role": "assistant", "content": None, "function_call": call},
+        {"role": "function", "name": answers or name, "content": result},
+    )
 
 
 def tool(name="look", description="Looks.", **schema):
@@ -127,17 +131,15 @@ REQUESTS = [
     ("key of call arguments", "judged", called(arguments=json.dumps({BAD: 1}))),
     ("deep in call arguments", "judged", called(arguments=json.dumps({"a": [[{"b": [BAD]}]]}))),
     ("call name", "judged", called(name=BAD)),
-    ("call id", "judged", called(id=BAD)),
-    ("id that a result answers", "judged", called(answers=BAD)),
+    ("call id", "judged", called(id=BAD, answers=BAD)),
+    ("id that a result answers", "refused", called(answers=BAD)),
     ("tool result", "judged", called(result=BAD)),
     ("arguments that are not JSON", "refused", called(arguments=BAD)),
     ("arguments of a function_call", "judged", function_call(arguments='{"a": "%s"}' % BAD)),
     ("arguments of a function_call, not JSON", "refused", function_call(arguments=BAD)),
     ("name of a function_call", "judged", function_call(name=BAD)),
-    ("function result", "judged", messages(
-        USER, {"role": "function", "name": "look", "content": BAD})),
-    ("name of a function result", "judged", messages(
-        USER, {"role": "function", "name": BAD, "content": "fine"})),
+    ("function result", "judged", function_call(result=BAD)),
+    ("name of a function result", "refused", function_call(answers=BAD)),
     # tools
     ("tool description", "judged", tool(description=BAD)),
     ("tool name", "judged", tool(name=ONE_WORD)),

@@ -1,0 +1,35 @@
+/* responses_store.h - answers of /v1/responses that a client may ask for again
+ * or go on from. In memory, the oldest go first; each belongs to an owner, and
+ * nobody else can tell it from one that never was. Event-loop thread. */
+#ifndef CORRAL_PROXY_RESPONSES_STORE_H
+#define CORRAL_PROXY_RESPONSES_STORE_H
+
+#include "base/json.h"
+
+struct responses_store;
+
+enum {
+    RESPONSES_STORED_MAX = 1024,
+    RESPONSES_BYTES_MAX = 64 << 20, /* of all */
+    RESPONSES_ID_SIZE = 48
+};
+
+/* JSON texts, borrowed until the next put or remove. */
+struct response_stored {
+    struct span response;
+    struct span input;   /* a list: the items of this request */
+    struct span context; /* a list: what a next request begins with */
+};
+
+struct responses_store *responses_store_new(void);
+void responses_store_free(struct responses_store *s); /* NULL is fine */
+
+/* Everything is copied. What is larger than all the room is not kept. */
+void responses_store_put(struct responses_store *s, const char *id,
+                         const char *owner, const struct response_stored *r);
+bool responses_store_find(const struct responses_store *s, struct span id,
+                          const char *owner, struct response_stored *out);
+bool responses_store_remove(struct responses_store *s, struct span id,
+                            const char *owner);
+
+#endif

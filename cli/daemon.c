@@ -54,6 +54,7 @@ struct daemon {
     struct auth *auth;
     struct sessions *sessions;
     struct service *service;
+    struct tls_context *tls; /* NULL: in the clear */
     struct server *server;
 };
 
@@ -119,6 +120,32 @@ static void reload_keys(struct daemon *d) {
                   log_quote(err.text, quoted, sizeof quoted));
 }
 
+static bool open_tls(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+
+    if (!c->tls.cert) return true;
+    d->tls = tls_context_serve(c->tls.cert, c->tls.key, c->tls.client_ca, err);
+    return d->tls != NULL;
+}
+
+/* A certificate was renewed: connections from now on get the new one. */
+static void reload_tls(struct daemon *d) {
+    struct tls_context *before = d->tls;
+    char quoted[ERR_TEXT_MAX];
+    struct err err = {0};
+
+    if (!before) return;
+    if (!open_tls(d, &err)) {
+        d->tls = before;
+        log_event(LOG_ERROR, "certificate_kept", "reason=%s",
+                  log_quote(err.text, quoted, sizeof quoted));
+        return;
+    }
+    server_set_tls(d->server, d->tls);
+    tls_context_close(before);
+    log_event(LOG_INFO, "certificate", "file=%s", d->config->tls.cert);
+}
+
 static void on_keys_changed(void *user) {
     struct daemon *d = user;
 
@@ -149,6 +176,7 @@ static void on_signal(uv_signal_t *handle, int number) {
         if (d->state == SERVING) {
             reload(d, false);
             reload_keys(d);
+            reload_tls(d);
         }
         return;
     }
@@ -443,6 +471,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .limits = c->limits,
         .origins = (const char *const *)c->origins,
         .origin_count = c->origin_count,
+        .tls = d->tls,
     };
 
     d->service = service_new(&service);
@@ -455,8 +484,11 @@ static void announce(const struct daemon *d) {
     const char *host = d->config->host;
     bool six = strchr(host, ':') != NULL;
 
-    (void)printf("http://%s%s%s:%d\n", six ? "[" : "", host, six ? "]" : "",
-                 server_port(d->server));
+    if (!strncmp(host, "unix:", 5))
+        (void)printf("%s\n", host);
+    else
+        (void)printf("http%s://%s%s%s:%d\n", d->tls ? "s" : "", six ? "[" : "",
+                     host, six ? "]" : "", server_port(d->server));
     (void)fflush(stdout);
     log_event(LOG_INFO, "serving", "port=%d policy=%s revision=%s kernels=%s",
               server_port(d->server), policy_name(d->policy),
@@ -469,6 +501,7 @@ static void announce(const struct daemon *d) {
 static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    tls_context_close(d->tls);
     registry_free(d->tools);
     if (d->llm) llm_engine_close(d->llm);
     for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
@@ -508,7 +541,7 @@ bool daemon_run(const struct config *config, struct err *err) {
     watch_signals(d);
     d->metrics = metrics_new();
     ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
-         open_sessions(d, err) && open_server(d, err);
+         open_sessions(d, err) && open_tls(d, err) && open_server(d, err);
     if (ok) {
         add_gauges(d);
         watch_policy(d);

@@ -34,6 +34,9 @@ static void clear_upstreams(struct config *c) {
 
 void config_clear(struct config *c) {
     free(c->host);
+    free(c->tls.cert);
+    free(c->tls.key);
+    free(c->tls.client_ca);
     free(c->model);
     free(c->model_name);
     free(c->keys);
@@ -49,8 +52,8 @@ void config_clear(struct config *c) {
 }
 
 bool config_is_loopback(const char *host) {
-    return !strncmp(host, "127.", 4) || !strcmp(host, "::1") ||
-           !strcmp(host, "localhost");
+    return !strncmp(host, "unix:", 5) || !strncmp(host, "127.", 4) ||
+           !strcmp(host, "::1") || !strcmp(host, "localhost");
 }
 
 bool config_listen(struct config *c, const char *text, struct err *err) {
@@ -60,6 +63,13 @@ bool config_listen(struct config *c, const char *text, struct err *err) {
     char *end;
     char *copy;
 
+    if (!strncmp(text, "unix:", 5)) {
+        if (text[5] != '/')
+            return err_set(err, ERR_INPUT, "a unix socket is unix:/path");
+        config_set_string(&c->host, text);
+        c->port = 0;
+        return true;
+    }
     number = strtol(port, &end, 10);
     if (*port < '0' || *port > '9' || *end || number > 65535)
         return err_set(err, ERR_INPUT,
@@ -99,6 +109,21 @@ static bool read_listen(const struct config_source *s, const cJSON *root,
     if (!config_check_text(s, node, "listen")) return false;
     if (config_listen(c, node->valuestring, &why)) return true;
     return yaml_fail(s->yaml, node, s->err, "listen: %s", why.text);
+}
+
+static bool read_tls(const struct config_source *s, const cJSON *root,
+                     struct config *c) {
+    static const char *const keys[] = {"cert", "key", "client_ca", NULL};
+    const cJSON *map;
+
+    if (!config_read_map(s, root, "tls", keys, &map)) return false;
+    if (!map) return true;
+    if (!config_read_path(s, map, "cert", &c->tls.cert) ||
+        !config_read_path(s, map, "key", &c->tls.key) ||
+        !config_read_path(s, map, "client_ca", &c->tls.client_ca))
+        return false;
+    if (c->tls.cert && c->tls.key) return true;
+    return yaml_fail(s->yaml, map, s->err, "tls needs cert and key");
 }
 
 static bool read_backend(const struct config_source *s, const cJSON *root,
@@ -216,17 +241,17 @@ static bool read_model(const struct config_source *s, const cJSON *root,
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
     static const char *const keys[] = {
-        "listen",  "allow_remote",   "keys",      "model",   "model_name",
-        "threads", "context_tokens", "kv_tokens", "kv_type", "policy",
-        "guard",   "backend",        "upstreams", "tools",   "agent",
-        "limits",  "cors_origins",   "drain_ms",  "log",     "data",
-        NULL};
+        "listen",     "tls",     "allow_remote",   "keys",      "model",
+        "model_name", "threads", "context_tokens", "kv_tokens", "kv_type",
+        "policy",     "guard",   "backend",        "upstreams", "tools",
+        "agent",      "limits",  "cors_origins",   "drain_ms",  "log",
+        "data",       NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
         return yaml_fail(s->yaml, root, s->err, "a map of settings is needed");
     return yaml_only_keys(s->yaml, root, keys, s->err) &&
-           read_listen(s, root, c) &&
+           read_listen(s, root, c) && read_tls(s, root, c) &&
            config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            config_read_path(s, root, "keys", &c->keys) &&
            read_model(s, root, c) &&

@@ -26,8 +26,13 @@ struct config_tool {
 /* Strings are owned (malloc), so that the command line may replace them with
  * config_set_string(). Paths have been resolved against the file's folder. */
 struct config {
-    char *host; /* "127.0.0.1" */
+    char *host; /* "127.0.0.1", or "unix:/path" */
     int port;
+    struct {
+        char *cert; /* NULL: no TLS */
+        char *key;
+        char *client_ca; /* only clients with a certificate of theirs */
+    } tls;
     bool allow_remote;  /* listen beyond loopback although there are no keys */
     char *keys;         /* the file of API keys; NULL: none are asked for */
     char *model;        /* a path, or "default" */
@@ -75,7 +80,7 @@ MUST_USE bool config_load(struct config *out, const char *path,
 MUST_USE bool config_parse(struct config *out, struct span text,
                            const char *name, struct err *err);
 
-/* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080". */
+/* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080", "unix:/path". */
 MUST_USE bool config_listen(struct config *c, const char *text,
                             struct err *err);
 /* --upstream: in the place of backend.openai.base_url, or of all upstreams. */

@@ -14,21 +14,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "proxy/http_error.h"
+#include "proxy/response_head.h"
 
 enum {
     AHEAD_MAX = 16 << 10, /* pipelined bytes held while a response runs */
     LINGER_MS = 2000,
     HANGUP_MS = 1000, /* how often to look for a hang-up while not reading */
-    PEER_MAX = 64
+    PEER_MAX = 64,
+    PLAIN_SIZE = 16 << 10 /* of one TLS record */
 };
 
 enum conn_state { READING, HANDLING, STREAMING, LINGERING, CLOSED };
 
 struct conn {
-    uv_tcp_t tcp;
+    union {
+        uv_tcp_t tcp;
+        uv_pipe_t pipe; /* by a listener that is one */
+    } socket;
+    bool local;      /* a pipe */
+    struct tls *tls; /* NULL: in the clear */
     uv_timer_t timer;
     uv_shutdown_t shutdown;
     const struct conn_options *options; /* borrowed, the server's */
@@ -79,11 +85,11 @@ static const struct limits *limits_of(const struct conn *c) {
 }
 
 static uv_stream_t *stream_of(struct conn *c) {
-    return (uv_stream_t *)&c->tcp;
+    return (uv_stream_t *)&c->socket;
 }
 
 static uint64_t now(const struct conn *c) {
-    return uv_now(c->tcp.loop);
+    return uv_now(c->timer.loop);
 }
 
 bool conn_busy(const struct conn *c) {
@@ -95,7 +101,7 @@ bool conn_streaming(const struct conn *c) {
 }
 
 size_t conn_pending_bytes(const struct conn *c) {
-    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->tcp);
+    return uv_stream_get_write_queue_size((const uv_stream_t *)&c->socket);
 }
 
 /* Keep the count of all bodies held; false past its limit. */
@@ -121,6 +127,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     if (--c->handles) return;
     c->options->on_closed(c->options->server, c);
     http_reader_free(c->reader);
+    tls_free(c->tls);
     bytes_free(&c->ahead);
     bytes_free(&c->extra);
     free(c);
@@ -133,8 +140,9 @@ void conn_close(struct conn *c) {
     if (c->state == CLOSED) return;
     c->state = CLOSED;
     if (busy) h->on_gone(h->user, c);
-    if (!c->reset || uv_tcp_close_reset(&c->tcp, on_handle_closed) != 0)
-        uv_close((uv_handle_t *)&c->tcp, on_handle_closed);
+    if (!c->reset || c->local ||
+        uv_tcp_close_reset(&c->socket.tcp, on_handle_closed) != 0)
+        uv_close((uv_handle_t *)&c->socket, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
     next_message(c);
 }
@@ -174,6 +182,10 @@ static void arm_reading(struct conn *c) {
 
     if (phase == c->timed) return;
     c->timed = phase;
+    if (c->tls && !tls_ready(c->tls)) {
+        arm(c, (uint64_t)l->header_ms);
+        return;
+    }
     if (phase == READER_IDLE) arm(c, (uint64_t)l->idle_ms);
     if (phase == READER_HEAD) arm(c, (uint64_t)l->header_ms);
     if (phase == READER_BODY) arm(c, (uint64_t)l->body_ms);
@@ -209,7 +221,8 @@ static void on_written(uv_write_t *req, int status) {
     }
 }
 
-static void send_parts(struct conn *c, const struct span *parts, int count) {
+/* As they are. */
+static void send_raw(struct conn *c, const struct span *parts, int count) {
     struct write_job *job;
     size_t size = 0;
     uv_buf_t buf;
@@ -239,6 +252,33 @@ static void send_parts(struct conn *c, const struct span *parts, int count) {
         arm_writing(c);
 }
 
+/* What TLS has to say goes out. */
+static void flush_tls(struct conn *c) {
+    struct bytes sealed = {0};
+
+    if (!tls_take_output(c->tls, &sealed, NULL)) c->broken = true;
+    send_raw(c, (struct span[]){span_bytes(&sealed)}, 1);
+    bytes_free(&sealed);
+}
+
+static void send_parts(struct conn *c, const struct span *parts, int count) {
+    bool ok = true;
+
+    if (!c->tls) {
+        send_raw(c, parts, count);
+        return;
+    }
+    if (c->state == CLOSED || c->broken) return;
+    for (int i = 0; ok && i < count; i++)
+        ok = tls_ready(c->tls) && tls_write(c->tls, parts[i], NULL);
+    if (ok) {
+        flush_tls(c);
+        return;
+    }
+    c->broken = true;
+    kick(c);
+}
+
 static void on_shut(uv_shutdown_t *req, int status) {
     struct conn *c = req->data;
 
@@ -259,6 +299,10 @@ static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf);
 
 static void linger(struct conn *c) {
+    if (c->tls && tls_ready(c->tls)) {
+        tls_end(c->tls);
+        flush_tls(c);
+    }
     c->state = LINGERING;
     bytes_free(&c->ahead);
     next_message(c);
@@ -298,70 +342,21 @@ static void end_response(struct conn *c) {
     if (!c->taking && (c->ahead.size || c->stopped)) kick(c);
 }
 
-/* Response heads */
-
-static bool origin_allowed(const struct conn *c, struct span origin) {
-    for (int i = 0; i < c->options->origin_count; i++)
-        if (span_is(origin, c->options->origins[i]) ||
-            !strcmp(c->options->origins[i], "*"))
-            return true;
-    return false;
-}
-
-static void put_text(struct bytes *out, const char *name, const char *value) {
-    http_put_header(out, span_of(name), span_of(value));
-}
-
-static void put_cors(const struct conn *c, struct bytes *out) {
-    const struct http_request *r = http_reader_request(c->reader);
-    struct span origin, asked;
-
-    if (!c->options->origin_count) return;
-    put_text(out, "vary", "origin");
-    origin = http_request_header(r, "origin");
-    if (!origin.at || !origin_allowed(c, origin)) return;
-    http_put_header(out, span_of("access-control-allow-origin"), origin);
-    if (!span_is(r->method, "OPTIONS")) {
-        put_text(out, "access-control-expose-headers", "*");
-        return;
-    }
-    put_text(out, "access-control-allow-methods", "GET, POST, DELETE");
-    put_text(out, "access-control-max-age", "600");
-    asked = http_request_header(r, "access-control-request-headers");
-    if (asked.at)
-        http_put_header(out, span_of("access-control-allow-headers"), asked);
-}
-
-static void put_date(struct bytes *out) {
-    time_t t = time(NULL);
-    struct tm tm;
-    char text[32];
-
-    if (!gmtime_r(&t, &tm)) return;
-    if (strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
-        put_text(out, "date", text);
-}
-
-/* Everything up to the headers that tell the body's length. */
 static void put_head(const struct conn *c, struct bytes *out, int status,
                      const char *content_type,
                      const struct http_header *headers, int header_count) {
-    char line[96];
+    const struct response_head head = {.request =
+                                           http_reader_request(c->reader),
+                                       .origins = c->options->origins,
+                                       .origin_count = c->options->origin_count,
+                                       .keep_alive = c->keep_alive,
+                                       .status = status,
+                                       .content_type = content_type,
+                                       .headers = headers,
+                                       .header_count = header_count,
+                                       .extra = span_bytes(&c->extra)};
 
-    (void)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", status,
-                   http_status_text(status));
-    bytes_puts(out, line);
-    put_date(out);
-    if (content_type) put_text(out, "content-type", content_type);
-    for (int i = 0; i < header_count; i++)
-        http_put_header(out, headers[i].name, headers[i].value);
-    bytes_put(out, span_bytes(&c->extra));
-    put_text(out, "x-content-type-options", "nosniff");
-    put_cors(c, out);
-    if (!c->keep_alive)
-        put_text(out, "connection", "close");
-    else if (http_reader_request(c->reader)->version_minor == 0)
-        put_text(out, "connection", "keep-alive");
+    response_head_put(&head, out);
 }
 
 static void send_whole(struct conn *c, int status, const char *content_type,
@@ -373,7 +368,7 @@ static void send_whole(struct conn *c, int status, const char *content_type,
     put_head(c, &head, status, content_type, headers, header_count);
     if (status != 204) {
         (void)snprintf(length, sizeof length, "%zu", body.size);
-        put_text(&head, "content-length", length);
+        http_put_header(&head, span_of("content-length"), span_of(length));
     }
     bytes_puts(&head, "\r\n");
     if (c->head_only || status == 204) body.size = 0;
@@ -438,7 +433,9 @@ void conn_begin_stream(struct conn *c, int status, const char *content_type,
     c->chunked = http_reader_request(c->reader)->version_minor == 1;
     if (!c->chunked || c->draining) c->keep_alive = false;
     put_head(c, &head, status, content_type, headers, header_count);
-    if (c->chunked) put_text(&head, "transfer-encoding", "chunked");
+    if (c->chunked)
+        http_put_header(&head, span_of("transfer-encoding"),
+                        span_of("chunked"));
     bytes_puts(&head, "\r\n");
     c->state = STREAMING;
     send_parts(c, (struct span[]){span_bytes(&head)}, 1);
@@ -577,6 +574,38 @@ static void on_end_of_input(struct conn *c, ssize_t why) {
     conn_close(c);
 }
 
+static void take_input(struct conn *c, struct span in) {
+    if (c->state == LINGERING) return;
+    if (c->state != READING || !c->ahead.size)
+        take_bytes(c, in);
+    else if (!bytes_append(&c->ahead, in.at, in.size, NULL))
+        conn_close(c);
+    else
+        pump(c);
+}
+
+/* A client that ends TLS, or breaks it, is as one that closes its socket. */
+static void take_sealed(struct conn *c, struct span in) {
+    char plain[PLAIN_SIZE];
+    size_t got = 0;
+    bool ready = tls_ready(c->tls), ok = tls_feed(c->tls, in, NULL);
+
+    flush_tls(c); /* an alert, if it failed */
+    while (ok && c->state != CLOSED && tls_ready(c->tls)) {
+        if (!ready) c->timed = READER_FAILED; /* a request's time begins */
+        if (!ready && c->state == READING) arm_reading(c);
+        ready = true;
+        ok = tls_read(c->tls, plain, sizeof plain, &got, NULL);
+        if (!ok || !got) break;
+        take_input(c, (struct span){plain, got});
+    }
+    if (c->state == CLOSED) return;
+    if (!ok)
+        conn_close(c);
+    else if (tls_ended(c->tls) && !c->eof)
+        on_end_of_input(c, UV_EOF);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     struct conn *c = stream->data;
 
@@ -586,22 +615,17 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
         on_end_of_input(c, count);
         return;
     }
-    if (c->state == LINGERING) return;
-    if (c->state == READING && c->ahead.size) {
-        if (!bytes_append(&c->ahead, buf->base, (size_t)count, NULL))
-            conn_close(c);
-        else
-            pump(c);
-        return;
-    }
-    take_bytes(c, (struct span){buf->base, (size_t)count});
+    if (c->tls)
+        take_sealed(c, (struct span){buf->base, (size_t)count});
+    else
+        take_input(c, (struct span){buf->base, (size_t)count});
 }
 
 static bool hung_up(const struct conn *c) {
     struct pollfd p = {.events = POLLRDHUP};
     uv_os_fd_t fd;
 
-    if (uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0) return true;
+    if (uv_fileno((const uv_handle_t *)&c->socket, &fd) != 0) return true;
     p.fd = fd;
     return poll(&p, 1, 0) > 0 &&
            (p.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
@@ -656,8 +680,10 @@ static void find_peer(struct conn *c) {
     struct sockaddr_storage at;
     int size = (int)sizeof at;
 
-    (void)strcpy(c->peer, "unknown");
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&at, &size) != 0) return;
+    (void)snprintf(c->peer, PEER_MAX, c->local ? "unix" : "unknown");
+    if (c->local ||
+        uv_tcp_getpeername(&c->socket.tcp, (struct sockaddr *)&at, &size) != 0)
+        return;
     if (at.ss_family == AF_INET)
         (void)uv_ip4_name((const struct sockaddr_in *)&at, c->peer, PEER_MAX);
     else if (at.ss_family == AF_INET6)
@@ -678,18 +704,25 @@ struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
     c->ahead.limit = AHEAD_MAX + 2 * o->scratch_size;
     c->timed = READER_FAILED;
     c->reader = http_reader_new_request(&reader);
-    (void)uv_tcp_init(listener->loop, &c->tcp);
+    c->local = listener->type == UV_NAMED_PIPE;
+    if (c->local)
+        (void)uv_pipe_init(listener->loop, &c->socket.pipe, 0);
+    else
+        (void)uv_tcp_init(listener->loop, &c->socket.tcp);
     (void)uv_timer_init(listener->loop, &c->timer);
-    c->tcp.data = c;
+    stream_of(c)->data = c;
     c->timer.data = c;
     if (uv_accept(listener, stream_of(c)) != 0 ||
         uv_read_start(stream_of(c), on_alloc, on_read) != 0) {
         conn_close(c);
         return c;
     }
-    (void)uv_tcp_nodelay(&c->tcp, 1);
+    if (!c->local) (void)uv_tcp_nodelay(&c->socket.tcp, 1);
     find_peer(c);
-    if (refused)
+    if (o->tls) c->tls = tls_accept(o->tls, NULL);
+    if (o->tls && (!c->tls || refused))
+        conn_close(c); /* there is no way yet to say why */
+    else if (refused)
         refuse(c, 503, "too many connections");
     else
         arm_reading(c);

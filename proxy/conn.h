@@ -12,6 +12,7 @@
 
 #include "proxy/http.h"
 #include "proxy/limits.h"
+#include "proxy/tls.h"
 #include "proxy/pass.h"
 
 struct conn; /* opaque: only conn.c looks inside */
@@ -42,7 +43,7 @@ struct pass *conn_pass(struct conn *c);
 
 /* The request in hand. */
 const struct http_request *conn_request(const struct conn *c);
-/* The client's address ("127.0.0.1"), for logs and audit. */
+/* The client's address ("127.0.0.1", "unix"), for logs and audit. */
 const char *conn_peer(const struct conn *c);
 /* A number that no other connection of this process has. */
 uint64_t conn_id(const struct conn *c);
@@ -86,7 +87,8 @@ struct conn_options {
     /* Origins that a browser page may come from ("*": any). */
     const char *const *origins; /* borrowed */
     int origin_count;
-    size_t *bodies_bytes; /* held by all connections; borrowed */
+    const struct tls_context *tls; /* borrowed; NULL: in the clear */
+    size_t *bodies_bytes;          /* held by all connections; borrowed */
     /* What all connections of a loop read into, one after the other. */
     char *scratch; /* borrowed */
     size_t scratch_size;

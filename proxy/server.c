@@ -4,8 +4,13 @@
  */
 #include "proxy/server.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -18,7 +23,11 @@ enum {
 enum server_state { LISTENING, DRAINING, DRAINED, CLOSING };
 
 struct server {
-    uv_tcp_t listener;
+    union {
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    } listener;
+    bool local;       /* a pipe, that is a unix socket */
     uv_timer_t timer; /* the drain's time limit, and on_drained from the loop */
     enum server_state state;
     int handles; /* open or closing */
@@ -34,6 +43,10 @@ struct server {
     void (*on_drained)(void *user);
     void *drain_user;
 };
+
+static uv_stream_t *listener_of(struct server *s) {
+    return (uv_stream_t *)&s->listener;
+}
 
 static void free_when_empty(struct server *s) {
     if (s->state != CLOSING || s->handles || s->count) return;
@@ -89,6 +102,10 @@ static void on_connection(uv_stream_t *listener, int status) {
     if (s->count > s->limits.connections_max + REFUSING_MAX) conn_close(c);
 }
 
+static const char *unix_path(const char *host) {
+    return strncmp(host, "unix:", 5) ? NULL : host + 5;
+}
+
 static bool resolve(const char *host, int port, struct sockaddr_storage *out,
                     struct err *err) {
     if (!strcmp(host, "localhost")) host = "127.0.0.1";
@@ -107,13 +124,52 @@ static void copy_origins(struct server *s, const struct server_options *o) {
     s->options.origin_count = o->origin_count;
 }
 
+/* Of a server that is gone: a live one would still answer. */
+static void remove_stale(const char *path) {
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    struct stat info;
+    int fd;
+
+    if (stat(path, &info) != 0 || !S_ISSOCK(info.st_mode) ||
+        strlen(path) >= sizeof at.sun_path)
+        return;
+    memcpy(at.sun_path, path, strlen(path) + 1);
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return;
+    if (connect(fd, (const struct sockaddr *)&at, sizeof at) != 0 &&
+        errno == ECONNREFUSED)
+        (void)unlink(path);
+    (void)close(fd);
+}
+
+static int bind_listener(struct server *s, uv_loop_t *loop,
+                         const struct server_options *o,
+                         const struct sockaddr_storage *at) {
+    const char *path = unix_path(o->host);
+
+    s->local = path != NULL;
+    if (path)
+        (void)uv_pipe_init(loop, &s->listener.pipe, 0);
+    else
+        (void)uv_tcp_init(loop, &s->listener.tcp);
+    listener_of(s)->data = s;
+    if (!path)
+        return uv_tcp_bind(&s->listener.tcp, (const struct sockaddr *)at, 0);
+    /* What is too long must not be cut into another path. */
+    if (strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path)
+        return UV_ENAMETOOLONG;
+    remove_stale(path);
+    return uv_pipe_bind(&s->listener.pipe, path);
+}
+
 struct server *server_open(uv_loop_t *loop, const struct server_options *o,
                            struct err *err) {
     struct sockaddr_storage at = {0};
     struct server *s;
     int rc;
 
-    if (!resolve(o->host, o->port, &at, err)) return NULL;
+    if (!unix_path(o->host) && !resolve(o->host, o->port, &at, err))
+        return NULL;
     s = xalloc(sizeof *s);
     s->limits = o->limits;
     s->handler = o->handler;
@@ -124,16 +180,14 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
                                        .bodies_bytes = &s->bodies_bytes,
                                        .on_closed = on_conn_closed,
                                        .server = s};
+    s->options.tls = o->tls;
     copy_origins(s, o);
-    (void)uv_tcp_init(loop, &s->listener);
     (void)uv_timer_init(loop, &s->timer);
-    s->listener.data = s;
     s->timer.data = s;
     s->handles = 2;
     s->listening = true;
-    rc = uv_tcp_bind(&s->listener, (const struct sockaddr *)&at, 0);
-    if (rc == 0)
-        rc = uv_listen((uv_stream_t *)&s->listener, BACKLOG, on_connection);
+    rc = bind_listener(s, loop, o, &at);
+    if (rc == 0) rc = uv_listen(listener_of(s), BACKLOG, on_connection);
     if (rc == 0) return s;
     (void)err_set(err, ERR_IO, "cannot listen on %.100s port %d: %s", o->host,
                   o->port, uv_strerror(rc));
@@ -141,11 +195,16 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
     return NULL;
 }
 
+void server_set_tls(struct server *s, const struct tls_context *tls) {
+    s->options.tls = tls;
+}
+
 int server_port(const struct server *s) {
     struct sockaddr_storage at = {0};
     int size = (int)sizeof at;
 
-    if (uv_tcp_getsockname(&s->listener, (struct sockaddr *)&at, &size) != 0)
+    if (s->local || uv_tcp_getsockname(&s->listener.tcp, (struct sockaddr *)&at,
+                                       &size) != 0)
         return 0;
     if (at.ss_family == AF_INET6)
         return ntohs(((const struct sockaddr_in6 *)&at)->sin6_port);

@@ -8,19 +8,23 @@
 struct server;
 
 struct server_options {
-    const char *host; /* an address, or "localhost" */
+    const char *host; /* an address, "localhost", or "unix:/path" */
     int port;         /* 0: any free one, see server_port() */
     struct limits limits;
     struct conn_handler handler;
     /* Browser origins that may read our answers; copied. Default: none. */
     const char *const *origins;
     int origin_count;
+    const struct tls_context *tls; /* borrowed; NULL: in the clear */
 };
 
 /* Listen. The handler's callbacks come from the loop. NULL with `err`. */
 MUST_USE struct server *server_open(uv_loop_t *loop,
                                     const struct server_options *options,
                                     struct err *err);
+/* For connections from now on; the one before may be closed then. */
+void server_set_tls(struct server *s, const struct tls_context *tls);
+/* 0: a unix socket. */
 int server_port(const struct server *s);
 
 /* Stop accepting, close idle connections, let running responses end; after

@@ -57,6 +57,79 @@ struct tls_context *tls_context_open(const char *ca_file, struct err *err) {
     return NULL;
 }
 
+/* One protocol is spoken here; who offers others only is told so. */
+static int choose_protocol(SSL *ssl, const unsigned char **out,
+                           unsigned char *out_size, const unsigned char *in,
+                           unsigned in_size, void *user) {
+    static const unsigned char ours[] = "\x08http/1.1";
+    unsigned char *chosen;
+
+    (void)ssl;
+    (void)user;
+    if (SSL_select_next_proto(&chosen, out_size, ours, sizeof ours - 1, in,
+                              in_size) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+static bool load_identity(SSL_CTX *ssl, const char *cert_file,
+                          const char *key_file, struct err *err) {
+    if (SSL_CTX_use_certificate_chain_file(ssl, cert_file) != 1) {
+        ERR_clear_error();
+        return err_set(err, ERR_INPUT, "%s: no certificate can be read",
+                       cert_file);
+    }
+    if (SSL_CTX_use_PrivateKey_file(ssl, key_file, SSL_FILETYPE_PEM) == 1 &&
+        SSL_CTX_check_private_key(ssl) == 1)
+        return true;
+    ERR_clear_error();
+    return err_set(err, ERR_INPUT, "%s: not the key of %s", key_file,
+                   cert_file);
+}
+
+static bool demand_clients(SSL_CTX *ssl, const char *ca_file, struct err *err) {
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(ca_file);
+
+    if (!names || SSL_CTX_load_verify_file(ssl, ca_file) != 1) {
+        sk_X509_NAME_pop_free(names, X509_NAME_free);
+        ERR_clear_error();
+        return err_set(err, ERR_INPUT, "%s: no certificates can be read",
+                       ca_file);
+    }
+    SSL_CTX_set_client_CA_list(ssl, names);
+    SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                       NULL);
+    return true;
+}
+
+struct tls_context *tls_context_serve(const char *cert_file,
+                                      const char *key_file,
+                                      const char *client_ca_file,
+                                      struct err *err) {
+    static const unsigned char id[] = "corral";
+    struct tls_context *context = xalloc(sizeof *context);
+    SSL_CTX *ssl = SSL_CTX_new(TLS_server_method());
+    bool ok;
+
+    context->ssl = ssl;
+    ok = ssl && SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1 &&
+         SSL_CTX_set_session_id_context(ssl, id, sizeof id - 1) == 1;
+    if (!ok) {
+        (void)fail(err, ERR_INTERNAL, "cannot start");
+    } else {
+        SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
+        (void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION |
+                                           SSL_OP_CIPHER_SERVER_PREFERENCE);
+        SSL_CTX_set_alpn_select_cb(ssl, choose_protocol, NULL);
+        ok = load_identity(ssl, cert_file, key_file, err) &&
+             (!client_ca_file || demand_clients(ssl, client_ca_file, err));
+    }
+    if (ok) return context;
+    tls_context_close(context);
+    return NULL;
+}
+
 void tls_context_close(struct tls_context *context) {
     if (!context) return;
     SSL_CTX_free(context->ssl);
@@ -74,23 +147,43 @@ static bool set_host(SSL *ssl, const char *host) {
            SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-struct tls *tls_new(const struct tls_context *context, const char *host,
-                    struct err *err) {
+/* Without a side yet. */
+static struct tls *begin(const struct tls_context *context, struct err *err) {
     struct tls *t = xalloc(sizeof *t);
 
     t->ssl = SSL_new(context->ssl);
     t->in = BIO_new(BIO_s_mem());
     t->out = BIO_new(BIO_s_mem());
-    if (!t->ssl || !t->in || !t->out || !set_host(t->ssl, host)) {
-        BIO_free(t->in);
-        BIO_free(t->out);
-        SSL_free(t->ssl);
-        free(t);
+    if (t->ssl && t->in && t->out) {
+        SSL_set_bio(t->ssl, t->in, t->out);
+        return t;
+    }
+    BIO_free(t->in);
+    BIO_free(t->out);
+    SSL_free(t->ssl);
+    free(t);
+    (void)fail(err, ERR_INTERNAL, "cannot begin");
+    return NULL;
+}
+
+struct tls *tls_new(const struct tls_context *context, const char *host,
+                    struct err *err) {
+    struct tls *t = begin(context, err);
+
+    if (!t) return NULL;
+    if (!set_host(t->ssl, host)) {
         (void)fail(err, ERR_INTERNAL, "cannot begin");
+        tls_free(t);
         return NULL;
     }
-    SSL_set_bio(t->ssl, t->in, t->out);
     SSL_set_connect_state(t->ssl);
+    return t;
+}
+
+struct tls *tls_accept(const struct tls_context *context, struct err *err) {
+    struct tls *t = begin(context, err);
+
+    if (t) SSL_set_accept_state(t->ssl);
     return t;
 }
 
@@ -148,6 +241,12 @@ bool tls_write(struct tls *t, struct span plain, struct err *err) {
         written == plain.size)
         return true;
     return fail(err, ERR_IO, "cannot write");
+}
+
+void tls_end(struct tls *t) {
+    ERR_clear_error();
+    (void)SSL_shutdown(t->ssl);
+    ERR_clear_error();
 }
 
 bool tls_read(struct tls *t, char *at, size_t size, size_t *got,

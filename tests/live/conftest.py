@@ -50,12 +50,12 @@ def run(*args, stdin=None, timeout=300, env=None):
 
 
 class Corral:
-    """`corral serve` on a free port, until stop()."""
+    """`corral serve` on a free port, or at `listen`, until stop()."""
 
-    def __init__(self, *args, env=None):
+    def __init__(self, *args, env=None, listen="127.0.0.1:0", verify=True):
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--listen", "127.0.0.1:0", *map(str, args)],
+            [BINARY, "serve", "--listen", listen, *map(str, args)],
             stdout=subprocess.PIPE,
             stderr=self.log,
             cwd=ROOT,
@@ -70,12 +70,19 @@ class Corral:
         reader.start()
         reader.join(START_SECONDS)
         self.url = line[0].decode().strip() if line else ""
-        if not self.url.startswith("http://127.0.0.1:"):
+        if not self.url.startswith(("http://127.0.0.1:", "https://127.0.0.1:", "unix:")):
             self.process.kill()
             self.process.wait()
             raise RuntimeError(f"corral serve did not start: {self.stderr()}")
-        self.port = int(self.url.rsplit(":", 1)[1])
-        self.http = httpx.Client(base_url=self.url, timeout=120)
+        transport = None
+        if self.url.startswith("unix:"):
+            transport = httpx.HTTPTransport(uds=self.url[5:])
+            self.url = "http://corral"
+        else:
+            self.port = int(self.url.rsplit(":", 1)[1])
+        self.http = httpx.Client(
+            base_url=self.url, timeout=120, transport=transport, verify=verify
+        )
         self.client = openai.OpenAI(
             base_url=self.url + "/v1", api_key="unused", max_retries=0, timeout=120
         )

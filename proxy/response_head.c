@@ -1,0 +1,65 @@
+#include "proxy/response_head.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static bool origin_allowed(const struct response_head *h, struct span origin) {
+    for (int i = 0; i < h->origin_count; i++)
+        if (span_is(origin, h->origins[i]) || !strcmp(h->origins[i], "*"))
+            return true;
+    return false;
+}
+
+static void put_text(struct bytes *out, const char *name, const char *value) {
+    http_put_header(out, span_of(name), span_of(value));
+}
+
+static void put_cors(const struct response_head *h, struct bytes *out) {
+    const struct http_request *r = h->request;
+    struct span origin, asked;
+
+    if (!h->origin_count) return;
+    put_text(out, "vary", "origin");
+    origin = http_request_header(r, "origin");
+    if (!origin.at || !origin_allowed(h, origin)) return;
+    http_put_header(out, span_of("access-control-allow-origin"), origin);
+    if (!span_is(r->method, "OPTIONS")) {
+        put_text(out, "access-control-expose-headers", "*");
+        return;
+    }
+    put_text(out, "access-control-allow-methods", "GET, POST, DELETE");
+    put_text(out, "access-control-max-age", "600");
+    asked = http_request_header(r, "access-control-request-headers");
+    if (asked.at)
+        http_put_header(out, span_of("access-control-allow-headers"), asked);
+}
+
+static void put_date(struct bytes *out) {
+    time_t t = time(NULL);
+    struct tm tm;
+    char text[32];
+
+    if (!gmtime_r(&t, &tm)) return;
+    if (strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+        put_text(out, "date", text);
+}
+
+void response_head_put(const struct response_head *h, struct bytes *out) {
+    char line[96];
+
+    (void)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", h->status,
+                   http_status_text(h->status));
+    bytes_puts(out, line);
+    put_date(out);
+    if (h->content_type) put_text(out, "content-type", h->content_type);
+    for (int i = 0; i < h->header_count; i++)
+        http_put_header(out, h->headers[i].name, h->headers[i].value);
+    bytes_put(out, h->extra);
+    put_text(out, "x-content-type-options", "nosniff");
+    put_cors(h, out);
+    if (!h->keep_alive)
+        put_text(out, "connection", "close");
+    else if (h->request->version_minor == 0)
+        put_text(out, "connection", "keep-alive");
+}

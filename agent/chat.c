@@ -27,3 +27,16 @@ const char *chat_role_name(enum chat_role role) {
 int chat_prompt_of(const struct chat_request *r, int index) {
     return r->raw ? index / (r->choices / r->message_count) : 0;
 }
+
+const struct chat_tool_call *chat_call_of(const struct chat_request *r,
+                                          int index) {
+    struct span id = r->messages[index].call_id;
+
+    for (int i = index - 1; i >= 0; i--) {
+        const struct chat_message *m = &r->messages[i];
+
+        for (int k = m->call_count - 1; k >= 0; k--)
+            if (span_equal(m->calls[k].id, id)) return &m->calls[k];
+    }
+    return NULL;
+}

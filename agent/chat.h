@@ -89,6 +89,10 @@ struct chat_request {
 
 /* A request that asks for nothing in particular. */
 void chat_request_init(struct chat_request *r, struct arena *arena);
+/* The call that the result messages[index] answers: the last one before it that
+ * has its id. NULL: it comes out of nowhere. */
+const struct chat_tool_call *chat_call_of(const struct chat_request *r,
+                                          int index);
 const char *chat_role_name(enum chat_role role);
 /* Of a raw request: which message the answer `index` continues. The answers to
  * a prompt lie together. */

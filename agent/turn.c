@@ -11,20 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/fence.h"
+#include "agent/tool_runs.h"
 #include "base/clock.h"
-#include "base/utf8.h"
-#include "tools/schema.h"
 
 enum { TURN_SAME_CALLS_MAX = 2 };
-
-static const char cut_mark[] = "\n[the rest of this result was cut off]";
 
 enum state {
     BEGIN,         /* start a generation */
     GENERATING,    /* wait for the model */
-    NEXT_CALL,     /* take the next call of this generation */
+    NEXT_CALL,     /* ask about the next call of this generation */
     ASKING_CALL,   /* wait for turn_answer() */
-    RUNNING,       /* wait for the tool */
+    RUNNING,       /* wait for the next result, in the calls' order */
     ASKING_RESULT, /* wait for turn_answer() */
     HAND_OVER,     /* all client calls were allowed */
     ENDED
@@ -41,9 +39,13 @@ struct turn {
     struct turn_limits limits;
     struct turn_hooks hooks;
     uint64_t client;
+    uint64_t fence_key;
     uint64_t deadline_ms;
     uint64_t paused_ms; /* since when, or 0 */
     int message_room;
+    /* What the model is shown: the same, with results in their fences. */
+    struct chat_request shown;
+    int shown_room;
 
     struct llm_call *generation;
     struct bytes text;            /* of this generation */
@@ -54,10 +56,9 @@ struct turn {
     bool denied[CHAT_TOOL_CALLS_MAX]; /* of the client's calls */
     struct chat_tool_call *made;      /* of the whole turn */
 
-    struct tool_run *run;
-    const struct tool *tool; /* whose run it is */
-    bool ran;                /* the tool reported */
-    struct span result;
+    struct tool_runs *runs; /* of this generation */
+    int result_index;       /* whose result comes next */
+    struct span result;     /* arena */
     enum answer answer;
 
     struct turn_end end;
@@ -74,6 +75,7 @@ static void drive(struct turn *t);
 static void turn_destroy(struct turn *t) {
     bytes_free(&t->text);
     free(t->request.messages);
+    free(t->shown.messages);
     free(t->calls);
     free(t->made);
     free(t);
@@ -89,12 +91,12 @@ static void leave(struct turn *t) {
 
 static void stop_work(struct turn *t) {
     struct llm_call *generation = t->generation;
-    struct tool_run *run = t->run;
+    struct tool_runs *runs = t->runs;
 
     t->generation = NULL;
-    t->run = NULL;
+    t->runs = NULL;
     if (generation) t->llm->cancel(t->llm, generation);
-    if (run) t->tool->cancel(run);
+    tool_runs_free(runs);
 }
 
 static void finish(struct turn *t, enum turn_finish how) {
@@ -233,6 +235,22 @@ static void pass_throttle(struct turn *t, bool on) {
         t->llm->throttle(t->llm, t->generation, on);
 }
 
+/* Messages are only ever added, so those shown before stay as they are. */
+static bool show_messages(struct turn *t) {
+    int from = t->shown.message_count;
+    struct chat_message *messages = t->shown.messages;
+
+    if (t->shown_room < t->message_room) {
+        t->shown_room = t->message_room;
+        messages =
+            xrealloc_array(messages, (size_t)t->shown_room, sizeof *messages);
+    }
+    t->shown = t->request;
+    t->shown.messages = messages;
+    return fence_messages(t->fence_key, &t->request, from, messages,
+                          &t->end.err);
+}
+
 static bool launch(struct turn *t) {
     struct llm_events events = {.on_prompt = on_prompt,
                                 .on_text = on_text,
@@ -245,8 +263,9 @@ static bool launch(struct turn *t) {
     t->call_count = 0;
     t->text.size = 0;
     t->state = GENERATING;
+    if (!show_messages(t)) return false;
     t->generation =
-        t->llm->start(t->llm, &t->request, t->client, &events, &t->end.err);
+        t->llm->start(t->llm, &t->shown, t->client, &events, &t->end.err);
     if (t->throttled) pass_throttle(t, true);
     return t->generation != NULL;
 }
@@ -254,6 +273,9 @@ static bool launch(struct turn *t) {
 static void begin(struct turn *t) {
     if (t->end.steps >= t->limits.steps)
         limit(t, ERR_LIMIT, "too many steps", t->limits.steps);
+    else if (t->end.usage.prompt_tokens >
+             t->limits.tokens - t->end.usage.completion_tokens)
+        limit(t, ERR_LIMIT, "too many tokens", t->limits.tokens);
     else if (!launch(t))
         finish(t, TURN_FAILED);
 }
@@ -323,7 +345,10 @@ static void next_call(struct turn *t) {
            is_client_call(t, call_now(t)) != t->client_pass)
         t->call_index++;
     if (t->call_index == t->call_count) {
-        calls_done(t);
+        if (t->client_pass || !t->runs)
+            calls_done(t);
+        else
+            t->state = RUNNING;
         return;
     }
     if (!count_call(t, call_now(t))) return;
@@ -332,94 +357,98 @@ static void next_call(struct turn *t) {
     t->hooks.ask_call(t->hooks.user, call_now(t), !t->client_pass);
 }
 
-/* ---- results ---- */
+/* ---- runs and results ---- */
 
-/* The copy that the model will read, cut where it passes the limit. */
+/* The copy that the model will read. */
 static bool keep_result(struct turn *t, const char *prefix, struct span text) {
-    struct bytes b = {.limit = TOOL_RESULT_BYTES_MAX};
-    size_t room = TOOL_RESULT_BYTES_MAX - strlen(prefix);
-    bool cut = text.size > room;
+    struct bytes b = {0};
     bool ok;
 
-    if (cut) {
-        text.size = room - strlen(cut_mark);
-        text.size = utf8_complete(text);
-    }
-    bytes_puts(&b, prefix);
-    bytes_put(&b, text);
-    if (cut) bytes_puts(&b, cut_mark);
+    tool_result_put(&b, prefix, text);
     ok = copy(t, span_bytes(&b), &t->result);
     bytes_free(&b);
     return ok;
 }
 
-static void on_done(void *user, bool ok, struct span text) {
+static void on_done(void *user) {
     struct turn *t = user;
 
-    t->run = NULL;
-    if (t->ran || t->state != RUNNING) return;
     enter(t);
-    t->ran = true;
-    if (keep_result(t, ok ? "" : "error: ", text))
-        drive(t);
-    else
-        finish(t, TURN_FAILED);
+    drive(t);
     leave(t);
 }
 
-static const cJSON *schema_of(const struct registry *r,
-                              const struct tool *tool) {
-    for (int i = 0; i < registry_count(r); i++)
-        if (registry_at(r, i) == tool) return registry_schema(r, i);
-    return NULL;
-}
+static struct tool_runs *runs_of(struct turn *t) {
+    struct tool_runs_options o = {.registry = t->registry,
+                                  .request = &t->request,
+                                  .session = t->session,
+                                  .on_done = on_done,
+                                  .user = t};
 
-/* Only what the request declared may run, whatever else there is. */
-static void run_call(struct turn *t) {
-    const struct chat_tool_call *call = call_now(t);
-    const struct chat_tool *tool = declared(t, call->name);
-    struct err err = {0};
-    cJSON *arguments = NULL;
-    struct tool_run *run = NULL;
-    const struct tool_context context = {.session = t->session};
-
-    t->state = RUNNING;
-    t->ran = false;
-    t->tool =
-        tool && t->registry ? registry_find(t->registry, call->name) : NULL;
-    if (!t->tool) {
-        (void)err_set(&err, ERR_NOT_FOUND, "there is no tool \"%.*s\"",
-                      call->name.size > TOOL_NAME_MAX ? TOOL_NAME_MAX
-                                                      : (int)call->name.size,
-                      call->name.at);
-    } else if (call->arguments.size > TOOL_ARGUMENT_BYTES_MAX) {
-        (void)err_set(&err, ERR_LIMIT, "the arguments are too long");
-    } else {
-        arguments = json_parse(call->arguments, &err);
-        if (arguments && !cJSON_IsObject(arguments))
-            (void)err_set(&err, ERR_INPUT, "the arguments are not an object");
-        else if (arguments && schema_validate(schema_of(t->registry, t->tool),
-                                              arguments, &err))
-            run = t->tool->run(t->tool, arguments, &context, on_done, t);
+    if (!t->runs) {
+        t->runs = tool_runs_new(&o);
+        t->result_index = 0;
     }
-    cJSON_Delete(arguments);
-    if (err.code) on_done(t, false, span_of(err.text));
-    if (t->state == RUNNING && !t->ran) t->run = run;
+    return t->runs;
 }
 
-static void ask_result(struct turn *t) {
-    t->answer = ANSWER_NONE;
-    t->state = ASKING_RESULT;
-    t->hooks.ask_result(t->hooks.user, call_now(t), t->result);
+static void keep_message(struct turn *t, const struct chat_tool_call *call) {
+    struct chat_message *m = message_add(t, CHAT_TOOL);
+
+    m->call_id = call->id;
+    m->text = t->result;
+}
+
+static void call_allowed(struct turn *t) {
+    if (!t->client_pass) tool_runs_add(runs_of(t), call_now(t));
+    t->call_index++;
+    t->state = NEXT_CALL;
+}
+
+/* t->result is the reason. */
+static void call_denied(struct turn *t) {
+    t->denied[t->call_index] = true;
+    if (t->client_pass)
+        keep_message(t, call_now(t));
+    else
+        tool_runs_add_denied(runs_of(t), call_now(t), t->result);
+    t->call_index++;
+    t->state = NEXT_CALL;
+}
+
+static void results_done(struct turn *t) {
+    struct tool_runs *runs = t->runs;
+
+    t->runs = NULL;
+    tool_runs_free(runs);
+    calls_done(t);
 }
 
 static void keep_allowed(struct turn *t) {
-    struct chat_message *m = message_add(t, CHAT_TOOL);
+    keep_message(t, tool_runs_call(t->runs, t->result_index++));
+    t->state = RUNNING;
+}
 
-    m->call_id = call_now(t)->id;
-    m->text = t->result;
-    t->call_index++;
-    t->state = NEXT_CALL;
+/* The next result, if it is there. */
+static bool next_result(struct turn *t) {
+    struct span text;
+
+    if (t->result_index == tool_runs_count(t->runs)) {
+        results_done(t);
+        return true;
+    }
+    if (!tool_runs_result(t->runs, t->result_index, &text)) return false;
+    if (!copy(t, text, &t->result)) {
+        finish(t, TURN_FAILED);
+    } else if (tool_runs_denied(t->runs, t->result_index)) {
+        keep_allowed(t);
+    } else {
+        t->answer = ANSWER_NONE;
+        t->state = ASKING_RESULT;
+        t->hooks.ask_result(
+            t->hooks.user, tool_runs_call(t->runs, t->result_index), t->result);
+    }
+    return true;
 }
 
 static void hand_over(struct turn *t) {
@@ -446,19 +475,13 @@ static bool step(struct turn *t) {
         if (t->answer == ANSWER_NO) {
             finish(t, TURN_REFUSED);
         } else if (t->answer == ANSWER_DENY) {
-            t->denied[t->call_index] = true;
-            keep_allowed(t);
-        } else if (t->client_pass) {
-            t->call_index++;
-            t->state = NEXT_CALL;
+            call_denied(t);
         } else {
-            run_call(t);
+            call_allowed(t);
         }
         return true;
     case RUNNING:
-        if (!t->ran) return false;
-        ask_result(t);
-        return true;
+        return next_result(t);
     case ASKING_RESULT:
         if (t->answer == ANSWER_NONE) return false;
         if (t->answer == ANSWER_NO)
@@ -487,36 +510,41 @@ static void drive(struct turn *t) {
     if (t->driving) return;
     t->driving = true;
     enter(t);
-    while (!t->freed && in_time(t) && step(t)) {
-    }
+    do {
+        /* Whatever is asked meanwhile, the others go on running. */
+        if (t->runs && (t->state == RUNNING || t->state == ASKING_RESULT))
+            tool_runs_start(t->runs);
+    } while (!t->freed && in_time(t) && step(t));
     t->driving = false;
     leave(t);
 }
 
 /* ---- the face ---- */
 
-struct turn *turn_start(struct llm *llm, const struct registry *tools,
-                        const struct chat_request *request,
-                        const struct turn_limits *limits, uint64_t client,
+struct turn *turn_start(const struct turn_options *o,
                         const struct turn_hooks *hooks, struct err *err) {
     struct turn *t = xalloc(sizeof *t);
+    const struct chat_request *request = o->request;
     size_t count = (size_t)request->message_count;
 
-    assert(limits->steps > 0 && limits->tool_calls >= 0 && limits->seconds > 0);
-    t->llm = llm;
-    t->registry = tools;
+    assert(o->limits.steps > 0 && o->limits.tool_calls >= 0 &&
+           o->limits.seconds > 0);
+    t->llm = o->llm;
+    t->registry = o->tools;
     t->request = *request;
-    t->limits = *limits;
+    t->session = o->session;
+    t->limits = o->limits;
     t->hooks = *hooks;
-    t->client = client;
-    t->deadline_ms = clock_ms() + (uint64_t)limits->seconds * 1000;
+    t->client = o->client;
+    t->fence_key = o->fence_key;
+    t->deadline_ms = clock_ms() + (uint64_t)o->limits.seconds * 1000;
     t->message_room = request->message_count + 16;
     t->request.messages = xalloc_array(count + 16, sizeof *t->request.messages);
     if (count)
         memcpy(t->request.messages, request->messages,
                count * sizeof *request->messages);
     t->calls = xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *t->calls);
-    t->made = xalloc_array((size_t)limits->tool_calls + 1, sizeof *t->made);
+    t->made = xalloc_array((size_t)o->limits.tool_calls + 1, sizeof *t->made);
     if (launch(t)) return t;
     if (err) *err = t->end.err;
     turn_destroy(t);
@@ -549,7 +577,7 @@ void turn_answer_text(struct turn *t, struct span replacement) {
 void turn_deny(struct turn *t, struct span reason) {
     if (t->state != ASKING_CALL || t->answer != ANSWER_NONE) return;
     enter(t);
-    if (keep_result(t, "error: ", reason))
+    if (keep_result(t, t->client_pass ? "error: " : "", reason))
         answer(t, ANSWER_DENY);
     else
         finish(t, TURN_FAILED);

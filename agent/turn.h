@@ -18,10 +18,12 @@ struct turn_limits {
     int steps;      /* generations */
     int tool_calls; /* in all */
     int seconds;
+    int tokens; /* read and written, over all generations */
 };
 
 #define TURN_LIMITS_DEFAULT                                                    \
-    ((struct turn_limits){.steps = 8, .tool_calls = 16, .seconds = 300})
+    ((struct turn_limits){                                                     \
+        .steps = 8, .tool_calls = 16, .seconds = 300, .tokens = 1000000})
 
 enum turn_finish {
     TURN_STOP,
@@ -67,13 +69,23 @@ struct turn_hooks {
     void *user;
 };
 
-/* `request` is borrowed until turn_free(); its arena takes the messages that
- * the loop adds. `tools` runs those marked `server` (may be NULL). No hook runs
- * inside. NULL with `err`. */
-MUST_USE struct turn *
-turn_start(struct llm *llm, const struct registry *tools,
-           const struct chat_request *request, const struct turn_limits *limits,
-           uint64_t client, const struct turn_hooks *hooks, struct err *err);
+struct turn_options {
+    struct llm *llm;
+    const struct registry *tools; /* runs those marked `server`; may be NULL */
+    /* Borrowed until turn_free(); its arena takes the messages that the loop
+     * adds. */
+    const struct chat_request *request;
+    struct turn_limits limits;
+    uint64_t client;
+    struct span session; /* its key, borrowed likewise; empty: none */
+    /* See fence.h; 0: the model reads results as they are. */
+    uint64_t fence_key;
+};
+
+/* No hook runs inside. NULL with `err`. */
+MUST_USE struct turn *turn_start(const struct turn_options *o,
+                                 const struct turn_hooks *hooks,
+                                 struct err *err);
 void turn_answer(struct turn *t, bool allow);
 void turn_answer_text(struct turn *t, struct span replacement);
 /* The call is not made; the model reads `reason` as its error, and goes on. A

@@ -464,6 +464,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .turn_steps = c->agent.steps,
         .turn_tool_calls = c->agent.tool_calls,
         .turn_seconds = c->agent.seconds,
+        .turn_tokens = c->agent.tokens,
     };
     struct server_options server = {
         .host = c->host,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/fence.h"
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "guard/stream.h"
@@ -33,6 +34,7 @@ enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
 struct choice {
     struct choice_options o;
     struct chat_request request;
+    struct chat_request early; /* as the model is shown it */
     uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
 
     struct ahead *ahead; /* begun before the verdict; or NULL */
@@ -582,8 +584,9 @@ static void ask_result(void *user, const struct chat_tool_call *call,
     struct choice *c = user;
     struct err err = {0};
 
-    (void)call;
-    if (!arena_copy(c->request.arena, result, &c->result, &err)) {
+    /* The one asked about last may be another: calls run side by side. */
+    if (!copy_call(c, call, &c->call, &err) ||
+        !arena_copy(c->request.arena, result, &c->result, &err)) {
         c->o.on_fail(c->o.user, &err);
         return;
     }
@@ -674,12 +677,27 @@ static void on_end(void *user, const struct turn_end *end) {
 void choice_start_early(struct choice *c) {
     take_request(c);
     if (c->request.logprobs) return; /* which are not kept */
-    c->ahead = ahead_start(c->o.loop, c->o.llm, &c->request, c->o.client);
+    /* What the turn will ask for, byte for byte (see turn.c). */
+    c->early = c->request;
+    c->early.messages =
+        arena_alloc(c->request.arena, (size_t)c->request.message_count,
+                    sizeof *c->early.messages, NULL);
+    if (c->early.messages &&
+        fence_messages(c->o.fence_key, &c->request, 0, c->early.messages, NULL))
+        c->ahead = ahead_start(c->o.loop, c->o.llm, &c->early, c->o.client);
 }
 
 bool choice_start(struct choice *c, struct err *err) {
-    struct turn_limits limits = {c->o.turn_steps, c->o.turn_tool_calls,
-                                 c->o.turn_seconds};
+    struct turn_options options = {
+        .llm = c->ahead ? ahead_llm(c->ahead) : c->o.llm,
+        .tools = c->o.tools,
+        .request = &c->request,
+        .limits = {.steps = c->o.turn_steps,
+                   .tool_calls = c->o.turn_tool_calls,
+                   .seconds = c->o.turn_seconds,
+                   .tokens = c->o.turn_tokens},
+        .client = c->o.client,
+        .fence_key = c->o.fence_key};
     struct turn_hooks hooks = {
         .on_prompt = on_prompt,
         .on_text = on_text,
@@ -692,8 +710,7 @@ bool choice_start(struct choice *c, struct err *err) {
     };
 
     take_request(c); /* as it was judged and redacted */
-    c->turn = turn_start(c->ahead ? ahead_llm(c->ahead) : c->o.llm, c->o.tools,
-                         &c->request, &limits, c->o.client, &hooks, err);
+    c->turn = turn_start(&options, &hooks, err);
     return c->turn != NULL;
 }
 

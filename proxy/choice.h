@@ -35,6 +35,8 @@ struct choice_options {
     int turn_steps;               /* see turn.h */
     int turn_tool_calls;
     int turn_seconds;
+    int turn_tokens;
+    uint64_t fence_key;
     const struct dialect *dialect;
     const struct reply *reply;
     const struct chat_request *request; /* judged when choice_start() comes */

@@ -21,7 +21,7 @@ void config_init(struct config *c) {
                          .port = 8080,
                          .model = xstrdup("default"),
                          .backend = BACKEND_ENGINE,
-                         .agent = {8, 16, 300},
+                         .agent = {8, 16, 300, 1000000},
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO};
     limits_init(&c->limits);
@@ -163,7 +163,8 @@ static bool read_upstreams(const struct config_source *s, const cJSON *root,
 
 static bool read_agent(const struct config_source *s, const cJSON *root,
                        struct config *c) {
-    static const char *const keys[] = {"steps", "tool_calls", "seconds", NULL};
+    static const char *const keys[] = {"steps", "tool_calls", "seconds",
+                                       "tokens", NULL};
     const cJSON *map;
 
     if (!config_read_map(s, root, "agent", keys, &map)) return false;
@@ -171,7 +172,9 @@ static bool read_agent(const struct config_source *s, const cJSON *root,
            (config_read_small(s, map, "steps", 1, 1000, &c->agent.steps) &&
             config_read_small(s, map, "tool_calls", 0, 10000,
                               &c->agent.tool_calls) &&
-            config_read_small(s, map, "seconds", 1, 86400, &c->agent.seconds));
+            config_read_small(s, map, "seconds", 1, 86400, &c->agent.seconds) &&
+            config_read_small(s, map, "tokens", 1, 1000000000,
+                              &c->agent.tokens));
 }
 
 static bool read_limits(const struct config_source *s, const cJSON *root,

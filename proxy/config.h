@@ -53,6 +53,7 @@ struct config {
         int steps;
         int tool_calls;
         int seconds;
+        int tokens;
     } agent;
     struct limits limits;
     char *origins[CONFIG_ORIGINS_MAX];

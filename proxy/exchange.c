@@ -448,6 +448,8 @@ static void make_choices(struct exchange *x) {
         .turn_steps = context->turn_steps,
         .turn_tool_calls = context->turn_tool_calls,
         .turn_seconds = context->turn_seconds,
+        .turn_tokens = context->turn_tokens,
+        .fence_key = context->fence_key,
         .dialect = x->dialect,
         .reply = &x->reply,
         .request = &x->request,

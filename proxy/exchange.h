@@ -32,6 +32,8 @@ struct exchange_context {
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;
+    int turn_tokens;
+    uint64_t fence_key;    /* see fence.h */
     struct exchange *list; /* those under way, linked through themselves */
 };
 

@@ -3,25 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The call that messages[index] answers: the last one before it with its id. */
-static const struct chat_tool_call *call_of(const struct chat_request *r,
-                                            int index) {
-    struct span id = r->messages[index].call_id;
-
-    for (int i = index - 1; i >= 0; i--) {
-        const struct chat_message *m = &r->messages[i];
-
-        for (int k = m->call_count - 1; k >= 0; k--)
-            if (span_equal(m->calls[k].id, id)) return &m->calls[k];
-    }
-    return NULL;
-}
-
 bool provenance_check(const struct chat_request *r, struct err *err) {
     char field[ERR_FIELD_MAX];
 
     for (int i = 0; i < r->message_count; i++) {
-        if (r->messages[i].role != CHAT_TOOL || call_of(r, i)) continue;
+        if (r->messages[i].role != CHAT_TOOL || chat_call_of(r, i)) continue;
         (void)snprintf(field, sizeof field, "messages[%d].tool_call_id", i);
         return err_set_field(err, ERR_INPUT, field,
                              "%s: no call before it has this id", field);
@@ -86,7 +72,7 @@ bool provenance_collect(const struct chat_request *r, struct span name,
 
         if (m->role == CHAT_ASSISTANT) continue;
         list[*count] = (struct source_text){sources[m->role], {0}, m->text};
-        if (m->role == CHAT_TOOL && (call = call_of(r, i)))
+        if (m->role == CHAT_TOOL && (call = chat_call_of(r, i)))
             list[*count].tool = call->name;
         ++*count;
     }

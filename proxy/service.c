@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "guard/policy.h"
 #include "proxy/inquiry.h"
 #include "proxy/approvals.h"
@@ -374,6 +375,8 @@ struct service *service_new(const struct service_options *o) {
         .turn_steps = o->turn_steps,
         .turn_tool_calls = o->turn_tool_calls,
         .turn_seconds = o->turn_seconds,
+        .turn_tokens = o->turn_tokens,
+        .fence_key = hash_random_u64() | 1, /* 0 is none */
     };
     s->moderations =
         (struct moderation_context){.guard = o->guard, .metrics = o->metrics};

@@ -28,6 +28,7 @@ struct service_options {
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;
+    int turn_tokens;
 };
 
 struct service *service_new(const struct service_options *options);

@@ -207,7 +207,8 @@ static void world_open(struct world *w, const char *policy) {
     struct service_options service = {.loop = &w->loop,
                                       .turn_steps = 4,
                                       .turn_tool_calls = 4,
-                                      .turn_seconds = 60};
+                                      .turn_seconds = 60,
+                                      .turn_tokens = 1000};
     struct server_options server = {.host = "127.0.0.1"};
     struct err err = {0};
 

@@ -192,7 +192,9 @@ struct world {
     bool free_on_text;
     bool free_on_end;
     const char *replacement;
-    struct bytes log; /* what the hooks saw, one line each */
+    uint64_t fence_key;
+    const char *denial; /* told to turn_deny() when a call is asked about */
+    struct bytes log;   /* what the hooks saw, one line each */
     struct turn_end end;
     bool ended;
 };
@@ -232,7 +234,10 @@ static void ask_call(void *user, const struct chat_tool_call *call,
     struct world *w = user;
 
     note(w, server ? "ask server " : "ask client ", call->name);
-    reply(w, w->call_reply);
+    if (w->denial)
+        turn_deny(w->turn, span_of(w->denial));
+    else
+        reply(w, w->call_reply);
 }
 
 static void ask_result(void *user, const struct chat_tool_call *call,
@@ -302,8 +307,13 @@ static void world_start(struct world *w, struct turn_limits limits) {
                                .user = w};
     struct err err = {0};
 
-    w->turn = turn_start(&w->llm.face, w->registry, &w->request, &limits, 7,
-                         &hooks, &err);
+    struct turn_options options = {.llm = &w->llm.face,
+                                   .tools = w->registry,
+                                   .request = &w->request,
+                                   .limits = limits,
+                                   .client = 7,
+                                   .fence_key = w->fence_key};
+    w->turn = turn_start(&options, &hooks, &err);
     assert_non_null(w->turn);
     assert_int_equal(w->log.size, 0);
 }
@@ -526,7 +536,7 @@ static void test_limits(void **state) {
 
     (void)state;
     world_init(&w, loop, 3);
-    world_start(&w, (struct turn_limits){2, 16, 300});
+    world_start(&w, (struct turn_limits){2, 16, 300, 1000});
     play_all(&w.llm);
     assert_int_equal(w.end.finish, TURN_LIMIT);
     assert_int_equal(w.end.steps, 2);
@@ -534,7 +544,7 @@ static void test_limits(void **state) {
     world_clear(&w);
 
     world_init(&w, loop, 3);
-    world_start(&w, (struct turn_limits){8, 1, 300});
+    world_start(&w, (struct turn_limits){8, 1, 300, 1000});
     play_all(&w.llm);
     assert_int_equal(w.end.finish, TURN_LIMIT);
     assert_int_equal(w.end.tool_calls, 1);
@@ -581,15 +591,16 @@ static void test_other_ends(void **state) {
 }
 
 static void test_start_fails(void **state) {
-    struct turn_limits limits = TURN_LIMITS_DEFAULT;
     struct turn_hooks hooks = {.ask_call = ask_call, .ask_result = ask_result};
+    struct turn_options options = {.limits = TURN_LIMITS_DEFAULT};
     struct err err = {0};
     struct world w;
 
     (void)state;
     world_init(&w, NULL, 0);
-    assert_null(
-        turn_start(&w.llm.face, NULL, &w.request, &limits, 0, &hooks, &err));
+    options.llm = &w.llm.face;
+    options.request = &w.request;
+    assert_null(turn_start(&options, &hooks, &err));
     assert_int_equal(err.code, ERR_UNAVAILABLE);
     world_clear(&w);
 }
@@ -656,6 +667,69 @@ static void test_free_outside(void **state) {
     world_clear(&w);
 }
 
+/* A denied call is answered by an error, which nobody is asked about. */
+static void test_denied(void **state) {
+    static const struct scripted server[] = {
+        {.calls = {{"calculator", "{\"expression\":\"1\"}"}},
+         .finish = LLM_TOOL_CALLS},
+        {.text = "."}};
+    static const struct scripted client[] = {
+        {.calls = {{"lookup", "{}"}}, .finish = LLM_TOOL_CALLS}, {.text = "."}};
+    struct world w;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        world_init(&w, i ? client : server, 2);
+        w.denial = "not today";
+        world_start(&w, TURN_LIMITS_DEFAULT);
+        play_all(&w.llm);
+        check_log(&w, i ? "ask client lookup\ntext .\n"
+                        : "ask server calculator\ntext .\n");
+        assert_string_equal(w.llm.last_text, "error: not today");
+        assert_int_equal(w.llm.last_message_count, 3);
+        assert_int_equal(w.end.finish, TURN_STOP);
+        world_clear(&w);
+    }
+}
+
+/* What the model reads is fenced; what the hooks see is not. */
+static void test_fenced(void **state) {
+    static const struct scripted script[] = {
+        {.calls = {{"calculator", "{\"expression\":\"6*7\"}"}},
+         .finish = LLM_TOOL_CALLS},
+        {.text = "."}};
+    struct world w;
+
+    (void)state;
+    world_init(&w, script, 2);
+    w.fence_key = 7;
+    world_start(&w, TURN_LIMITS_DEFAULT);
+    play_all(&w.llm);
+    check_log(&w, "ask server calculator\nresult 42\ntext .\n");
+    assert_non_null(strstr(w.llm.last_text, "calculator says"));
+    assert_non_null(strstr(w.llm.last_text, "\n42\n["));
+    world_clear(&w);
+}
+
+static void test_tokens(void **state) {
+    static const struct scripted script[] = {
+        {.calls = {{"calculator", "{\"expression\":\"1\"}"}},
+         .finish = LLM_TOOL_CALLS},
+        {.text = "."}};
+    struct turn_limits limits = TURN_LIMITS_DEFAULT;
+    struct world w;
+
+    (void)state;
+    for (limits.tokens = 4; limits.tokens <= 5; limits.tokens++) {
+        world_init(&w, script, 2);
+        world_start(&w, limits);
+        play_all(&w.llm);
+        assert_int_equal(w.end.finish,
+                         limits.tokens == 4 ? TURN_LIMIT : TURN_STOP);
+        world_clear(&w);
+    }
+}
+
 static void test_time(void **state) {
     static const struct scripted script[] = {
         {.calls = {{"slow", "{}"}}, .finish = LLM_TOOL_CALLS}};
@@ -663,7 +737,7 @@ static void test_time(void **state) {
 
     (void)state;
     world_init(&w, script, 1);
-    world_start(&w, (struct turn_limits){8, 16, 1});
+    world_start(&w, (struct turn_limits){8, 16, 1, 1000});
     play_all(&w.llm);
     turn_tick(w.turn);
     assert_false(w.ended);
@@ -691,6 +765,9 @@ int main(void) {
         cmocka_unit_test(test_start_fails),
         cmocka_unit_test(test_free_inside),
         cmocka_unit_test(test_free_outside),
+        cmocka_unit_test(test_denied),
+        cmocka_unit_test(test_fenced),
+        cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_time),
     };
 

@@ -23,9 +23,9 @@ static void test_form(void **state) {
     (void)state;
     fence(1, "web_fetch", "42", &out);
     s = span_bytes(&out);
-    assert_true(span_starts(s, span_of("[web_fetch says, up to ")));
+    assert_true(span_starts(s, span_of("[data from web_fetch, up to ")));
     word = span_slice(s, s.size - 13, s.size - 1);
-    assert_true(span_find(span_slice(s, 0, s.size - 13), word) == 23);
+    assert_true(span_find(span_slice(s, 0, s.size - 13), word) == 28);
     assert_true(span_find(s, span_of("]\n42\n[")) != SIZE_MAX);
     assert_int_equal(s.at[s.size - 1], ']');
     bytes_free(&out);
@@ -62,7 +62,8 @@ static void test_names(void **state) {
     (void)state;
     for (int i = 0; names[i]; i++) {
         fence(1, names[i], "x", &out);
-        assert_true(span_starts(span_bytes(&out), span_of("[a tool says")));
+        assert_true(
+            span_starts(span_bytes(&out), span_of("[data from a tool,")));
     }
     bytes_free(&out);
 }

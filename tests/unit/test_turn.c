@@ -706,7 +706,7 @@ static void test_fenced(void **state) {
     world_start(&w, TURN_LIMITS_DEFAULT);
     play_all(&w.llm);
     check_log(&w, "ask server calculator\nresult 42\ntext .\n");
-    assert_non_null(strstr(w.llm.last_text, "calculator says"));
+    assert_non_null(strstr(w.llm.last_text, "data from calculator"));
     assert_non_null(strstr(w.llm.last_text, "\n42\n["));
     world_clear(&w);
 }

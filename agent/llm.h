@@ -14,6 +14,8 @@ struct llm_usage {
     int prompt_tokens;
     int cached_tokens;
     int completion_tokens;
+    uint64_t prompt_ns; /* up to the first text; 0: not known */
+    uint64_t completion_ns;
 };
 
 struct llm_end {
@@ -50,8 +52,17 @@ struct llm_events {
     void *user;
 };
 
+/* What is known of a model that runs here. */
+struct llm_facts {
+    int64_t parameters;
+    int64_t file_bytes;
+    const char *quantization; /* of most of its weights: "Q4_1" */
+    int context_tokens;       /* that it reads and writes in all */
+};
+
 struct llm {
     const char *name; /* for clients; NULL: as the client calls it */
+    const struct llm_facts *facts; /* NULL: it runs elsewhere */
     /* Begin. The request is borrowed until `on_end` or cancel. No callback
      * runs inside. NULL with `err` when it cannot begin. */
     struct llm_call *(*start)(struct llm *llm, const struct chat_request *r,

@@ -39,6 +39,7 @@ struct llm_engine {
     enum template_kind kind;
     bool trained; /* for tools */
     int adapter;  /* that trained it; 0: none is needed */
+    struct llm_facts facts;
 };
 
 enum stage { DECIDING, TEXT, CALLING };
@@ -70,6 +71,8 @@ struct llm_call {
     int tokens_seen; /* of the job that runs */
     struct llm_usage usage;
     bool usage_known;
+    uint64_t started_ns;
+    uint64_t first_ns; /* the first text; 0: none yet */
 
     int frames; /* of ours that are on the stack */
     bool dead;
@@ -100,7 +103,17 @@ static void call_kill(struct llm_call *c) {
     if (c->frames == 0) call_destroy(c);
 }
 
+/* How the time is shared out between reading and writing. */
+static void note_time(struct llm_call *c) {
+    uint64_t now = clock_ns();
+
+    if (!c->first_ns) c->first_ns = now;
+    c->usage.prompt_ns = c->first_ns - c->started_ns;
+    c->usage.completion_ns = now - c->first_ns;
+}
+
 static void call_end(struct llm_call *c, struct llm_end *end) {
+    note_time(c);
     end->usage = c->usage;
     if (c->dead) return;
     if (c->job) engine_cancel(c->llm->engine, c->job);
@@ -205,6 +218,7 @@ static void look_for_marker(struct llm_call *c) {
 static void on_text(struct llm_call *c, const struct job_event *event) {
     struct err err = {0};
 
+    if (!c->first_ns) c->first_ns = clock_ns();
     c->tokens_seen += event->token_count;
     if (c->text.size + event->text.size > CALL_TEXT_BYTES_MAX ||
         !bytes_append(&c->text, event->text.at, event->text.size, &err)) {
@@ -547,6 +561,7 @@ static struct llm_call *start(struct llm *face, const struct chat_request *r,
     c->request = r;
     c->events = *events;
     c->client = client;
+    c->started_ns = clock_ns();
     c->worked = -1;
     c->seed = r->seeded ? r->seed : hash_random_u64();
     if (prepare_format(c, err) && prepare_calls(c, err) &&
@@ -561,6 +576,23 @@ static void cancel(struct llm *face, struct llm_call *c) {
     call_kill(c);
 }
 
+/* Most weights have the type of the largest matrix inside a layer. */
+static void gather_facts(struct llm_engine *llm) {
+    const struct gguf *gguf = engine_gguf(llm->engine);
+    const struct gguf_tensor *down = gguf_tensor(gguf, "blk.0.ffn_down.weight");
+    struct llm_facts *f = &llm->facts;
+
+    f->quantization = down ? gguf_type_name(down->type) : "unknown";
+    f->file_bytes = (int64_t)gguf_file_bytes(gguf);
+    f->context_tokens = engine_context(llm->engine);
+    for (size_t i = 0; i < gguf_tensor_count(gguf); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at(gguf, i);
+
+        f->parameters +=
+            (int64_t)(t->size[0] * t->size[1] * t->size[2] * t->size[3]);
+    }
+}
+
 struct llm *llm_engine_open(struct engine *engine, const char *name,
                             struct err *err) {
     struct llm_engine *llm = xalloc(sizeof *llm);
@@ -573,7 +605,9 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
     }
     /* The default model is SmolLM2, which has not seen tools in this form. */
     llm->trained = llm->kind != TEMPLATE_CHATML;
+    gather_facts(llm);
     llm->face = (struct llm){.name = xstrdup(name),
+                             .facts = &llm->facts,
                              .start = start,
                              .cancel = cancel,
                              .count = count_prompt};

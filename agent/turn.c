@@ -188,6 +188,8 @@ static void usage_add(struct llm_usage *sum, const struct llm_usage *u) {
     sum->prompt_tokens += u->prompt_tokens;
     sum->cached_tokens += u->cached_tokens;
     sum->completion_tokens += u->completion_tokens;
+    sum->prompt_ns += u->prompt_ns;
+    sum->completion_ns += u->completion_ns;
 }
 
 /* What the model said becomes part of the conversation it reads next. */

@@ -197,19 +197,6 @@ struct refusal {
     const char *message;
 };
 
-/* Each API's clients read errors in its own shape. */
-static bool put_refusal(const struct refusal *f, struct span path,
-                        struct bytes *out) {
-    if (span_starts(path, span_of("/api/")))
-        return bytes_printf(out, NULL, "{\"error\":\"%s\"}", f->message);
-    if (span_starts(path, span_of("/v1/messages")))
-        return bytes_printf(out, NULL,
-                            "{\"type\":\"error\",\"error\":{\"type\":\"%s\","
-                            "\"message\":\"%s\"}}",
-                            f->type, f->message);
-    return http_error_put(out, f->message, f->type, NULL, f->code, NULL);
-}
-
 static bool refuse(struct conn *c, const struct http_request *r,
                    const struct refusal *f, int64_t retry_s, int *status) {
     struct http_header headers[HEADERS_MAX];
@@ -225,7 +212,8 @@ static bool refuse(struct conn *c, const struct http_request *r,
         headers[count++] =
             (struct http_header){span_of("retry-after"), span_of(seconds)};
     *status = f->status;
-    if (put_refusal(f, r->path, &body))
+    if (http_error_shaped(http_error_shape_of(r->path), f->status, f->message,
+                          f->type, NULL, f->code, &body, NULL))
         conn_respond(c, f->status, "application/json", headers, count,
                      span_bytes(&body));
     bytes_free(&body);

@@ -28,6 +28,7 @@ struct reply {
     bool include_usage;
     bool legacy_calls;      /* as in chat_request */
     struct llm_usage usage; /* of all choices, for whole() and close() */
+    uint64_t total_ns;      /* since the request came, the same */
 };
 
 /* One choice while it is written, borrowed from its owner. */
@@ -55,6 +56,9 @@ struct dialect {
     enum metrics_route route;
     enum http_error_shape errors;
     const char *stream_type; /* the content type of an answer in pieces */
+    /* Something to send in a stream, that the client skips, while a person is
+     * asked for leave; "": there is no such thing. */
+    const char *stream_idle;
     /* ERR_INPUT, ERR_LIMIT or ERR_UNSUPPORTED with err->field. `body` must
      * outlive `out`; everything else is copied into its arena. */
     bool (*parse)(const cJSON *body, struct chat_request *out, struct err *err);
@@ -100,5 +104,7 @@ extern const struct dialect dialect_anthropic;
 extern const struct dialect dialect_anthropic_count;
 extern const struct dialect dialect_completions;
 extern const struct dialect dialect_responses;
+extern const struct dialect dialect_ollama_chat;
+extern const struct dialect dialect_ollama_generate;
 
 #endif

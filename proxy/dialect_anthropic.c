@@ -302,6 +302,7 @@ const struct dialect dialect_anthropic = {
     .route = ROUTE_MESSAGES,
     .errors = HTTP_ERROR_ANTHROPIC,
     .stream_type = "text/event-stream",
+    .stream_idle = "event: ping\ndata: {\"type\":\"ping\"}\n\n",
     .parse = parse,
     .whole = whole,
     .text = stream_text,

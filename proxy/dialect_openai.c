@@ -281,6 +281,7 @@ const struct dialect dialect_openai = {
     .route = ROUTE_CHAT,
     .errors = HTTP_ERROR_OPENAI,
     .stream_type = "text/event-stream",
+    .stream_idle = ": waiting for approval\n\n",
     .parse = parse,
     .logprob = put_logprob,
     .whole = whole,

@@ -259,6 +259,7 @@ static void finish(struct exchange *x) {
     bool ok;
 
     sum_usage(x);
+    x->reply.total_ns = clock_ns() - x->started_ns;
     for (int i = 0; i < x->choice_count; i++)
         choices[i] = choice_reply(x->choices[i]);
     ok = x->request.stream ? x->dialect->close(&x->reply, choices,
@@ -400,7 +401,7 @@ static void on_waiting(void *user) {
     struct exchange *x = user;
 
     begin_stream(x);
-    (void)conn_write(x->conn, span_of(": waiting for approval\n\n"));
+    (void)conn_write(x->conn, span_of(x->dialect->stream_idle));
 }
 
 static void on_verdict(void *user, enum channel channel,

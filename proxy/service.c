@@ -12,6 +12,7 @@
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
+#include "proxy/ollama_models.h"
 #include "proxy/pass.h"
 #include "proxy/responses.h"
 #include "proxy/router.h"
@@ -106,6 +107,16 @@ static void response(struct service *s, struct conn *c,
     bytes_free(&out);
 }
 
+static void ollama_chat(struct service *s, struct conn *c,
+                        const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_ollama_chat, c, r);
+}
+
+static void ollama_generate(struct service *s, struct conn *c,
+                            const struct http_request *r) {
+    exchange_start(&s->exchanges, &dialect_ollama_generate, c, r);
+}
+
 static void chat_gone(void *user) {
     exchange_gone(user);
 }
@@ -180,6 +191,41 @@ static void model(struct service *s, struct conn *c,
         fail_status(s, c, ROUTE_MODELS, 404, "there is no such model");
     else if (put_model(s, name, &out))
         respond(s, c, ROUTE_MODELS, 200, "application/json", &out);
+    bytes_free(&out);
+}
+
+static void ollama_tags(struct service *s, struct conn *c,
+                        const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    if (ollama_put_models(s->exchanges.router, s->started, &out, NULL))
+        respond(s, c, ROUTE_OLLAMA, 200, "application/json", &out);
+    bytes_free(&out);
+}
+
+static void ollama_version(struct service *s, struct conn *c,
+                           const struct http_request *r) {
+    struct bytes out = {0};
+
+    (void)r;
+    if (ollama_put_version(&out, NULL))
+        respond(s, c, ROUTE_OLLAMA, 200, "application/json", &out);
+    bytes_free(&out);
+}
+
+static void ollama_model_shown(struct service *s, struct conn *c,
+                               const struct http_request *r) {
+    struct bytes out = {0};
+    struct err err = {0};
+
+    if (ollama_show(s->exchanges.router, s->started, r->body, &out, &err)) {
+        respond(s, c, ROUTE_OLLAMA, 200, "application/json", &out);
+    } else {
+        metrics_request(s->metrics, ROUTE_OLLAMA,
+                        http_error_of(err.code)->status);
+        conn_fail(c, &err);
+    }
     bytes_free(&out);
 }
 
@@ -260,6 +306,12 @@ static const struct route routes[] = {
     {NULL, "/v1/sessions/", true, ROUTE_SESSIONS, sessions, NULL},
     {"POST", "/v1/guard/check", false, ROUTE_GUARD, guard_check,
      guard_check_gone},
+    {"POST", "/api/chat", false, ROUTE_OLLAMA, ollama_chat, chat_gone},
+    {"POST", "/api/generate", false, ROUTE_OLLAMA, ollama_generate, chat_gone},
+    {"POST", "/api/show", false, ROUTE_OLLAMA, ollama_model_shown, NULL},
+    {"GET", "/api/tags", false, ROUTE_OLLAMA, ollama_tags, NULL},
+    {"GET", "/api/ps", false, ROUTE_OLLAMA, ollama_tags, NULL},
+    {"GET", "/api/version", false, ROUTE_OLLAMA, ollama_version, NULL},
     {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
     {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
     {"GET", "/v1/approvals", false, ROUTE_APPROVALS, approvals, NULL},

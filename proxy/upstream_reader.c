@@ -98,7 +98,9 @@ static void take_usage(struct upstream_reader *r, const cJSON *usage) {
         !json_get_int(details, "", "cached_tokens", 0, INT32_MAX, &cached,
                       NULL))
         return;
-    r->usage = (struct llm_usage){(int)prompt, (int)cached, (int)completion};
+    r->usage = (struct llm_usage){.prompt_tokens = (int)prompt,
+                                  .cached_tokens = (int)cached,
+                                  .completion_tokens = (int)completion};
 }
 
 static void take_finish(struct upstream_reader *r, const char *reason) {

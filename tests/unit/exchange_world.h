@@ -80,7 +80,8 @@ static void speak(uv_idle_t *idle) {
     struct llm_call *call = (struct llm_call *)idle;
     const struct script *s = &model.script;
     struct span all = span_of(call->text), part;
-    struct llm_end end = {.ok = !s->fail, .usage = {3, 0, 2}};
+    struct llm_end end = {
+        .ok = !s->fail, .usage = {.prompt_tokens = 3, .completion_tokens = 2}};
 
     part = span_slice(all, call->at, call->at + s->piece);
     if (part.size) {

@@ -181,7 +181,9 @@ static struct reply reply_of(void) {
                           .created = 5,
                           .model = span_of("m"),
                           .include_usage = true,
-                          .usage = {3, 1, 2}};
+                          .usage = {.prompt_tokens = 3,
+                                    .cached_tokens = 1,
+                                    .completion_tokens = 2}};
 }
 
 #define HEAD(object)                                                           \

@@ -344,6 +344,7 @@ const struct dialect dialect_completions = {
     .route = ROUTE_COMPLETIONS,
     .errors = HTTP_ERROR_OPENAI,
     .stream_type = "text/event-stream",
+    .stream_idle = ": waiting for approval\n\n",
     .parse = parse,
     .logprob = put_logprob,
     .whole = whole,

@@ -337,6 +337,7 @@ const struct dialect dialect_responses = {
     .route = ROUTE_RESPONSES,
     .errors = HTTP_ERROR_OPENAI,
     .stream_type = "text/event-stream",
+    .stream_idle = ": waiting for approval\n\n",
     .parse = responses_parse,
     .keeps_text = true,
     .prepare = responses_prepare,

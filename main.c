@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"tokenize", "text to token ids", cmd_tokenize},
     {"perplexity", "how well a model foresees a text", cmd_perplexity},
     {"bench", "how fast this machine runs a model", cmd_bench},
+    {"audit", "check and export the record of decisions", cmd_audit},
     {"key", "make, list and revoke API keys", cmd_key},
     {"model", "what a model file holds, and whether it is sound", cmd_model},
 };

@@ -3,6 +3,7 @@
 #ifndef CORRAL_CLI_COMMAND_H
 #define CORRAL_CLI_COMMAND_H
 
+int cmd_audit(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_eval(int argc, char **argv);

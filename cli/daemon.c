@@ -19,6 +19,7 @@
 #include "cli/places.h"
 #include "cli/policy_watch.h"
 #include "guard/guard.h"
+#include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/fleet.h"
 #include "proxy/router.h"
@@ -53,6 +54,8 @@ struct daemon {
     struct metrics *metrics;
     struct auth *auth;
     struct sessions *sessions;
+    struct audit *audit; /* NULL: none is kept */
+    char *data;
     struct service *service;
     struct tls_context *tls; /* NULL: in the clear */
     struct server *server;
@@ -106,6 +109,7 @@ static void reload(struct daemon *d, bool changed) {
     service_set_policy(d->service, policy);
     policy_free(d->policy);
     d->policy = policy;
+    audit_event(d->audit, "policy", policy_revision(policy));
     log_event(LOG_INFO, "policy", "revision=%s", policy_revision(policy));
 }
 
@@ -113,9 +117,10 @@ static void reload_keys(struct daemon *d) {
     char quoted[ERR_TEXT_MAX];
     struct err err = {0};
 
-    if (auth_reload(d->auth, &err))
+    if (auth_reload(d->auth, &err)) {
+        audit_event(d->audit, "keys", "");
         log_event(LOG_INFO, "keys", "count=%d", auth_key_count(d->auth));
-    else
+    } else
         log_event(LOG_ERROR, "keys_kept", "reason=%s",
                   log_quote(err.text, quoted, sizeof quoted));
 }
@@ -266,6 +271,37 @@ static double count_jobs(void *user) {
     return (double)stats_of(user).jobs_done;
 }
 
+static double gauge_audit_written(void *user) {
+    return audit_rows_written(((struct daemon *)user)->audit);
+}
+
+static double gauge_audit_waiting(void *user) {
+    return audit_rows_waiting(((struct daemon *)user)->audit);
+}
+
+static double gauge_audit_lost(void *user) {
+    return audit_rows_lost(((struct daemon *)user)->audit);
+}
+
+static double gauge_audit_failing(void *user) {
+    return audit_failing(((struct daemon *)user)->audit);
+}
+
+static void add_audit_gauges(struct daemon *d) {
+    struct metrics *m = d->metrics;
+
+    metrics_gauge(m, "corral_audit_rows_total", "Audit rows written.", true,
+                  gauge_audit_written, d);
+    metrics_gauge(m, "corral_audit_rows_waiting",
+                  "Audit rows that wait to be written.", false,
+                  gauge_audit_waiting, d);
+    metrics_gauge(m, "corral_audit_rows_lost_total", "Audit rows lost.", true,
+                  gauge_audit_lost, d);
+    metrics_gauge(m, "corral_audit_failing",
+                  "1 while the audit cannot be written.", false,
+                  gauge_audit_failing, d);
+}
+
 static void add_gauges(struct daemon *d) {
     struct metrics *m = d->metrics;
 
@@ -277,6 +313,7 @@ static void add_gauges(struct daemon *d) {
         metrics_gauge(m, "corral_upstream_members_up",
                       "Servers of upstreams that may be asked.", false,
                       gauge_upstreams_up, d);
+    if (d->audit) add_audit_gauges(d);
     if (!d->engine) return;
     metrics_gauge(m, "corral_engine_jobs_running",
                   "Engine jobs in the batch, of any kind.", false,
@@ -450,6 +487,23 @@ static bool open_sessions(struct daemon *d, struct err *err) {
     return true;
 }
 
+static bool open_audit(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+    struct audit_options o = {.closed = c->audit.closed,
+                              .days = c->audit.days,
+                              .bytes_max = (uint64_t)c->audit.bytes_max};
+
+    if (!c->audit.on) return true;
+    d->data = places_data(c->data, err);
+    if (!d->data) return false;
+    o.folder = d->data;
+    d->audit = audit_open(&d->loop, &o, err);
+    if (!d->audit) return false;
+    audit_event(d->audit, "start", CORRAL_VERSION);
+    audit_event(d->audit, "policy", policy_revision(d->policy));
+    return true;
+}
+
 static bool open_server(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     const struct service_options service = {
@@ -461,6 +515,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .metrics = d->metrics,
         .auth = d->auth,
         .sessions = d->sessions,
+        .audit = d->audit,
         .turn_steps = c->agent.steps,
         .turn_tool_calls = c->agent.tool_calls,
         .turn_seconds = c->agent.seconds,
@@ -503,6 +558,8 @@ static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     tls_context_close(d->tls);
+    audit_event(d->audit, "stop", "");
+    audit_close(d->audit);
     registry_free(d->tools);
     if (d->llm) llm_engine_close(d->llm);
     for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
@@ -520,6 +577,7 @@ static void daemon_close(struct daemon *d) {
     metrics_free(d->metrics);
     auth_close(d->auth);
     policy_free(d->policy);
+    free(d->data);
     free(d->policy_path);
     free(d->model_path);
     free(d->guard_folder);
@@ -542,7 +600,8 @@ bool daemon_run(const struct config *config, struct err *err) {
     watch_signals(d);
     d->metrics = metrics_new();
     ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
-         open_sessions(d, err) && open_tls(d, err) && open_server(d, err);
+         open_sessions(d, err) && open_tls(d, err) && open_audit(d, err) &&
+         open_server(d, err);
     if (ok) {
         add_gauges(d);
         watch_policy(d);

@@ -325,7 +325,6 @@ bool auth_admit(struct auth *a, struct conn *c, const struct http_request *r,
     int64_t retry_s = 0;
     struct span text;
 
-    pass->caller = NULL;
     if (!scope || !a || !a->path)
         return scope != KEY_ADMIN || refuse(c, r, &no_admin, 0, status);
     if (!sent_key(r, &text) || !text.size)

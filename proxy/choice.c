@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "guard/stream.h"
 #include "proxy/ahead.h"
+#include "proxy/audit.h"
 #include "proxy/approvals.h"
 #include "proxy/fields.h"
 #include "proxy/journal.h"
@@ -37,7 +38,8 @@ struct choice {
     struct chat_request early; /* as the model is shown it */
     uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
 
-    struct ahead *ahead; /* begun before the verdict; or NULL */
+    struct ahead *ahead;        /* begun before the verdict; or NULL */
+    struct hash_stream *judged; /* what the next verdict is about; or NULL */
     struct turn *turn;
     struct guard_stream *stream;
     struct guard_check *check;
@@ -108,6 +110,7 @@ static void stop(struct choice *c) {
 void choice_free(struct choice *c) {
     if (!c) return;
     stop(c);
+    hash_stream_free(c->judged);
     cJSON_Delete(c->reply.corral);
     logprob_queue_clear(&c->waiting);
     bytes_free(&c->logprobs);
@@ -121,6 +124,25 @@ const struct reply_choice *choice_reply(const struct choice *c) {
 
 const struct llm_usage *choice_usage(const struct choice *c) {
     return &c->end.usage;
+}
+
+/* ---- for the audit ---- */
+
+static void judged_begin(struct choice *c) {
+    hash_stream_free(c->judged);
+    c->judged = audit_hash_new(c->o.audit);
+}
+
+static void judged_add(struct choice *c, struct span text) {
+    if (c->judged) hash_stream_add(c->judged, text);
+}
+
+static void tell_verdict(struct choice *c, enum channel channel,
+                         const struct verdict *v, uint64_t ns) {
+    char hash[HASH_HEX_SIZE] = "";
+
+    if (c->judged) hash_stream_hex(c->judged, hash);
+    c->o.on_verdict(c->o.user, channel, v, ns, hash);
 }
 
 static void wait_for_guard(struct choice *c, enum channel channel) {
@@ -311,7 +333,7 @@ static void on_stream_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
     enum after after = c->after;
 
-    c->o.on_verdict(c->o.user, CHANNEL_OUTPUT, v, 0);
+    tell_verdict(c, CHANNEL_OUTPUT, v, 0);
     c->deadline_ms = 0;
     c->after = AFTER_NOTHING;
     if (!lets_pass(v)) {
@@ -343,6 +365,7 @@ static void open_stream(struct choice *c, const int *tokens, int token_count) {
         .user = c,
     };
 
+    judged_begin(c);
     guard_stream_free(c->stream);
     c->stream = guard_stream_new(c->o.guard, &options);
 }
@@ -362,6 +385,7 @@ static void on_text(void *user, struct span text, const int *tokens,
     struct choice *c = user;
 
     if (!c->stream) open_stream(c, NULL, 0);
+    judged_add(c, text);
     guard_stream_push(c->stream, text, tokens, token_count);
 }
 
@@ -390,6 +414,9 @@ static void judge_text(struct choice *c, enum channel channel, struct span text,
     };
     struct guard_check *check;
 
+    judged_begin(c);
+    judged_add(c, text);
+    judged_add(c, beside);
     c->check_ns = clock_ns();
     wait_for_guard(c, channel);
     check = guard_check_start(c->o.guard, &request, done, c);
@@ -400,7 +427,7 @@ static void judge_text(struct choice *c, enum channel channel, struct span text,
 static void note_check(struct choice *c, const struct verdict *v) {
     c->check = NULL;
     c->deadline_ms = 0;
-    c->o.on_verdict(c->o.user, c->channel, v, clock_ns() - c->check_ns);
+    tell_verdict(c, c->channel, v, clock_ns() - c->check_ns);
 }
 
 static void tell_waiting(struct choice *c) {
@@ -519,7 +546,7 @@ static void judge_call(struct choice *c) {
     if (!judge_tool(c, &err)) {
         c->o.on_fail(c->o.user, &err);
     } else if (c->leave->action == VERDICT_BLOCK) {
-        c->o.on_verdict(c->o.user, CHANNEL_TOOL_CALL, c->leave, 0);
+        tell_verdict(c, CHANNEL_TOOL_CALL, c->leave, 0);
         block(c, CHANNEL_TOOL_CALL, c->leave);
     } else if (fields_call_text(&c->call, &text, &err)) {
         /* An upstream may write anything as an id. */
@@ -724,7 +751,7 @@ void choice_tick(struct choice *c) {
         struct err err = {.code = ERR_TIMEOUT};
 
         verdict_fail(&v, policy_revision(c->o.policy), &err);
-        c->o.on_verdict(c->o.user, c->channel, &v, 0);
+        tell_verdict(c, c->channel, &v, 0);
         block(c, c->channel, &v);
     } else if (c->approval) {
         if (clock_ms() - c->waiting_ms >= WAITING_MS) tell_waiting(c);

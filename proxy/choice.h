@@ -19,6 +19,7 @@
 enum { CHOICE_TEXT_BYTES_MAX = 8 << 20, CHOICE_LOGPROB_BYTES_MAX = 8 << 20 };
 
 struct approvals;
+struct audit;
 struct choice;
 struct journal;
 struct registry;
@@ -46,6 +47,7 @@ struct choice_options {
     int turn_count;
     uint64_t client;
     uv_loop_t *loop;
+    const struct audit *audit; /* may be NULL */
     int index;
 
     /* Text was cleared. */
@@ -54,9 +56,10 @@ struct choice_options {
     void (*on_bytes)(void *user, const struct bytes *bytes);
     /* A person is asked, and it takes time; only when the request streams. */
     void (*on_waiting)(void *user);
-    /* A verdict, whatever it says, and the time that it took. */
+    /* A verdict, whatever it says, the time that it took and the audit's
+     * hash of the text that was judged, or "". */
     void (*on_verdict)(void *user, enum channel channel,
-                       const struct verdict *v, uint64_t ns);
+                       const struct verdict *v, uint64_t ns, const char *hash);
     /* The verdict stops this choice; choice_refuse() is the usual answer. */
     void (*on_block)(void *user, struct choice *c, enum channel channel,
                      const struct verdict *v);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/config_operations.h"
 #include "proxy/config_read.h"
 #include "proxy/config_tools.h"
 
@@ -243,12 +244,29 @@ static bool read_model(const struct config_source *s, const cJSON *root,
 
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {
-        "listen",     "tls",     "allow_remote",   "keys",      "model",
-        "model_name", "threads", "context_tokens", "kv_tokens", "kv_type",
-        "policy",     "guard",   "backend",        "upstreams", "tools",
-        "agent",      "limits",  "cors_origins",   "drain_ms",  "log",
-        "data",       NULL};
+    static const char *const keys[] = {"listen",
+                                       "tls",
+                                       "allow_remote",
+                                       "keys",
+                                       "model",
+                                       "model_name",
+                                       "threads",
+                                       "context_tokens",
+                                       "kv_tokens",
+                                       "kv_type",
+                                       "policy",
+                                       "guard",
+                                       "backend",
+                                       "upstreams",
+                                       "tools",
+                                       "agent",
+                                       "limits",
+                                       "cors_origins",
+                                       "drain_ms",
+                                       "log",
+                                       "data",
+                                       "audit",
+                                       NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -257,7 +275,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            read_listen(s, root, c) && read_tls(s, root, c) &&
            config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            config_read_path(s, root, "keys", &c->keys) &&
-           read_model(s, root, c) &&
+           config_read_audit(s, root, c) && read_model(s, root, c) &&
            config_read_text(s, root, "model_name", &c->model_name) &&
            config_read_small(s, root, "threads", 0, 1024, &c->threads) &&
            config_read_small(s, root, "context_tokens", 0, 1 << 24,

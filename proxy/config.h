@@ -33,7 +33,13 @@ struct config {
         char *key;
         char *client_ca; /* only clients with a certificate of theirs */
     } tls;
-    bool allow_remote;  /* listen beyond loopback although there are no keys */
+    bool allow_remote; /* listen beyond loopback although there are no keys */
+    struct {
+        bool on; /* `audit` was there */
+        bool closed;
+        int days;          /* 0: for good */
+        int64_t bytes_max; /* of the database; 0: no limit */
+    } audit;
     char *keys;         /* the file of API keys; NULL: none are asked for */
     char *model;        /* a path, or "default" */
     char *model_name;   /* what clients call it; NULL: from the model */

@@ -17,6 +17,7 @@
 #include "agent/turn.h"
 #include "base/clock.h"
 #include "guard/guard.h"
+#include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/choice.h"
 #include "proxy/fields.h"
@@ -68,6 +69,7 @@ struct exchange {
     char id[HASH_ID_SIZE];       /* of the answer */
     char decision[HASH_ID_SIZE]; /* of the verdict that weighs most so far */
     struct bytes checks;         /* that acted so far */
+    int decisions;
 
     int holds; /* loops over the choices that are on the stack */
     bool freed;
@@ -130,13 +132,27 @@ static void sum_usage(struct exchange *x) {
     }
 }
 
+static void audit_answer(const struct exchange *x, int status, uint64_t ns) {
+    const struct audit_subject s = audit_subject_of(x->conn, x->dialect->name);
+    const struct audit_end end = {.status = status,
+                                  .ns = ns,
+                                  .decisions = x->decisions,
+                                  .prompt_tokens = x->reply.usage.prompt_tokens,
+                                  .completion_tokens =
+                                      x->reply.usage.completion_tokens,
+                                  .policy = policy_revision(x->policy)};
+
+    audit_request(x->context->audit, &s, &end);
+}
+
 static void count_answer(struct exchange *x, int status) {
     struct metrics *m = x->context->metrics;
+    uint64_t ns = clock_ns() - x->started_ns;
 
     sum_usage(x);
+    audit_answer(x, status, ns);
     metrics_request(m, x->dialect->route, status);
-    metrics_request_seconds(m, x->dialect->route,
-                            (double)(clock_ns() - x->started_ns) / 1e9);
+    metrics_request_seconds(m, x->dialect->route, (double)ns / 1e9);
     caller_spend(x->caller, (int64_t)x->reply.usage.prompt_tokens +
                                 x->reply.usage.completion_tokens);
     metrics_tokens(m, TOKENS_PROMPT, x->reply.usage.prompt_tokens);
@@ -205,6 +221,7 @@ static void fail(struct exchange *x, const struct err *why) {
     } else if (x->dialect->fail(why, &out, NULL)) {
         end_stream(x, &out);
     } else {
+        count_answer(x, 500);
         conn_abort(x->conn);
         exchange_free(x);
     }
@@ -320,9 +337,13 @@ static enum metrics_result result_of(enum channel channel,
 /* Keep what headers and metrics tell about a verdict. Seconds are those of a
  * whole check; a stream's work is spread and is not added up. */
 static void note_verdict(struct exchange *x, enum channel channel,
-                         const struct verdict *v, uint64_t ns) {
+                         const struct verdict *v, uint64_t ns,
+                         const char *hash) {
+    const struct audit_subject s = audit_subject_of(x->conn, x->dialect->name);
     struct bytes checks = {0};
 
+    x->decisions++;
+    audit_decision(x->context->audit, &s, channel, v, ns, hash);
     metrics_verdict(x->context->metrics, metrics_channel_of(channel),
                     result_of(channel, v), (double)ns / 1e9);
     x->guard_ns += ns;
@@ -405,8 +426,8 @@ static void on_waiting(void *user) {
 }
 
 static void on_verdict(void *user, enum channel channel,
-                       const struct verdict *v, uint64_t ns) {
-    note_verdict(user, channel, v, ns);
+                       const struct verdict *v, uint64_t ns, const char *hash) {
+    note_verdict(user, channel, v, ns, hash);
 }
 
 /* One of several choices ends alone: the others are none the worse. */
@@ -458,6 +479,7 @@ static void make_choices(struct exchange *x) {
         .turn_count = q ? q->turn_count : 0,
         .client = x->client,
         .loop = context->loop,
+        .audit = context->audit,
         .on_cleared = on_cleared,
         .on_bytes = on_bytes,
         .on_waiting = on_waiting,
@@ -523,13 +545,30 @@ static void start_early(struct exchange *x) {
     for (int i = 0; i < x->choice_count; i++) choice_start_early(x->choices[i]);
 }
 
+/* The first question is about all that came in, a further one about its turn.
+ */
+static void hash_judged(const struct exchange *x, char out[HASH_HEX_SIZE]) {
+    struct hash_stream *h = audit_hash_new(x->context->audit);
+
+    for (int i = 0; h && x->judging == 0 && i < x->field_count; i++)
+        hash_stream_add(h, x->fields[i].text);
+    if (h && x->judging > 0 && x->judging < x->question_count) {
+        const struct question *q = &x->questions[x->judging];
+
+        hash_stream_add(h, q->turns[q->turn_count - 1].text);
+    }
+    audit_hash_end(h, out);
+}
+
 static void on_input_verdict(void *user, const struct verdict *v) {
     struct exchange *x = user;
+    char hash[HASH_HEX_SIZE];
     struct err err = {0};
 
     x->check = NULL;
     x->deadline_ms = 0;
-    note_verdict(x, x->channel, v, clock_ns() - x->check_ns);
+    hash_judged(x, hash);
+    note_verdict(x, x->channel, v, clock_ns() - x->check_ns, hash);
     if (!lets_pass(v)) {
         refuse(x, x->channel, v);
         return;
@@ -731,7 +770,7 @@ static void tick(struct exchange *x) {
 
     if (x->deadline_ms && clock_ms() > x->deadline_ms) {
         verdict_fail(&v, policy_revision(x->policy), &err);
-        note_verdict(x, x->channel, &v, 0);
+        note_verdict(x, x->channel, &v, 0, "");
         refuse(x, x->channel, &v);
         return;
     }

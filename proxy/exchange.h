@@ -9,6 +9,7 @@
 #include "proxy/metrics.h"
 
 struct approvals;
+struct audit;
 struct guard;
 struct journal;
 struct policy;
@@ -29,6 +30,7 @@ struct exchange_context {
     struct metrics *metrics;
     uv_loop_t *loop;
     struct responses_store *responses;
+    struct audit *audit; /* may be NULL */
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

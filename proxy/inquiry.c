@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "guard/guard.h"
+#include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
@@ -32,6 +33,8 @@ struct inquiry {
     struct guard_check *running;
     struct verdict total; /* the findings of all questions */
     bool denied;          /* a tool that the policy does not allow */
+    int decisions;
+    uint64_t asked_ns; /* when the question in hand was */
     uint64_t started_ns;
 };
 
@@ -44,6 +47,13 @@ static void inquiry_free(struct inquiry *q) {
 }
 
 static void count(struct inquiry *q, int status) {
+    const struct audit_subject s = audit_subject_of(q->conn, "guard_check");
+    const struct audit_end end = {.status = status,
+                                  .ns = clock_ns() - q->started_ns,
+                                  .decisions = q->decisions,
+                                  .policy = policy_revision(q->policy)};
+
+    audit_request(q->context->audit, &s, &end);
     metrics_request(q->context->metrics, ROUTE_GUARD, status);
     metrics_request_seconds(q->context->metrics, ROUTE_GUARD,
                             (double)(clock_ns() - q->started_ns) / 1e9);
@@ -176,10 +186,32 @@ static void add_verdict(struct inquiry *q, const struct verdict *v) {
 
 static void ask_next(struct inquiry *q);
 
+static void audit_verdict(struct inquiry *q, const struct verdict *v) {
+    const struct audit_subject s = audit_subject_of(q->conn, "guard_check");
+    struct hash_stream *h = audit_hash_new(q->context->audit);
+    enum channel channel = q->channel;
+    char hash[HASH_HEX_SIZE];
+
+    for (int i = 0; h && q->asked == 0 && i < q->field_count; i++)
+        hash_stream_add(h, q->fields[i].text);
+    if (q->asked < q->question_count) {
+        const struct question *asked = &q->questions[q->asked];
+
+        channel = asked->channel;
+        if (h && q->asked > 0)
+            hash_stream_add(h, asked->turns[asked->turn_count - 1].text);
+    }
+    audit_hash_end(h, hash);
+    q->decisions++;
+    audit_decision(q->context->audit, &s, channel, v, clock_ns() - q->asked_ns,
+                   hash);
+}
+
 static void on_verdict(void *user, const struct verdict *v) {
     struct inquiry *q = user;
 
     q->running = NULL;
+    audit_verdict(q, v);
     if (v->action == VERDICT_BLOCK && v->cause == VERDICT_CAUSE_UNAVAILABLE) {
         fail_unavailable(q, &v->err);
         return;
@@ -224,6 +256,7 @@ static void ask_next(struct inquiry *q) {
         request.turns = next->turns;
         request.turn_count = next->turn_count;
     }
+    q->asked_ns = clock_ns();
     running = guard_check_start(q->context->guard, &request, on_verdict, q);
     /* NULL: on_verdict() has run, and `q` may be gone. */
     if (running) q->running = running;

@@ -8,6 +8,7 @@
 #include "proxy/conn.h"
 #include "proxy/metrics.h"
 
+struct audit;
 struct guard;
 struct policy;
 struct inquiry;
@@ -16,6 +17,7 @@ struct inquiry_context {
     struct guard *guard;
     const struct policy *policy;
     struct metrics *metrics;
+    struct audit *audit; /* may be NULL */
 };
 
 /* Answers on `c` and frees itself. */

@@ -7,6 +7,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "guard/guard.h"
+#include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/http_error.h"
 
@@ -20,6 +21,7 @@ struct moderation {
     struct span inputs[MODERATION_INPUTS_MAX];
     int input_count;
     int judged;
+    int decisions; /* with one that failed */
     struct guard_check *check;
     cJSON *results;
     uint64_t started_ns;
@@ -54,7 +56,25 @@ static void moderation_free(struct moderation *m) {
     free(m);
 }
 
+static void audit_verdict(const struct moderation *m, const struct verdict *v) {
+    const struct audit_subject s = audit_subject_of(m->conn, "moderations");
+    struct hash_stream *h = audit_hash_new(m->context->audit);
+    char hash[HASH_HEX_SIZE];
+
+    if (h) hash_stream_add(h, m->inputs[m->judged]);
+    audit_hash_end(h, hash);
+    audit_decision(m->context->audit, &s, CHANNEL_INPUT, v,
+                   clock_ns() - m->check_ns, hash);
+}
+
 static void count(struct moderation *m, int status) {
+    const struct audit_subject s = audit_subject_of(m->conn, "moderations");
+    const struct audit_end end = {.status = status,
+                                  .ns = clock_ns() - m->started_ns,
+                                  .decisions = m->decisions,
+                                  .policy = policy_revision(m->policy)};
+
+    audit_request(m->context->audit, &s, &end);
     metrics_request(m->context->metrics, ROUTE_MODERATIONS, status);
     metrics_request_seconds(m->context->metrics, ROUTE_MODERATIONS,
                             (double)(clock_ns() - m->started_ns) / 1e9);
@@ -150,6 +170,8 @@ static void on_verdict(void *user, const struct verdict *v) {
     struct moderation *m = user;
 
     m->check = NULL;
+    m->decisions++;
+    audit_verdict(m, v);
     metrics_verdict(m->context->metrics, METRICS_INPUT,
                     v->action == VERDICT_BLOCK
                         ? v->cause == VERDICT_CAUSE_UNAVAILABLE

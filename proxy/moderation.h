@@ -6,6 +6,7 @@
 #include "proxy/conn.h"
 #include "proxy/metrics.h"
 
+struct audit;
 struct guard;
 struct policy;
 struct moderation;
@@ -16,6 +17,7 @@ struct moderation_context {
     struct guard *guard;
     const struct policy *policy;
     struct metrics *metrics;
+    struct audit *audit; /* may be NULL */
 };
 
 /* Answers on `c` and frees itself. */

@@ -3,18 +3,23 @@
 #ifndef CORRAL_PROXY_PASS_H
 #define CORRAL_PROXY_PASS_H
 
-#include <stdint.h>
+#include "proxy/http.h"
+#include "proxy/trace.h"
 
 struct caller; /* auth.h */
+struct conn;
 
-enum { PASS_ID_SIZE = 65, PASS_TRACE_SIZE = 56 };
+enum { PASS_ID_SIZE = 65 };
 
 struct pass {
     struct caller *caller; /* NULL: no keys are asked for */
     char request_id[PASS_ID_SIZE];
-    /* W3C traceparent with our own span's id, for what we call; or "". */
-    char trace[PASS_TRACE_SIZE];
+    char trace[TRACE_SIZE]; /* for what we ask of others */
     uint64_t started_ns;
 };
+
+/* A request has come: its id (the client's x-request-id where it is sound, and
+ * told in the answer), its trace, its time. */
+void pass_begin(struct conn *c, const struct http_request *r);
 
 #endif

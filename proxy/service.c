@@ -8,6 +8,7 @@
 #include "guard/policy.h"
 #include "proxy/inquiry.h"
 #include "proxy/approvals.h"
+#include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
@@ -28,6 +29,7 @@ struct service {
     struct sessions *sessions; /* NULL: there are none */
     struct metrics *metrics;
     struct auth *auth;
+    struct audit *audit;
     uv_timer_t timer;
     int64_t started;
     bool draining;
@@ -343,12 +345,19 @@ static const struct route *route_find(struct span path, struct span method) {
     return found;
 }
 
+/* Whatever can lead to a decision. */
+static bool needs_audit(const struct route *route) {
+    return route->metrics != ROUTE_HEALTH && route->metrics != ROUTE_METRICS &&
+           route->metrics != ROUTE_MODELS;
+}
+
 static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
     const struct route *route = route_find(r->path, r->method);
     int status;
 
+    pass_begin(c, r);
     if (!auth_admit(s->auth, c, r, &status)) {
         metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
                         status);
@@ -357,6 +366,9 @@ static void on_request(void *user, struct conn *c,
     } else if (!method_fits(route, r->method)) {
         fail_status(s, c, route->metrics, 405,
                     "the route does not know this method");
+    } else if (audit_refuses(s->audit) && needs_audit(route)) {
+        fail_status(s, c, route->metrics, 503,
+                    "the audit cannot be written at the moment");
     } else if (span_is(r->method, "POST") &&
                !http_type_is(http_request_header(r, "content-type"),
                              "application/json")) {
@@ -424,19 +436,21 @@ struct service *service_new(const struct service_options *o) {
         .approvals = approvals_new(),
         .responses = responses_store_new(),
         .metrics = o->metrics,
+        .audit = o->audit,
         .turn_steps = o->turn_steps,
         .turn_tool_calls = o->turn_tool_calls,
         .turn_seconds = o->turn_seconds,
         .turn_tokens = o->turn_tokens,
         .fence_key = hash_random_u64() | 1, /* 0 is none */
     };
-    s->moderations =
-        (struct moderation_context){.guard = o->guard, .metrics = o->metrics};
-    s->inquiries =
-        (struct inquiry_context){.guard = o->guard, .metrics = o->metrics};
+    s->moderations = (struct moderation_context){
+        .guard = o->guard, .metrics = o->metrics, .audit = o->audit};
+    s->inquiries = (struct inquiry_context){
+        .guard = o->guard, .metrics = o->metrics, .audit = o->audit};
     s->metrics = o->metrics;
     s->sessions = o->sessions;
     s->auth = o->auth;
+    s->audit = o->audit;
     s->started = clock_wall_s();
     service_set_policy(s, o->policy);
     (void)uv_timer_init(o->loop, &s->timer);

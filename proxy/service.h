@@ -14,6 +14,7 @@ struct registry;
 struct router;
 struct sessions;
 struct service;
+struct audit;
 struct auth;
 
 struct service_options {
@@ -23,8 +24,9 @@ struct service_options {
     const struct registry *tools; /* Corral's own; may be NULL */
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;
-    struct auth *auth;         /* who may come in */
     struct sessions *sessions; /* NULL: there are none */
+    struct auth *auth;         /* who may come in */
+    struct audit *audit;
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

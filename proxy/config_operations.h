@@ -1,0 +1,12 @@
+/* config_operations.h - the sections of a configuration that are about running
+ * a server: the audit. */
+#ifndef CORRAL_PROXY_CONFIG_OPERATIONS_H
+#define CORRAL_PROXY_CONFIG_OPERATIONS_H
+
+#include "proxy/config.h"
+#include "proxy/config_read.h"
+
+MUST_USE bool config_read_audit(const struct config_source *s,
+                                const cJSON *root, struct config *c);
+
+#endif

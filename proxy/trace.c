@@ -1,0 +1,53 @@
+#include "proxy/trace.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/hash.h"
+
+/* "00-" 32 hex "-" 16 hex "-" 2 hex */
+enum { ID_AT = 3, ID_SIZE = 32, SPAN_AT = 36, SPAN_SIZE = 16, FLAGS_AT = 53 };
+
+static bool is_hex(struct span s) {
+    for (size_t i = 0; i < s.size; i++)
+        if (!s.at[i] || !strchr("0123456789abcdef", s.at[i])) return false;
+    return true;
+}
+
+static bool is_zero(struct span s) {
+    for (size_t i = 0; i < s.size; i++)
+        if (s.at[i] != '0') return false;
+    return true;
+}
+
+/* A later version may have more behind a hyphen; what we know of it is here. */
+static bool is_sound(struct span s) {
+    struct span version = span_slice(s, 0, 2);
+    struct span id = span_slice(s, ID_AT, ID_AT + ID_SIZE);
+    struct span parent = span_slice(s, SPAN_AT, SPAN_AT + SPAN_SIZE);
+
+    if (s.size < TRACE_SIZE - 1 || s.at[2] != '-' || s.at[SPAN_AT - 1] != '-' ||
+        s.at[FLAGS_AT - 1] != '-')
+        return false;
+    if (span_is(version, "00")
+            ? s.size != TRACE_SIZE - 1
+            : s.size > TRACE_SIZE - 1 && s.at[TRACE_SIZE - 1] != '-')
+        return false;
+    return is_hex(version) && !span_is(version, "ff") && is_hex(id) &&
+           !is_zero(id) && is_hex(parent) && !is_zero(parent) &&
+           is_hex(span_slice(s, FLAGS_AT, FLAGS_AT + 2));
+}
+
+void trace_continue(struct span came, char out[TRACE_SIZE]) {
+    char fresh[2][HASH_ID_SIZE];
+    bool known = is_sound(came);
+
+    hash_random_id(fresh[0]);
+    hash_random_id(fresh[1]);
+    (void)snprintf(out, TRACE_SIZE, "00-%.24s%.8s-%.16s-00", fresh[0], fresh[1],
+                   fresh[1] + 8);
+    if (!known) return;
+    memcpy(out + ID_AT, came.at + ID_AT, ID_SIZE);
+    /* Only "sampled" has a meaning that we know. */
+    out[FLAGS_AT + 1] = strchr("13579bdf", came.at[FLAGS_AT + 1]) ? '1' : '0';
+}

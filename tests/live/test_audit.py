@@ -1,0 +1,215 @@
+"""The audit: a row for each decision and each request, and no change unseen."""
+
+import csv
+import io
+import json
+import sqlite3
+
+import httpx2 as httpx
+import pytest
+
+from conftest import RULES, run, until
+
+HI = {"messages": [{"role": "user", "content": "Hi there"}], "max_tokens": 4}
+BAD = {"messages": [{"role": "user", "content": "a zebra crossing"}], "max_tokens": 4}
+
+
+@pytest.fixture()
+def audited(start, tmp_path, policies, upstream):
+    """begin(audit settings) starts a server whose audit is in tmp_path/data."""
+    data = tmp_path / "data"
+
+    def begin(settings="{}", policy=RULES, *args):
+        config = tmp_path / "corral.yaml"
+        config.write_text(f"data: data\naudit: {settings}\n")
+        server = start(
+            "-c", config, "--policy", policies("audited", policy),
+            "--upstream", upstream.url, *args,
+        )
+        server.config, server.db, server.upstream = config, data / "audit.db", upstream
+        return server
+
+    return begin
+
+
+def verify(server, *args):
+    return run("audit", "verify", server.db, *args)
+
+
+def rows(server):
+    done = run("audit", "export", "-c", server.config)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def settled(server, count):
+    """The rows of requests, once there are so many."""
+    find = lambda: [r for r in rows(server) if r["kind"] == "request"]
+    assert until(lambda: len(find()) >= count), find()
+    return find()
+
+
+def post(server, body, path="/v1/chat/completions", **kwargs):
+    return server.http.post(path, json={"model": "m", **body}, **kwargs)
+
+
+def test_every_kind_has_its_rows(audited):
+    server = audited()
+    assert post(server, HI).status_code == 200
+    blocked = post(server, BAD, headers={"x-request-id": "mine-1"})
+    assert blocked.headers["x-request-id"] == "mine-1"
+    assert post(server, {"input": "x"}, "/v1/moderations").status_code == 200
+    assert post(server, {"messages": 3}).status_code == 400
+    assert post(server, HI, "/v1/messages").status_code == 200
+    check = server.http.post("/v1/guard/check", json={"text": "x"})
+    assert check.status_code == 200
+    requests = settled(server, 6)
+    assert [r["status"] for r in requests] == [200, 200, 200, 400, 200, 200]
+    everything = rows(server)
+    for r in requests:
+        mine = [d for d in everything if d["kind"] == "decision" and d["request"] == r["request"]]
+        assert len(mine) == r["decisions"]
+    decisions = {d["request"]: d for d in everything if d["kind"] == "decision"}
+    no = decisions["mine-1"]
+    assert (no["action"], no["cause"], no["channel"]) == ("block", "policy", "input")
+    assert no["id"] == blocked.headers["x-corral-decision"]
+    assert no["findings"][0]["check"] == "no-stripes"
+    assert no["policy"] == blocked.headers["x-corral-policy"]
+    # The request and its answer were judged, each once.
+    assert [r["decisions"] for r in requests] == [2, 1, 1, 0, 2, 1]
+    assert "zebra" not in json.dumps(everything)
+    assert verify(server).returncode == 0
+
+
+def test_the_same_text_has_the_same_hash(audited):
+    server = audited()
+    for body in (HI, HI, BAD):
+        post(server, body)
+    settled(server, 3)
+    inputs = [r["text"] for r in rows(server) if r.get("channel") == "input"]
+    assert inputs[0] == inputs[1] != inputs[2]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_is_recorded(audited, stream):
+    server = audited()
+    server.upstream.pieces = ["one. "] * 100
+    server.upstream.pause = 0.1
+    with httpx.Client(base_url=server.url, timeout=0.7) as client:
+        body = {"model": "m", "stream": stream, **HI}
+        try:
+            with client.stream("POST", "/v1/chat/completions", json=body) as answer:
+                next(answer.iter_raw())
+        except httpx.TimeoutException:
+            assert not stream
+    row = settled(server, 1)[0]
+    assert (row["status"], row["decisions"]) == (499, 1)
+
+
+def test_guard_unavailable_is_its_own_cause(audited):
+    policy = "policy: slow\nchecks:\n  - {id: h, use: classifier, on: [input], categories: {all: balanced}, action: block}\nlimits: {guard_ms: 1}\n"
+    server = audited("{}", policy)
+    long = {"messages": [{"role": "user", "content": "word " * 3000}]}
+    assert post(server, long).status_code == 503
+    settled(server, 1)
+    row = [r for r in rows(server) if r["kind"] == "decision"][0]
+    assert (row["action"], row["cause"]) == ("block", "guard_unavailable")
+
+
+def fill(audited):
+    server = audited()
+    for _ in range(3):
+        post(server, HI)
+    settled(server, 3)
+    server.stop()
+    assert verify(server).returncode == 0
+    return server
+
+
+@pytest.mark.parametrize(
+    "sql, said",
+    [
+        ("UPDATE rows SET row = replace(row, 'allow', 'block') WHERE seq = 4", "row 4 was changed"),
+        ("UPDATE rows SET hash = replace(hash, substr(hash, 1, 1), 'x') WHERE seq = 4", "row 4 was changed"),
+        ("UPDATE rows SET at = 1 WHERE seq = 4", "row 4 was changed"),
+        ("DELETE FROM rows WHERE seq = 4", "row 4 is missing"),
+        ("DELETE FROM rows WHERE seq IN (4, 5)", "rows 4 to 5 are missing"),
+        ("DELETE FROM rows WHERE seq = 1", "row 1 is missing"),
+        ("DELETE FROM rows WHERE seq = (SELECT max(seq) FROM rows)", "cut off at the end"),
+        ("DELETE FROM rows", "cut off at the end"),
+        ("UPDATE rows SET seq = 100 WHERE seq = 3; UPDATE rows SET seq = 3 WHERE seq = 4;"
+         "UPDATE rows SET seq = 4 WHERE seq = 100", "row 4 stands in the place of row 3"),
+        ("INSERT INTO rows SELECT seq + 100, at, row, hash FROM rows WHERE seq = 2", "row 2 stands in the place"),
+        ("DELETE FROM rows WHERE seq > 4; UPDATE marks SET seq = 4, hash ="
+         " (SELECT hash FROM rows WHERE seq = 4)", "the mark of the end was changed"),
+        ("DELETE FROM marks", "rows from 1 on were added"),
+    ],
+)
+def test_no_change_goes_unseen(audited, sql, said):
+    server = fill(audited)
+    with sqlite3.connect(server.db) as db:
+        db.executescript(sql)
+    done = verify(server)
+    assert done.returncode == 1 and said in done.stdout, done.stdout
+
+
+def test_an_old_copy_shows_by_its_head(audited):
+    server = fill(audited)
+    head = verify(server).stdout.split()[-1]
+    assert verify(server, "--head", head).returncode == 0
+    assert verify(server, "--head", "0" * 64).returncode == 1
+
+
+def test_the_chain_goes_on_after_a_restart(audited):
+    fill(audited)
+    server = audited()
+    post(server, HI)
+    settled(server, 4)
+    assert verify(server).returncode == 0
+    events = [r["event"] for r in rows(server) if r["kind"] == "event"]
+    assert events == ["start", "policy", "stop", "start", "policy"]
+
+
+def test_rows_survive_a_kill(audited):
+    server = audited()
+    post(server, HI)
+    settled(server, 1)
+    server.process.kill()
+    server.process.wait()
+    assert verify(server).returncode == 0
+    assert [r["kind"] for r in rows(server)].count("request") == 1
+
+
+def test_a_lost_key_is_told(audited):
+    server = fill(audited)
+    server.db.with_name("audit.key").unlink()
+    assert verify(server).returncode != 0
+    with pytest.raises(RuntimeError, match="audit.key is missing"):
+        audited()
+
+
+def test_csv(audited):
+    server = fill(audited)
+    done = run("audit", "export", server.db, "--format", "csv")
+    table = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert len(table) == len(rows(server))
+    assert {r["status"] for r in table if r["kind"] == "request"} == {"200"}
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_locked_database(audited, closed):
+    server = audited("{on_error: closed}" if closed else "{}")
+    lock = sqlite3.connect(server.db, isolation_level=None)
+    lock.execute("BEGIN IMMEDIATE")
+    assert post(server, HI).status_code == 200
+    assert until(lambda: server.metric("corral_audit_failing") == 1)
+    assert post(server, HI).status_code == (503 if closed else 200)
+    assert server.http.get("/healthz").status_code == 200
+    lock.execute("COMMIT")
+    lock.close()
+    assert until(lambda: server.metric("corral_audit_failing") == 0)
+    assert post(server, HI).status_code == 200
+    # What was answered while it was locked was kept, and is there now.
+    assert len(settled(server, 2 if closed else 3)) == (2 if closed else 3)
+    assert server.metric("corral_audit_rows_lost_total") == 0
+    assert verify(server).returncode == 0

@@ -79,6 +79,11 @@ struct chat_request {
     int max_tokens; /* 0: the client did not say */
     struct span *stops;
     int stop_count;
+    /* Of the client's body, borrowed: what Corral does not know, for an
+     * upstream. The engine has no use for them. */
+    const cJSON **extras;
+    int extra_count;
+    struct span extra_text; /* what a model might read of them */
     bool stream;
     bool include_usage;
     /* Each message is a prompt of its own, to be continued as it stands: no

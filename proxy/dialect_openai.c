@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "proxy/extras.h"
 #include "proxy/http_error.h"
 #include "proxy/openai.h"
 
@@ -32,6 +33,40 @@ static bool format(struct openai_reader *p, const cJSON *body) {
                          "response_format");
 }
 
+/* Read here, or refused. */
+static const char *const known[] = {"model",
+                                    "messages",
+                                    "tools",
+                                    "tool_choice",
+                                    "parallel_tool_calls",
+                                    "functions",
+                                    "function_call",
+                                    "stop",
+                                    "response_format",
+                                    "temperature",
+                                    "top_p",
+                                    "presence_penalty",
+                                    "frequency_penalty",
+                                    "top_k",
+                                    "min_p",
+                                    "repeat_penalty",
+                                    "repeat_last_n",
+                                    "max_tokens",
+                                    "max_completion_tokens",
+                                    "seed",
+                                    "logit_bias",
+                                    "logprobs",
+                                    "top_logprobs",
+                                    "n",
+                                    "stream",
+                                    "stream_options",
+                                    "audio",
+                                    "modalities",
+                                    "web_search_options",
+                                    "prediction",
+                                    "moderation",
+                                    NULL};
+
 static bool parse(const cJSON *body, struct chat_request *out,
                   struct err *err) {
     struct openai_reader p = {out, err};
@@ -53,6 +88,7 @@ static bool parse(const cJSON *body, struct chat_request *out,
            openai_stops(&p, body) && format(&p, body) &&
            openai_sampling(&p, body) && openai_logit_bias(&p, body) &&
            openai_logprobs(&p, body) && unsupported(&p, body) &&
+           extras_collect(body, known, out, err) &&
            json_get_bool(body, "", "stream", &out->stream, err) &&
            json_get_bool(options, "stream_options", "include_usage",
                          &out->include_usage, err);

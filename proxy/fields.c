@@ -9,8 +9,7 @@ static bool add(struct field *list, int *count, enum channel channel,
     return true;
 }
 
-/* Keys and strings of a JSON tree, decoded, a line each. */
-static bool put_strings(const cJSON *json, struct bytes *out, struct err *err) {
+bool fields_json_text(const cJSON *json, struct bytes *out, struct err *err) {
     const cJSON *child;
 
     if (json->string &&
@@ -27,7 +26,7 @@ static bool put_strings(const cJSON *json, struct bytes *out, struct err *err) {
         (!json_print(json, out, err) || !bytes_append(out, "\n", 1, err)))
         return false;
     cJSON_ArrayForEach(child, json) {
-        if (!put_strings(child, out, err)) return false;
+        if (!fields_json_text(child, out, err)) return false;
     }
     return true;
 }
@@ -36,7 +35,8 @@ bool fields_call_text(const struct chat_tool_call *call, struct bytes *out,
                       struct err *err) {
     cJSON *json = json_parse(call->arguments, err);
     bool ok = json && bytes_append(out, call->name.at, call->name.size, err) &&
-              bytes_append(out, "\n", 1, err) && put_strings(json, out, err);
+              bytes_append(out, "\n", 1, err) &&
+              fields_json_text(json, out, err);
 
     cJSON_Delete(json);
     return ok;
@@ -45,7 +45,7 @@ bool fields_call_text(const struct chat_tool_call *call, struct bytes *out,
 static bool schema_text(struct chat_request *r, const cJSON *schema,
                         struct span *out, struct err *err) {
     struct bytes text = {0};
-    bool ok = put_strings(schema, &text, err) &&
+    bool ok = fields_json_text(schema, &text, err) &&
               arena_copy(r->arena, span_bytes(&text), out, err);
 
     bytes_free(&text);
@@ -92,7 +92,7 @@ static bool add_tool(struct chat_request *r, struct chat_tool *t,
 bool fields_collect(struct chat_request *r, struct field **out, int *count,
                     struct err *err) {
     size_t most = 3 * (size_t)r->message_count + 3 * (size_t)r->tool_count +
-                  (size_t)r->stop_count + 2;
+                  (size_t)r->stop_count + (size_t)r->extra_count + 2;
     struct field *list;
     struct span text;
 
@@ -111,6 +111,10 @@ bool fields_collect(struct chat_request *r, struct field **out, int *count,
         add(list, count, CHANNEL_INPUT, &r->stops[i], false);
     if (r->format_schema) {
         if (!schema_text(r, r->format_schema, &text, err)) return false;
+        add(list, count, CHANNEL_INPUT, &text, true);
+    }
+    for (int i = 0; i < r->extra_count; i++) {
+        if (!schema_text(r, r->extras[i], &text, err)) return false;
         add(list, count, CHANNEL_INPUT, &text, true);
     }
     /* An upstream may be told it as the client wrote it. */

@@ -23,4 +23,8 @@ MUST_USE bool fields_collect(struct chat_request *r, struct field **out,
 MUST_USE bool fields_call_text(const struct chat_tool_call *call,
                                struct bytes *out, struct err *err);
 
+/* Keys, strings and numbers of a JSON tree, decoded, a line each. */
+MUST_USE bool fields_json_text(const cJSON *json, struct bytes *out,
+                               struct err *err);
+
 #endif

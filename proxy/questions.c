@@ -82,13 +82,26 @@ static bool plan_prompts(const struct chat_request *r, struct question *list,
     return true;
 }
 
+/* By themselves, too: they are part of no turn. */
+static bool plan_extras(const struct chat_request *r, struct question *list,
+                        int *count, struct err *err) {
+    struct guard_turn *turn;
+
+    if (!r->extra_text.size) return true;
+    turn = arena_alloc(r->arena, 1, sizeof *turn, err);
+    if (!turn) return false;
+    *turn = (struct guard_turn){GUARD_USER, r->extra_text};
+    list[(*count)++] = (struct question){CHANNEL_INPUT, false, turn, 1};
+    return true;
+}
+
 bool questions_plan(const struct chat_request *r, const struct policy *policy,
                     struct question **out, int *count, struct err *err) {
     int last_user = -1, turn_count = 0;
     struct guard_turn *turns =
         arena_alloc(r->arena, (size_t)r->message_count, sizeof *turns, err);
     struct question *list =
-        arena_alloc(r->arena, (size_t)r->message_count + 1, sizeof *list, err);
+        arena_alloc(r->arena, (size_t)r->message_count + 2, sizeof *list, err);
 
     if (!turns || !list) return false;
     *out = list;
@@ -100,5 +113,7 @@ bool questions_plan(const struct chat_request *r, const struct policy *policy,
     if (turn_count)
         list[(*count)++] =
             (struct question){CHANNEL_INPUT, false, turns, turn_count};
-    return plan_single(r, policy, list, count, err);
+    return plan_single(r, policy, list, count, err) &&
+           (!policy_classifies(policy, CHANNEL_INPUT) ||
+            plan_extras(r, list, count, err));
 }

@@ -165,6 +165,8 @@ bool upstream_body(const struct chat_request *r, const char *model,
     }
     if (r->format != FORMAT_TEXT) put(json, "response_format", format_json(r));
     put_sampling(json, r);
+    for (int i = 0; i < r->extra_count; i++)
+        put(json, r->extras[i]->string, cJSON_Duplicate(r->extras[i], true));
     put(json, "stream", cJSON_CreateTrue());
     put(options, "include_usage", cJSON_CreateTrue());
     put(json, "stream_options", options);

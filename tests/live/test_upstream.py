@@ -96,3 +96,51 @@ def test_odd_text(server, upstream, pieces):
     except openai.APIError:
         pass
     assert server.http.get("/healthz").status_code == 200
+
+
+def test_unknown_members(server, upstream):
+    """What Corral does not know goes on as it is, once it has been judged."""
+    more = {
+        "user": "u-1",
+        "metadata": {"ticket": "A-7"},
+        "guided_choice": ["yes", "no"],
+        "top_a": 0.25,
+        "ignore_eos": True,
+        "nothing": None,
+    }
+    ask(server, "Hi", extra_body=more)
+    assert {k: upstream.requests[0].get(k, "absent") for k in more} == more
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"documents": ["about a zebra crossing"]},
+        {"documents": [{"title": {"zebra crossing": 1}}]},
+        {"user": "zebra crossing"},
+        {"guided_regex": f"({SECRET})"},
+    ],
+)
+def test_unknown_members_are_judged(server, upstream, more):
+    answer = ask(server, "Hi", extra_body=more)
+    assert answer.choices[0].finish_reason == "content_filter"
+    assert upstream.requests == []
+
+
+@pytest.mark.parametrize(
+    "name,value",
+    [
+        ("Messages", [{"role": "user", "content": "other"}]),
+        ("me\u017f\u017fages", [{"role": "user", "content": "other"}]),
+        ("chat_template", "{{ 'zebra ' + 'crossing' }}"),
+        ("extra_body", {"messages": []}),
+        ("prompt_token_ids", [1, 2, 3]),
+        ("tokens", list(range(100))),
+        ("api_base", "http://127.0.0.1:9"),
+    ],
+)
+def test_members_that_say_it_otherwise(server, upstream, name, value):
+    """Nothing that a server could take for the question goes past the guard."""
+    ask(server, "Hi", extra_body={name: value})
+    assert name not in upstream.requests[0]
+    assert upstream.requests[0]["messages"] == [{"role": "user", "content": "Hi"}]

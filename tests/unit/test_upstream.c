@@ -182,7 +182,8 @@ static void test_refused(void **state) {
                   "without a name");
 }
 
-/* What goes out is what was read and judged, and nothing else of the body. */
+/* What goes out is what was read and judged: of what Corral does not know, what
+ * cannot stand for something that it does. */
 static void test_body(void **state) {
     static const char in[] =
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
@@ -192,7 +193,10 @@ static void test_body(void **state) {
         "\"stop\":\"END\",\"top_p\":0.5,\"seed\":7,\"max_tokens\":5,\"n\":3,"
         "\"logprobs\":true,\"top_logprobs\":2,\"logit_bias\":{\"5\":-100},"
         "\"min_p\":0.5,\"top_k\":40,\"repeat_penalty\":2,"
-        "\"smuggled\":\"x\"}";
+        "\"MESSAGES\":[{\"role\":\"user\",\"content\":\"raw\"}],"
+        "\"me\xc5\xbf\xc5\xbf"
+        "ages\":[],\"chat_template\":\"{{x}}\",\"moderation\":{},"
+        "\"user\":\"u-1\",\"guided_choice\":[\"a\",{\"b\":1}]}";
     static const char expected[] =
         "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"},"
         "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":"
@@ -201,7 +205,8 @@ static void test_body(void **state) {
         "\"tool_call_id\":\"c\"}],\"top_p\":0.5,\"seed\":7,"
         "\"max_tokens\":5,\"logit_bias\":{\"5\":-100},\"logprobs\":true,"
         "\"top_logprobs\":2,\"top_k\":40,\"min_p\":0.5,\"repeat_penalty\":2,"
-        "\"repeat_last_n\":64,\"stop\":[\"END\"],\"stream\":true,"
+        "\"repeat_last_n\":64,\"stop\":[\"END\"],"
+        "\"user\":\"u-1\",\"guided_choice\":[\"a\",{\"b\":1}],\"stream\":true,"
         "\"stream_options\":{\"include_usage\":true}}";
     struct arena *arena = arena_new(1 << 20);
     struct bytes out = {0};

@@ -16,6 +16,7 @@
 
 #include "agent/llm.h"
 #include "cli/file_watch.h"
+#include "cli/mcp_servers.h"
 #include "cli/places.h"
 #include "cli/policy_watch.h"
 #include "guard/guard.h"
@@ -51,6 +52,7 @@ struct daemon {
     struct fleet *fleets[UPSTREAMS_MAX];
     struct router *router;
     struct registry *tools;
+    struct mcp_servers *mcp; /* whose tools are among them; or NULL */
     struct metrics *metrics;
     struct auth *auth;
     struct sessions *sessions;
@@ -453,6 +455,17 @@ static bool open_models(struct daemon *d, struct err *err) {
     return open_llm(d, err) && open_fleets(d, err) && open_fallbacks(d, err);
 }
 
+static bool open_mcp(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+    char *data;
+
+    if (!c->mcp) return true;
+    data = places_data(c->data, err);
+    if (data) d->mcp = mcp_servers_open(c, &d->loop, data, d->tools, err);
+    free(data);
+    return d->mcp != NULL;
+}
+
 static bool open_tools(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
 
@@ -469,7 +482,7 @@ static bool open_tools(struct daemon *d, struct err *err) {
 
         if (!registry_open(d->tools, &options, err)) return false;
     }
-    return true;
+    return open_mcp(d, err);
 }
 
 static bool open_sessions(struct daemon *d, struct err *err) {
@@ -561,6 +574,7 @@ static void daemon_close(struct daemon *d) {
     audit_event(d->audit, "stop", "");
     audit_close(d->audit);
     registry_free(d->tools);
+    mcp_servers_close(d->mcp);
     if (d->llm) llm_engine_close(d->llm);
     for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
     guard_close(d->guard);

@@ -242,31 +242,23 @@ static bool read_model(const struct config_source *s, const cJSON *root,
     return config_read_path(s, root, "model", &c->model);
 }
 
+/* What a server's map holds is tools/mcp_options.c's business. */
+static bool read_mcp(const struct config_source *s, const cJSON *root,
+                     struct config *c) {
+    c->mcp = config_get(root, "mcp");
+    return !c->mcp || cJSON_IsArray(c->mcp) ||
+           yaml_fail(s->yaml, c->mcp, s->err, "mcp must be a list of servers");
+}
+
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {"listen",
-                                       "tls",
-                                       "allow_remote",
-                                       "keys",
-                                       "model",
-                                       "model_name",
-                                       "threads",
-                                       "context_tokens",
-                                       "kv_tokens",
-                                       "kv_type",
-                                       "policy",
-                                       "guard",
-                                       "backend",
-                                       "upstreams",
-                                       "tools",
-                                       "agent",
-                                       "limits",
-                                       "cors_origins",
-                                       "drain_ms",
-                                       "log",
-                                       "data",
-                                       "audit",
-                                       NULL};
+    static const char *const keys[] = {
+        "listen",    "tls",          "allow_remote", "keys",
+        "model",     "model_name",   "threads",      "context_tokens",
+        "kv_tokens", "kv_type",      "policy",       "guard",
+        "backend",   "upstreams",    "tools",        "agent",
+        "limits",    "cors_origins", "drain_ms",     "log",
+        "data",      "audit",        "mcp",          NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -286,7 +278,8 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_path(s, root, "data", &c->data) &&
            read_guard(s, root, c) && read_backend(s, root, c) &&
            read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
-           read_agent(s, root, c) && read_limits(s, root, c) &&
+           read_mcp(s, root, c) && read_agent(s, root, c) &&
+           read_limits(s, root, c) &&
            config_read_list(s, root, "cors_origins", c->origins,
                             CONFIG_ORIGINS_MAX, &c->origin_count) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&

@@ -55,6 +55,7 @@ struct config {
     int upstream_count;
     struct config_tool tools[CONFIG_TOOLS_MAX];
     int tool_count;
+    const cJSON *mcp; /* a list of servers, of `yaml`; NULL: none */
     struct {
         int steps;
         int tool_calls;

@@ -35,6 +35,7 @@ struct mcp_client {
     bool ever_ready;
     int64_t last_id;
     int64_t control_id;  /* of our own request under way; -1: none */
+    int64_t probe_id;    /* of the probe, whose answer may come late */
     uint64_t control_ms; /* its deadline */
     uint64_t start_ms;   /* the deadline of getting READY */
     uint64_t wake_ms;    /* DOWN: when to connect; 0: not at all */
@@ -225,6 +226,12 @@ static const char *known_version(const cJSON *result) {
     return NULL;
 }
 
+static void be_modern(struct mcp_client *c) {
+    c->modern = true;
+    c->link->version = MCP_MODERN;
+    list_tools(c);
+}
+
 static void initialized(struct mcp_client *c, const cJSON *result) {
     struct bytes json = {0};
 
@@ -296,7 +303,7 @@ static void control_answer(struct mcp_client *c,
     if (c->link) c->link->forget(c->link, in->id);
     if (c->state == PROBING) {
         if (in->kind == MCP_ANSWER && speaks_modern(in->body))
-            list_tools(c);
+            be_modern(c);
         else
             initialize(c);
     } else if (in->kind == MCP_ERROR) {
@@ -306,6 +313,14 @@ static void control_answer(struct mcp_client *c,
     } else if (c->list) {
         take_page(c, in->body);
     }
+}
+
+/* A server that is slow to start answers the probe after we gave it up, and
+ * then takes no handshake any more. */
+static bool is_late_probe(const struct mcp_client *c,
+                          const struct mcp_incoming *in) {
+    return c->state == INITIALIZING && in->id == c->probe_id &&
+           in->kind == MCP_ANSWER && speaks_modern(in->body);
 }
 
 /* ---- what the link tells ---- */
@@ -359,6 +374,9 @@ static void on_message(void *user, const cJSON *message) {
         r = call_find(c, in.id);
         if (in.id == c->control_id) {
             control_answer(c, &in);
+        } else if (is_late_probe(c, &in)) {
+            c->control_id = -1;
+            be_modern(c);
         } else if (r) {
             c->link->forget(c->link, in.id);
             call_answer(r, &in);
@@ -412,6 +430,7 @@ static void start_connecting(struct mcp_client *c) {
     c->state = PROBING;
     c->modern = true;
     c->link->version = MCP_MODERN;
+    c->probe_id = c->last_id + 1;
     ask(c, "server/discover", NULL, PROBE_MS);
 }
 

@@ -269,6 +269,37 @@ static void test_fall_back(void **state) {
     world_close(&w);
 }
 
+/* A slow server answers the probe when it was given up already. */
+static void test_late_probe(void **state) {
+    struct world w;
+    struct err err = {0};
+    char late[128];
+    int handshake;
+
+    (void)state;
+    world_open(&w);
+    run_until(&w, &w.opened, 1);
+    (void)snprintf(late, sizeof late,
+                   "{\"id\":%d,\"result\":{\"supportedVersions\":"
+                   "[\"2026-07-28\"]}}",
+                   id_of(last(&w)));
+    (void)err_set(&err, ERR_TIMEOUT, "late");
+    w.events.on_lost(w.events.user, id_of(last(&w)), &err);
+    assert_string_equal(method_of(last(&w)), "initialize");
+    handshake = id_of(last(&w));
+    server_says(&w, late);
+    assert_string_equal(method_of(last(&w)), "tools/list");
+    check_sent(&w, "2026-07-28");
+    (void)snprintf(late, sizeof late,
+                   "{\"id\":%d,\"error\":{\"message\":\"too late\"}}",
+                   handshake);
+    server_says(&w, late);
+    assert_int_equal(w.failed, 0);
+    answer(&w, "result", ONE_TOOL);
+    assert_int_equal(w.listed, 1);
+    world_close(&w);
+}
+
 static void check_list_fails(const char *page, int times, const char *reason) {
     struct world w;
 
@@ -437,6 +468,7 @@ int main(void) {
         cmocka_unit_test(test_modern),
         cmocka_unit_test(test_legacy),
         cmocka_unit_test(test_fall_back),
+        cmocka_unit_test(test_late_probe),
         cmocka_unit_test(test_pages),
         cmocka_unit_test(test_requests_of_the_server),
         cmocka_unit_test(test_cancel),

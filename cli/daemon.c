@@ -207,15 +207,27 @@ static bool is_ignored(int number) {
     return !sigaction(number, NULL, &now) && now.sa_handler == SIG_IGN;
 }
 
-static void watch_signals(struct daemon *d) {
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+static const int signal_numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
+/* Until we serve, a SIGTERM or SIGINT ends us as it ends any program: there is
+ * nothing to drain, and a start can take a while. */
+static void watch_signals(struct daemon *d) {
     for (int i = 0; i < SIGNALS; i++) {
         (void)uv_signal_init(&d->loop, &d->signals[i]);
         d->signals[i].data = d;
         uv_unref((uv_handle_t *)&d->signals[i]);
-        if (numbers[i] == SIGINT && is_ignored(SIGINT)) continue;
-        (void)uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+        if (signal_numbers[i] == SIGHUP)
+            (void)uv_signal_start(&d->signals[i], on_signal, SIGHUP);
+    }
+}
+
+static void heed_signals(struct daemon *d) {
+    for (int i = 0; i < SIGNALS; i++) {
+        int number = signal_numbers[i];
+
+        if (number == SIGHUP || (number == SIGINT && is_ignored(SIGINT)))
+            continue;
+        (void)uv_signal_start(&d->signals[i], on_signal, number);
     }
 }
 
@@ -623,6 +635,7 @@ bool daemon_run(const struct config *config, struct err *err) {
             d->keys_watch =
                 file_watch_open(&d->loop, config->keys, on_keys_changed, d);
         d->state = SERVING;
+        heed_signals(d);
         announce(d);
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);
         log_event(LOG_INFO, "end", "pid=%d", (int)uv_os_getpid());

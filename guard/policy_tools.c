@@ -98,7 +98,8 @@ static bool read_said_by(struct reader *r, const cJSON *node,
     static const char *const names[] = {[SOURCE_SYSTEM] = "system",
                                         [SOURCE_USER] = "user",
                                         [SOURCE_TOOL] = "tool",
-                                        [SOURCE_DOCUMENT] = "document"};
+                                        [SOURCE_DOCUMENT] = "document",
+                                        [SOURCE_DECLARATION] = "declaration"};
     const cJSON *item;
 
     out->kind = MATCH_SAID_BY;
@@ -107,11 +108,13 @@ static bool read_said_by(struct reader *r, const cJSON *node,
     cJSON_ArrayForEach(item, node) {
         unsigned i = 0;
 
-        while (i < 4 && (!cJSON_IsString(item) ||
-                         strcmp(item->valuestring, names[i]) != 0))
+        while (i < SOURCE_COUNT && (!cJSON_IsString(item) ||
+                                    strcmp(item->valuestring, names[i]) != 0))
             i++;
-        if (i == 4)
-            return FAIL(r, item, "said_by: system, user, tool or document");
+        if (i == SOURCE_COUNT)
+            return FAIL(r, item,
+                        "said_by: system, user, tool, document or "
+                        "declaration");
         out->sources |= 1u << i;
     }
     return true;

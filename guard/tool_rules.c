@@ -270,6 +270,8 @@ static bool taints(const struct tool_match *m, const struct source_text *s) {
     case SOURCE_TOOL:
         return glob_match(m->text, s->tool, true);
     case SOURCE_SYSTEM:
+    case SOURCE_DECLARATION:
+    case SOURCE_COUNT:
         break;
     }
     return false;
@@ -294,7 +296,10 @@ static enum truth predicate_truth(const struct tool_predicate *p, bool every,
     value = p->argument ? at_path(f->arguments, p->argument) : f->arguments;
     if (!value) return UNKNOWN;
     ask_tree(&a, p->argument, value);
-    return a.values ? a.truth : UNKNOWN;
+    if (a.values) return a.truth;
+    /* There is no such argument; or, where all were looked through, none that
+     * `when` could be true of, and none that `unless` could excuse. */
+    return p->argument || every ? UNKNOWN : NO;
 }
 
 /* ---- rules ---- */

@@ -10,7 +10,14 @@
 
 /* Where a text of the conversation came from. What the model itself wrote has
  * no source of its own: it is made of the others. */
-enum source { SOURCE_SYSTEM, SOURCE_USER, SOURCE_TOOL, SOURCE_DOCUMENT };
+enum source {
+    SOURCE_SYSTEM,
+    SOURCE_USER,
+    SOURCE_TOOL,
+    SOURCE_DOCUMENT,
+    SOURCE_DECLARATION, /* what the tools say about themselves */
+    SOURCE_COUNT
+};
 
 struct source_text {
     enum source source;

@@ -15,42 +15,60 @@ bool provenance_check(const struct chat_request *r, struct err *err) {
     return true;
 }
 
-/* Strings of every `enum` below, a line each. */
-static bool put_choices(const cJSON *schema, bool in_enum, struct bytes *out,
-                        struct err *err) {
+static bool put_line(const char *text, struct bytes *out, struct err *err) {
+    return bytes_append(out, text, strlen(text), err) &&
+           bytes_append(out, "\n", 1, err);
+}
+
+/* Strings below the keys `key`, a line each. */
+static bool put_below(const cJSON *schema, const char *key, bool inside,
+                      struct bytes *out, struct err *err) {
     const cJSON *child;
 
-    if (in_enum && cJSON_IsString(schema) &&
-        (!bytes_append(out, schema->valuestring, strlen(schema->valuestring),
-                       err) ||
-         !bytes_append(out, "\n", 1, err)))
+    if (inside && cJSON_IsString(schema) &&
+        !put_line(schema->valuestring, out, err))
         return false;
     cJSON_ArrayForEach(child, schema) {
-        bool list = child->string && !strcmp(child->string, "enum");
+        bool here = child->string ? !strcmp(child->string, key)
+                                  : inside && cJSON_IsArray(schema);
 
-        if (!put_choices(child, list || (in_enum && cJSON_IsArray(schema)), out,
-                         err))
-            return false;
+        if (!put_below(child, key, here, out, err)) return false;
     }
     return true;
 }
 
-static bool add_choices(const struct chat_request *r, struct span name,
-                        struct arena *arena, struct source_text *list,
-                        int *count, struct err *err) {
-    struct bytes text = {0};
+static bool add_text(enum source source, const struct bytes *text,
+                     struct arena *arena, struct source_text *list, int *count,
+                     struct err *err) {
+    struct source_text *s = &list[*count];
+
+    if (!text->size) return true;
+    *s = (struct source_text){.source = source};
+    ++*count;
+    return arena_copy(arena, span_bytes(text), &s->text, err);
+}
+
+/* What the called tool lists as its values, and what all say of themselves. */
+static bool add_declarations(const struct chat_request *r, struct span name,
+                             struct arena *arena, struct source_text *list,
+                             int *count, struct err *err) {
+    struct bytes values = {0}, words = {0};
     bool ok = true;
 
-    for (int i = 0; ok && i < r->tool_count; i++)
-        if (span_equal(r->tools[i].name, name))
-            ok = put_choices(r->tools[i].schema, false, &text, err);
-    if (ok && text.size) {
-        struct source_text *s = &list[(*count)++];
+    for (int i = 0; ok && i < r->tool_count; i++) {
+        const struct chat_tool *t = &r->tools[i];
 
-        *s = (struct source_text){.source = SOURCE_SYSTEM};
-        ok = arena_copy(arena, span_bytes(&text), &s->text, err);
+        ok =
+            bytes_append(&words, t->description.at, t->description.size, err) &&
+            bytes_append(&words, "\n", 1, err) &&
+            put_below(t->schema, "description", false, &words, err) &&
+            (!span_equal(t->name, name) ||
+             put_below(t->schema, "enum", false, &values, err));
     }
-    bytes_free(&text);
+    ok = ok && add_text(SOURCE_SYSTEM, &values, arena, list, count, err) &&
+         add_text(SOURCE_DECLARATION, &words, arena, list, count, err);
+    bytes_free(&values);
+    bytes_free(&words);
     return ok;
 }
 
@@ -61,7 +79,7 @@ bool provenance_collect(const struct chat_request *r, struct span name,
                                           [CHAT_USER] = SOURCE_USER,
                                           [CHAT_TOOL] = SOURCE_TOOL};
     struct source_text *list =
-        arena_alloc(arena, (size_t)r->message_count + 1, sizeof *list, err);
+        arena_alloc(arena, (size_t)r->message_count + 2, sizeof *list, err);
 
     *count = 0;
     *out = list;
@@ -76,5 +94,5 @@ bool provenance_collect(const struct chat_request *r, struct span name,
             list[*count].tool = call->name;
         ++*count;
     }
-    return add_choices(r, name, arena, list, count, err);
+    return add_declarations(r, name, arena, list, count, err);
 }

@@ -490,6 +490,8 @@ static bool open_tools(struct daemon *d, struct err *err) {
             .yaml = c->tools[i].place ? c->yaml : NULL,
             .loop = &d->loop,
             .folder = c->folder,
+            .data = c->data,
+            .artefacts = registry_artefacts(d->tools),
         };
 
         if (!registry_open(d->tools, &options, err)) return false;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "guard/policy.h"
+#include "proxy/artefacts.h"
 #include "proxy/inquiry.h"
 #include "proxy/approvals.h"
 #include "proxy/audit.h"
@@ -231,6 +232,24 @@ static void ollama_model_shown(struct service *s, struct conn *c,
     bytes_free(&out);
 }
 
+/* A file that a tool made; its id is the leave to read it. */
+static void artefact(struct service *s, struct conn *c,
+                     const struct http_request *r) {
+    struct span id =
+        span_slice(r->path, strlen("/v1/artefacts/"), r->path.size);
+    struct bytes out = {0};
+    struct span content;
+    const char *type;
+
+    if (artefact_find(s->exchanges.tools, id, &type, &content)) {
+        bytes_put(&out, content);
+        respond(s, c, ROUTE_OTHER, 200, type, &out);
+    } else {
+        fail_status(s, c, ROUTE_OTHER, 404, "there is no such file");
+    }
+    bytes_free(&out);
+}
+
 static void approvals(struct service *s, struct conn *c,
                       const struct http_request *r) {
     struct bytes out = {0};
@@ -316,6 +335,7 @@ static const struct route routes[] = {
     {"GET", "/api/version", false, ROUTE_OLLAMA, ollama_version, NULL},
     {"GET", "/v1/models", false, ROUTE_MODELS, models, NULL},
     {"GET", "/v1/models/", true, ROUTE_MODELS, model, NULL},
+    {"GET", "/v1/artefacts/", true, ROUTE_OTHER, artefact, NULL},
     {"GET", "/v1/approvals", false, ROUTE_APPROVALS, approvals, NULL},
     {"POST", "/v1/approvals/", true, ROUTE_APPROVALS, approval, NULL},
     {"GET", "/healthz", false, ROUTE_HEALTH, healthz, NULL},

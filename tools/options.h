@@ -17,6 +17,8 @@
 #include "base/yaml.h"
 #include "tools/tool.h"
 
+struct artefacts; /* tools/artefact.h */
+
 struct tool_options {
     const char *name;        /* as listed: "sql_query" */
     const cJSON *map;        /* its options; NULL: none were given */
@@ -25,6 +27,7 @@ struct tool_options {
     uv_loop_t *loop;
     const char *folder; /* relative paths begin here; NULL: where we are */
     const char *data;   /* a folder for what the tool keeps; NULL: none */
+    struct artefacts *artefacts; /* for files that a tool makes; NULL: none */
 };
 
 typedef struct tool *tool_open(const struct tool_options *o, struct err *err);

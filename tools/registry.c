@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/artefact.h"
 #include "tools/options.h"
 #include "tools/schema.h"
 #include "tools/tool_builtin.h"
@@ -15,7 +16,9 @@ static const struct tool *const plain[] = {&tool_calculator, &tool_time};
 static const struct {
     const char *name;
     tool_open *open;
-} opened[] = {{"http", tool_http_open},
+} opened[] = {{"code_interpreter", code_interpreter_open},
+              {"sql_query", sql_query_open},
+              {"http", tool_http_open},
               {"web_fetch", web_fetch_open},
               {"web_search", web_search_open},
               {NULL, NULL}};
@@ -23,12 +26,16 @@ static const struct {
 struct registry {
     const struct tool *tools[REGISTRY_TOOLS_MAX];
     struct tool *owned[REGISTRY_TOOLS_MAX]; /* of them, or NULL */
+    struct artefacts *artefacts;
     cJSON *schemas[REGISTRY_TOOLS_MAX];
     int count;
 };
 
 struct registry *registry_new(void) {
-    return xalloc(sizeof(struct registry));
+    struct registry *r = xalloc(sizeof *r);
+
+    r->artefacts = artefacts_new();
+    return r;
 }
 
 void registry_free(struct registry *r) {
@@ -37,6 +44,7 @@ void registry_free(struct registry *r) {
         cJSON_Delete(r->schemas[i]);
         if (r->owned[i] && r->owned[i]->close) r->owned[i]->close(r->owned[i]);
     }
+    artefacts_free(r->artefacts);
     free(r);
 }
 
@@ -114,6 +122,15 @@ bool registry_open(struct registry *r, const struct tool_options *options,
         if (registry_add_builtin(r, options->name, &inner)) return true;
     }
     return option_fail(options, NULL, err, "%s", inner.text);
+}
+
+struct artefacts *registry_artefacts(const struct registry *r) {
+    return r->artefacts;
+}
+
+bool registry_artefact(const struct registry *r, struct span id,
+                       const char **type, struct span *content) {
+    return artefacts_get(r->artefacts, id, type, content);
 }
 
 const struct tool *registry_find(const struct registry *r, struct span name) {

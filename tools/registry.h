@@ -9,6 +9,7 @@ enum { REGISTRY_TOOLS_MAX = 64 };
 
 struct registry;
 struct tool_options; /* tools/options.h */
+struct artefacts;    /* tools/artefact.h */
 
 struct registry *registry_new(void); /* empty */
 /* Closes the tools that it owns: the loop must run once more after this. */
@@ -28,6 +29,11 @@ MUST_USE bool registry_open(struct registry *r,
 /* One that takes no options ("calculator", "time"); ERR_NOT_FOUND. */
 MUST_USE bool registry_add_builtin(struct registry *r, const char *name,
                                    struct err *err);
+/* What tools made for the client to fetch: theirs to fill. */
+struct artefacts *registry_artefacts(const struct registry *r);
+/* One of them; see artefacts_get(). */
+MUST_USE bool registry_artefact(const struct registry *r, struct span id,
+                                const char **type, struct span *content);
 const struct tool *registry_find(const struct registry *r, struct span name);
 int registry_count(const struct registry *r);
 const struct tool *registry_at(const struct registry *r, int index);

@@ -2,10 +2,15 @@
 #ifndef CORRAL_TOOLS_TOOL_BUILTIN_H
 #define CORRAL_TOOLS_TOOL_BUILTIN_H
 
+#include "tools/options.h"
 #include "tools/tool.h"
 
 extern const struct tool tool_calculator;
 extern const struct tool tool_time;
+
+/* Those with options; docs/agent.md has them. */
+tool_open code_interpreter_open;
+tool_open sql_query_open;
 
 enum { CALCULATOR_BYTES_MAX = 1024, CALCULATOR_DEPTH_MAX = 64 };
 

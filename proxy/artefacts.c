@@ -1,0 +1,8 @@
+#include "proxy/artefacts.h"
+
+#include "agent/turn.h"
+
+bool artefact_find(const struct registry *tools, struct span id,
+                   const char **type, struct span *content) {
+    return tools && registry_artefact(tools, id, type, content);
+}

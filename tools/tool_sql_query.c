@@ -111,17 +111,16 @@ static sqlite3 *connect_read_only(const char *path, struct err *err) {
 
 /* One line a row: what could break it is written as a blank. */
 static void put_cell(struct bytes *out, sqlite3_stmt *s, int column) {
-    const char *at = (const char *)sqlite3_column_text(s, column);
-    size_t size = (size_t)sqlite3_column_bytes(s, column), most = size;
+    int type = sqlite3_column_type(s, column);
+    const char *at;
+    size_t size, most;
 
-    if (sqlite3_column_type(s, column) == SQLITE_NULL) {
-        bytes_puts(out, "NULL");
+    if (type == SQLITE_NULL || type == SQLITE_BLOB) {
+        bytes_puts(out, type == SQLITE_NULL ? "NULL" : "(bytes)");
         return;
     }
-    if (sqlite3_column_type(s, column) == SQLITE_BLOB) {
-        bytes_puts(out, "(bytes)");
-        return;
-    }
+    at = (const char *)sqlite3_column_text(s, column);
+    size = most = at ? (size_t)sqlite3_column_bytes(s, column) : 0;
     if (most > SQL_CELL_BYTES_MAX) most = SQL_CELL_BYTES_MAX;
     while (most < size && most && (at[most] & 0xc0) == 0x80) most--;
     for (size_t i = 0; i < most; i++) {
@@ -200,6 +199,8 @@ static void on_work(uv_work_t *work) {
         (void)refuse(&run->err, db, "SQL");
     else if (!s)
         (void)err_set(&run->err, ERR_INPUT, "there is no statement");
+    else if (!sqlite3_stmt_readonly(s) || !sqlite3_column_count(s))
+        (void)err_set(&run->err, ERR_INPUT, "only SELECT is allowed");
     else if (!statement_is_one(tail))
         (void)err_set(&run->err, ERR_INPUT, "one statement at a time");
     else

@@ -109,7 +109,7 @@ static void test_answers(void **state) {
           "LIMIT 3) SELECT x FROM c",
           true, "x\n1\n2\n3\n");
     check(&w, "SELECT 1 WHERE 0", true, "1\n(no rows)\n");
-    check(&w, "SELECT nothing FROM sale", false, "SQL: no such column");
+    check(&w, "SELECT absent FROM sale", false, "SQL: no such column");
     check(&w, "", false, "there is no statement");
     check(&w, "SELECT 1; SELECT 2", false, "one statement at a time");
     over(&w);
@@ -166,7 +166,10 @@ static void test_limits(void **state) {
     check(&w, "SELECT item FROM sale", true,
           "item\ntea\nc up x\n[there are more rows");
     check(&w, "SELECT printf('%.9999d', 1)", true, "printf('%.9999d', 1)\n000");
-    check(&w, "SELECT printf('%.*c', 2000000000, 'x')", false, "SQL: ");
+    check(&w, "SELECT printf('%.*c', 2000000000, 'x') AS big", true,
+          "big\nNULL\n");
+    check(&w, "SELECT hex(printf('%.*c', 60000000, 'x'))", false,
+          "SQL: string or blob too big");
     /* Two at once, the third waits its turn; a cancelled one never answers. */
     run = begin(&w, endless, &a);
     w.tool->cancel(run);

@@ -11,6 +11,7 @@
 #include "agent/fence.h"
 #include "agent/turn.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "guard/stream.h"
 #include "proxy/ahead.h"
 #include "proxy/audit.h"
@@ -53,6 +54,8 @@ struct choice {
     bool call_server;      /* whose tool it is */
     struct span result;    /* arena */
     struct turn_end end;
+    char session[HASH_ID_SIZE]; /* of a turn that belongs to none: tools may
+                                 * keep state from call to call of it */
 
     struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
     struct bytes text; /* cleared, when the answer goes out whole */
@@ -736,6 +739,9 @@ bool choice_start(struct choice *c, struct err *err) {
         .user = c,
     };
 
+    hash_random_id(c->session);
+    options.session =
+        c->o.journal ? journal_session(c->o.journal) : span_of(c->session);
     take_request(c); /* as it was judged and redacted */
     c->turn = turn_start(&options, &hooks, err);
     return c->turn != NULL;

@@ -59,6 +59,10 @@ void journal_fault(const struct err *why, struct err *out) {
         (void)err_set(out, ERR_UNAVAILABLE, "the sessions' file fails");
 }
 
+struct span journal_session(const struct journal *j) {
+    return span_of(j->session);
+}
+
 /* ---- writes --------------------------------------------------------- */
 
 static bool on_write(struct db_job *job, struct db *db, struct err *err) {

@@ -22,6 +22,8 @@ struct journal *journal_new(struct db_queue *queue, struct span session,
 /* The turn is over, or given up: what is still under way is written, what was
  * waited for is not told any more. NULL is fine. */
 void journal_close(struct journal *j);
+/* The id of its session; borrowed until it is closed. */
+struct span journal_session(const struct journal *j);
 
 /* All of these do nothing when `j` is NULL: a turn that no session keeps. */
 

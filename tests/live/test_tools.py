@@ -84,8 +84,11 @@ def test_code_interpreter(tmp_path, policies, upstream):
         " + p(b'IDAT', zlib.compress(b'\\0\\0')) + p(b'IEND', b''))"
     )
     try:
-        upstream.calls = [("code_interpreter", {"code": "6 * 7"})]
-        assert ask(server).startswith("42")
+        upstream.calls = [
+            ("code_interpreter", {"code": "x = 6"}),
+            ("code_interpreter", {"code": "x * 7"}),
+        ]
+        assert "42\n" in ask(server)
         upstream.calls = [("code_interpreter", {"code": "open('/etc/passwd')"})]
         assert "FileNotFoundError" in ask(server)
         upstream.calls = [("code_interpreter", {"code": dot})]
@@ -129,13 +132,13 @@ def test_sql_query(tmp_path, policies, upstream):
         upstream.calls = [
             ("shop", {"query": "SELECT item, sum(n) AS sold FROM sale GROUP BY item"})
         ]
-        assert ask(server) == "item | sold\npot | 7\ntea | 3\n"
+        assert "item | sold\npot | 7\ntea | 3\n" in ask(server)
         tool = upstream.requests[-1]["tools"][0]["function"]
         assert "CREATE TABLE sale" in tool["description"]
         upstream.calls = [("shop", {"query": "DELETE FROM sale"})]
         assert "not authorized" in ask(server)
         upstream.calls = [("shop", {"query": "SELECT count(*) FROM sale"})]
-        assert ask(server) == "count(*)\n2\n"
+        assert "count(*)\n2\n" in ask(server)
     finally:
         stop_clean(server)
 

@@ -295,14 +295,17 @@ static bool place_next(const struct guard_stream *s, size_t from, size_t step,
 }
 
 /* Where nothing waits for a classifier: the next place for the rules. Places
- * are words at first and lie further apart as the text grows. */
+ * are words at first and lie further apart as the text grows. The more is held
+ * back, the more must come: what is held is read again each time. */
 static bool rule_due(const struct guard_stream *s, size_t *end, size_t *ahead,
                      bool *last) {
+    size_t held = s->scanned - s->decided;
     size_t step = s->scanned / RULES_STEP_SHARE;
 
     *last = false;
     if (step < 1) step = 1;
     if (step > RULES_STEP_MAX) step = RULES_STEP_MAX;
+    if (step < held / 2) step = held / 2;
     if (place_next(s, s->scanned, step, RULES_WAIT, end, ahead)) return true;
     *end = total(s);
     *ahead = 0;

@@ -12,7 +12,7 @@
  *
  * Where the classifier is not asked, or only behind the text (stream: trail,
  * or shadow checks alone), rules are asked at such places of their own: word by
- * word at first, later up to 48 bytes apart. */
+ * word at first, further apart later and where much is held back. */
 #ifndef CORRAL_GUARD_STREAM_H
 #define CORRAL_GUARD_STREAM_H
 

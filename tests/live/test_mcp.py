@@ -89,7 +89,9 @@ def world(start, tmp_path):
                 model="any", messages=[{"role": "user", "content": "Do it."}]
             )
             assert answer.choices[0].message.content == "done"
-            return caller.requests[-1]["messages"][-1]["content"]
+            told = caller.requests[-1]["messages"][-1]["content"]
+            fenced = re.fullmatch(r"\[data from [^\n]*\]\n(.*)\n\[\w+\]", told, re.S)
+            return fenced[1]
 
         corral.call = call
         return corral

@@ -80,6 +80,7 @@ struct llm {
     /* It may be asked while the classifier still reads the question: no rule
      * forbids it, and the answer will wait. */
     bool early;
+    int context_tokens; /* prompt and answer together; 0: not known here */
 };
 
 struct engine;

@@ -610,7 +610,8 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
                              .facts = &llm->facts,
                              .start = start,
                              .cancel = cancel,
-                             .count = count_prompt};
+                             .count = count_prompt,
+                             .context_tokens = engine_context(engine)};
     return &llm->face;
 }
 

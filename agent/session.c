@@ -27,6 +27,8 @@ static const char *const steps[] = {
     " open INTEGER NOT NULL DEFAULT 0," /* no result yet */
     " json TEXT NOT NULL,"
     " PRIMARY KEY (session, place)) WITHOUT ROWID;",
+    /* What lies before is not read any more: the window was full. */
+    "ALTER TABLE sessions ADD COLUMN kept_from INTEGER NOT NULL DEFAULT 0;",
     NULL};
 
 const struct db_schema session_schema = {.application_id =
@@ -427,8 +429,9 @@ bool session_load(struct db *db, struct span id, int64_t now,
         return false;
     }
     s = db_use(db,
-               "SELECT json FROM entries WHERE session = ? AND is_message"
-               " ORDER BY place",
+               "SELECT json FROM entries WHERE session = ?1 AND is_message"
+               " AND place >= (SELECT kept_from FROM sessions"
+               " WHERE number = ?1) ORDER BY place",
                err);
     if (!s) return false;
     db_bind_int(s, 1, number);
@@ -445,6 +448,27 @@ bool session_load(struct db *db, struct span id, int64_t now,
             return false;
         }
     }
+}
+
+bool session_compact(struct db *db, struct span id, int64_t messages,
+                     struct span event, int64_t now, struct err *err) {
+    const struct session_entry entry = {.kind = SESSION_EVENT, .json = event};
+    struct db_statement *s;
+    int64_t number;
+
+    if (!find(db, id, &number, err) || !add(db, number, &entry, now, err))
+        return false;
+    s = db_use(db,
+               "UPDATE sessions SET kept_from = ifnull((SELECT place FROM"
+               " entries WHERE session = ?1 AND is_message"
+               " AND place >= kept_from ORDER BY place LIMIT 1 OFFSET ?2),"
+               " (SELECT max(place) + 1 FROM entries WHERE session = ?1))"
+               " WHERE number = ?1",
+               err);
+    if (!s) return false;
+    db_bind_int(s, 1, number);
+    db_bind_int(s, 2, messages);
+    return db_finish(s, err);
 }
 
 /* ---- forks ---------------------------------------------------------- */
@@ -526,13 +550,15 @@ bool session_fork(struct db *db, struct span id, struct span fresh_id,
     s = db_use(
         db,
         "INSERT INTO sessions (id, created, updated, model, system,"
-        " metadata, owner, forked_from) SELECT ?2, ?3, ?3, model, system,"
-        " metadata, owner, id FROM sessions WHERE number = ?1",
+        " metadata, owner, forked_from, kept_from) SELECT ?2, ?3, ?3,"
+        " model, system, metadata, owner, id,"
+        " iif(kept_from < ?4, kept_from, 0) FROM sessions WHERE number = ?1",
         err);
     if (!s) return false;
     db_bind_int(s, 1, number);
     db_bind_text(s, 2, fresh_id);
     db_bind_int(s, 3, now);
+    db_bind_int(s, 4, place);
     if (!db_finish(s, err)) return false;
     fresh = db_last_id(db);
     return fork_copy(db, number, place, fresh, err);

@@ -82,7 +82,11 @@ MUST_USE bool session_begin(struct db *db, struct span id, struct err *err);
 MUST_USE bool session_add(struct db *db, struct span id,
                           const struct session_entry *entry, int64_t now,
                           struct err *err);
-/* It is not any more; `event` is told as its last entry. */
+/* The oldest `messages` messages that session_load() gives are not given any
+ * more; they stay in the record, and `event` says so. */
+MUST_USE bool session_compact(struct db *db, struct span id, int64_t messages,
+                              struct span event, int64_t now, struct err *err);
+/* No turn is under way any more; `event` is told as its last entry. */
 MUST_USE bool session_end(struct db *db, struct span id, struct span event,
                           int64_t now, struct err *err);
 /* At the start of the server: end all turns that a crash cut off. */

@@ -543,6 +543,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .auth = d->auth,
         .sessions = d->sessions,
         .audit = d->audit,
+        .compact = c->agent.compact,
         .turn_steps = c->agent.steps,
         .turn_tool_calls = c->agent.tool_calls,
         .turn_seconds = c->agent.seconds,

@@ -177,13 +177,23 @@ static const char *const finish_names[] = {[REPLY_STOP] = "stop",
 /* The end is told when the session has all of it. */
 static void on_kept(void *user, bool ok, const struct err *err);
 
+/* Nothing is left out of a conversation without a word. */
+static void tell_dropped(struct choice *c) {
+    int dropped = journal_dropped(c->o.journal);
+
+    if (!dropped) return;
+    if (!c->reply.corral) c->reply.corral = cJSON_CreateObject();
+    (void)cJSON_AddNumberToObject(c->reply.corral, "dropped_messages", dropped);
+}
+
 static void finish(struct choice *c, enum reply_finish how) {
-    const struct journal_end end = {.finish = finish_names[how],
-                                    .calls = c->calls,
-                                    .call_count = c->reply.call_count,
-                                    .corral = c->reply.corral};
+    struct journal_end end = {.finish = finish_names[how],
+                              .calls = c->calls,
+                              .call_count = c->reply.call_count};
 
     c->reply.finish = how;
+    tell_dropped(c);
+    end.corral = c->reply.corral;
     journal_end(c->o.journal, &end, on_kept, c);
 }
 

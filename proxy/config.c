@@ -162,10 +162,29 @@ static bool read_upstreams(const struct config_source *s, const cJSON *root,
     return config_read_upstreams(s, root, c->upstreams, &c->upstream_count);
 }
 
+static bool read_context(const struct config_source *s, const cJSON *agent,
+                         struct config *c) {
+    static const char *const keys[] = {"compact", "tokens", NULL};
+    struct compact_options *o = &c->agent.compact;
+    const cJSON *map, *how;
+
+    if (!config_read_map(s, agent, "context", keys, &map)) return false;
+    if (!map) return true;
+    how = config_get(map, "compact");
+    if (cJSON_IsString(how) && !strcmp(how->valuestring, "refuse"))
+        o->how = COMPACT_REFUSE;
+    else if (cJSON_IsString(how) && !strcmp(how->valuestring, "drop"))
+        o->how = COMPACT_DROP;
+    else if (how && !cJSON_IsNull(how))
+        return yaml_fail(s->yaml, how, s->err,
+                         "compact must be drop or refuse");
+    return config_read_small(s, map, "tokens", 0, 1 << 24, &o->tokens);
+}
+
 static bool read_agent(const struct config_source *s, const cJSON *root,
                        struct config *c) {
-    static const char *const keys[] = {"steps", "tool_calls", "seconds",
-                                       "tokens", NULL};
+    static const char *const keys[] = {"steps",  "tool_calls", "seconds",
+                                       "tokens", "context",    NULL};
     const cJSON *map;
 
     if (!config_read_map(s, root, "agent", keys, &map)) return false;
@@ -175,7 +194,8 @@ static bool read_agent(const struct config_source *s, const cJSON *root,
                               &c->agent.tool_calls) &&
             config_read_small(s, map, "seconds", 1, 86400, &c->agent.seconds) &&
             config_read_small(s, map, "tokens", 1, 1000000000,
-                              &c->agent.tokens));
+                              &c->agent.tokens) &&
+            read_context(s, map, c));
 }
 
 static bool read_limits(const struct config_source *s, const cJSON *root,

@@ -5,6 +5,7 @@
 #define CORRAL_PROXY_CONFIG_H
 
 #include "base/json.h"
+#include "agent/compact.h"
 #include "base/log.h"
 #include "base/yaml.h"
 #include "proxy/config_upstream.h"
@@ -61,6 +62,7 @@ struct config {
         int tool_calls;
         int seconds;
         int tokens;
+        struct compact_options compact;
     } agent;
     struct limits limits;
     char *origins[CONFIG_ORIGINS_MAX];

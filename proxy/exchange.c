@@ -674,6 +674,24 @@ static bool find_model(struct exchange *x, struct err *err) {
                          "there is no model of this name");
 }
 
+/* A session's messages are cut to the model's window before they are judged:
+ * what is left out reaches nobody. The tools that will be offered take their
+ * part of it. */
+static bool fit_window(struct exchange *x, struct err *err) {
+    struct chat_request *r = &x->request;
+    struct chat_tool *tools = r->tools;
+    int tool_count = r->tool_count, dropped = 0;
+    bool ok;
+
+    if (!x->journal) return true;
+    ok = offer_tools(x, err) &&
+         compact_fit(x->llm, &x->context->compact, r, &dropped, err);
+    r->tools = tools;
+    r->tool_count = tool_count;
+    journal_drop(x->journal, dropped);
+    return ok;
+}
+
 static bool read_request(struct exchange *x, struct span body,
                          struct err *err) {
     x->body = json_parse(body, err);
@@ -683,7 +701,7 @@ static bool read_request(struct exchange *x, struct span body,
         return false;
     chat_request_init(&x->request, x->arena);
     return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
-           provenance_check(&x->request, err) &&
+           fit_window(x, err) && provenance_check(&x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&

@@ -4,6 +4,7 @@
 #ifndef CORRAL_PROXY_EXCHANGE_H
 #define CORRAL_PROXY_EXCHANGE_H
 
+#include "agent/compact.h"
 #include "proxy/conn.h"
 #include "proxy/dialect.h"
 #include "proxy/metrics.h"
@@ -30,7 +31,8 @@ struct exchange_context {
     struct metrics *metrics;
     uv_loop_t *loop;
     struct responses_store *responses;
-    struct audit *audit; /* may be NULL */
+    struct audit *audit;            /* may be NULL */
+    struct compact_options compact; /* of sessions */
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

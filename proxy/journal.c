@@ -16,6 +16,7 @@ struct journal {
     struct db_queue *queue;
     char session[JOURNAL_ID_MAX];
     int fresh;
+    int dropped; /* messages that did not fit the window */
     void (*on_closed)(void *data, struct span session);
     void *data;
 
@@ -27,7 +28,7 @@ struct journal {
     bool closed;
 };
 
-enum write_kind { WRITE_BEGIN, WRITE_ADD, WRITE_END };
+enum write_kind { WRITE_COMPACT, WRITE_BEGIN, WRITE_ADD, WRITE_END };
 
 /* One entry on its way to the file; owns its texts. */
 struct write {
@@ -39,6 +40,7 @@ struct write {
     struct bytes json;
     struct bytes call;
     int64_t now;
+    int dropped;        /* WRITE_COMPACT */
     journal_done *done; /* NULL: nobody waits */
     void *user;
 };
@@ -72,6 +74,8 @@ static bool on_write(struct db_job *job, struct db *db, struct err *err) {
     struct span id = span_of(w->session);
 
     switch (w->kind) {
+    case WRITE_COMPACT:
+        return session_compact(db, id, w->dropped, entry.json, w->now, err);
     case WRITE_BEGIN:
         return session_begin(db, id, err);
     case WRITE_ADD:
@@ -232,8 +236,30 @@ void journal_close(struct journal *j) {
     if (j->pending == 0) journal_destroy(j);
 }
 
+void journal_drop(struct journal *j, int messages) {
+    j->dropped = messages;
+}
+
+int journal_dropped(const struct journal *j) {
+    return j ? j->dropped : 0;
+}
+
+static void push_compact(struct journal *j) {
+    struct write *w = write_new(j, WRITE_COMPACT, SESSION_EVENT);
+    struct err err = {0};
+
+    w->dropped = j->dropped;
+    check(j,
+          bytes_printf(&w->json, &err,
+                       "{\"type\":\"compacted\",\"dropped_messages\":%d}",
+                       j->dropped),
+          &err);
+    push(j, w);
+}
+
 void journal_begin(struct journal *j, const struct chat_request *r) {
     if (!j) return;
+    if (j->dropped) push_compact(j);
     assert(j->fresh <= r->message_count);
     j->begun = true;
     push(j, write_new(j, WRITE_BEGIN, SESSION_EVENT));

@@ -25,6 +25,10 @@ void journal_close(struct journal *j);
 /* The id of its session; borrowed until it is closed. */
 struct span journal_session(const struct journal *j);
 
+/* So many of the oldest messages were left out, so that the rest fits. */
+void journal_drop(struct journal *j, int messages);
+int journal_dropped(const struct journal *j); /* of NULL: 0 */
+
 /* All of these do nothing when `j` is NULL: a turn that no session keeps. */
 
 /* The request was judged: its last messages, as redacted, are kept. */

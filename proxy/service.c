@@ -457,6 +457,7 @@ struct service *service_new(const struct service_options *o) {
         .responses = responses_store_new(),
         .metrics = o->metrics,
         .audit = o->audit,
+        .compact = o->compact,
         .turn_steps = o->turn_steps,
         .turn_tool_calls = o->turn_tool_calls,
         .turn_seconds = o->turn_seconds,

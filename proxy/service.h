@@ -5,6 +5,7 @@
 
 #include <uv.h>
 
+#include "agent/compact.h"
 #include "proxy/conn.h"
 #include "proxy/metrics.h"
 
@@ -27,6 +28,7 @@ struct service_options {
     struct sessions *sessions; /* NULL: there are none */
     struct auth *auth;         /* who may come in */
     struct audit *audit;
+    struct compact_options compact; /* of sessions */
     int turn_steps;
     int turn_tool_calls;
     int turn_seconds;

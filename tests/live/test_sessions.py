@@ -285,6 +285,36 @@ def test_a_client_that_leaves(start, config, model):
     assert events(server, session)[0]["finish"] == "aborted"
 
 
+def test_a_window_that_fills(start, config, model):
+    text = config.read_text()
+    config.write_text(text + "agent: {context: {tokens: 400}}\n")
+    server = start("-c", config)
+    session = create(server, system="Be kind.")
+    told = []
+    for i in range(12):
+        answer = say(server, session, f"{i} " + "x" * 30)
+        assert text_of(answer).startswith(f"you said {i} ")
+        told.append(answer.json().get("corral", {}).get("dropped_messages", 0))
+    sent = model.requests[-1]["messages"]
+    assert sent[0]["role"] == "system" and sent[1]["role"] == "user"
+    assert sum(len(m["content"]) for m in sent) < 3 * 400
+    compacted = [e for e in events(server, session) if e["type"] == "compacted"]
+    assert [e["dropped_messages"] for e in compacted] == [n for n in told if n]
+    assert 1 <= len(compacted) < 6  # a cut makes room for several turns
+    assert len(messages(server, session)) == 24  # the record keeps all
+    long = say(server, session, "y" * 4000)
+    assert long.status_code == 400 and "400" in long.json()["error"]["message"]
+    assert server.stop() == 0
+
+    config.write_text(text + "agent: {context: {compact: refuse, tokens: 400}}\n")
+    server = start("-c", config)
+    answers = [say(server, session, "z" * 150) for _ in range(4)]
+    assert [a.status_code for a in answers][-1] == 400
+    count = len(messages(server, session))
+    assert say(server, session, "z" * 150).status_code == 400
+    assert len(messages(server, session)) == count
+
+
 def check_record(server, session, acknowledged):
     """Every acknowledged turn is whole; no call has two results, or none."""
     kept = messages(server, session)

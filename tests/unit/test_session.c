@@ -164,6 +164,38 @@ static void test_forks(void **state) {
     assert_int_equal(err.code, ERR_NOT_FOUND);
 }
 
+static void test_compact(void **state) {
+    cJSON *json;
+
+    (void)state;
+    create("s", "");
+    add("s", SESSION_MESSAGE, "{\"n\":1}", "");
+    add("s", SESSION_EVENT, "{\"e\":1}", "");
+    add("s", SESSION_MESSAGE, "{\"n\":2}", "");
+    add("s", SESSION_MESSAGE, "{\"n\":3}", "");
+    assert_true(
+        session_compact(db, span_of("s"), 1, span_of("{\"e\":2}"), NOW, NULL));
+    check_messages("s", SYSTEM ",{\"n\":2},{\"n\":3}");
+    /* Counted from there; the record keeps it all. */
+    assert_true(
+        session_compact(db, span_of("s"), 1, span_of("{\"e\":3}"), NOW, NULL));
+    check_messages("s", SYSTEM ",{\"n\":3}");
+    json = show("s");
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "entries")),
+                     6);
+    cJSON_Delete(json);
+    assert_true(session_fork(db, span_of("s"), span_of("f"), -1, NOW, NULL));
+    check_messages("f", SYSTEM ",{\"n\":3}");
+    assert_true(session_fork(db, span_of("s"), span_of("g"), 1, NOW, NULL));
+    check_messages("g", SYSTEM ",{\"n\":1}");
+    /* All of them: what comes next is read again. */
+    assert_true(
+        session_compact(db, span_of("s"), 1, span_of("{\"e\":4}"), NOW, NULL));
+    check_messages("s", SYSTEM);
+    add("s", SESSION_MESSAGE, "{\"n\":4}", "");
+    check_messages("s", SYSTEM ",{\"n\":4}");
+}
+
 static void check_page(const char *owner, const char *after, int count,
                        const char *first, int size, bool more) {
     struct bytes out = {0};
@@ -227,8 +259,8 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_a_turn), CASE(test_cut_off),         CASE(test_forks),
-        CASE(test_limits), CASE(test_list_and_owners),
+        CASE(test_a_turn), CASE(test_cut_off), CASE(test_forks),
+        CASE(test_limits), CASE(test_compact), CASE(test_list_and_owners),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,26 @@
+/* compact.h - a conversation that outgrew the model's window made to fit again:
+ * its oldest turns are left out, whole, or it is refused. A turn is what a user
+ * says and everything up to what a user says next. Event-loop thread. */
+#ifndef CORRAL_AGENT_COMPACT_H
+#define CORRAL_AGENT_COMPACT_H
+
+#include "agent/llm.h"
+
+enum compact_how { COMPACT_DROP, COMPACT_REFUSE };
+
+struct compact_options {
+    enum compact_how how;
+    int tokens; /* the window; 0: the model's own, where that is known */
+};
+
+/* Take the oldest turns out of `r` when its prompt leaves too little room for
+ * an answer; then as many that half of the window is free, so that the next
+ * turns need no cut and find their prefix cached. The system's messages and the
+ * last turn stay. *dropped says how many messages went. ERR_LIMIT when it may
+ * not be cut, or the last turn alone does not fit. Where tokens cannot be
+ * counted here, three bytes are taken for one. */
+MUST_USE bool compact_fit(struct llm *llm, const struct compact_options *o,
+                          struct chat_request *r, int *dropped,
+                          struct err *err);
+
+#endif

@@ -4,6 +4,7 @@
 #define CORRAL_AGENT_LLM_H
 
 #include "agent/chat.h"
+#include "agent/embed.h"
 
 struct llm;
 struct llm_call; /* one generation under way */
@@ -74,6 +75,10 @@ struct llm {
      * tokenizer. NULL where that is not known here. */
     bool (*count)(struct llm *llm, const struct chat_request *r, int *out,
                   struct err *err);
+    /* A text as a vector (embed.h), to be given up by embed_cancel(). NULL
+     * where it is not done. */
+    struct embed *(*embed)(struct llm *llm, struct span text, uint64_t client,
+                           embed_done *done, void *user, struct err *err);
     /* Take no more from whoever writes until told to go on: the reader is
      * slow. What is here already may still come. NULL: it cannot. */
     void (*throttle)(struct llm *llm, struct llm_call *call, bool on);

@@ -593,6 +593,13 @@ static void gather_facts(struct llm_engine *llm) {
     }
 }
 
+static struct embed *embed(struct llm *face, struct span text, uint64_t client,
+                           embed_done *done, void *user, struct err *err) {
+    struct llm_engine *llm = (struct llm_engine *)(void *)face;
+
+    return embed_start(llm->engine, text, client, done, user, err);
+}
+
 struct llm *llm_engine_open(struct engine *engine, const char *name,
                             struct err *err) {
     struct llm_engine *llm = xalloc(sizeof *llm);
@@ -611,6 +618,7 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
                              .start = start,
                              .cancel = cancel,
                              .count = count_prompt,
+                             .embed = embed,
                              .context_tokens = engine_context(engine)};
     return &llm->face;
 }

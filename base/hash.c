@@ -90,3 +90,17 @@ uint64_t hash_fnv1a(uint64_t state, struct span s) {
 bool hash_equal_secret(struct span a, struct span b) {
     return a.size == b.size && sodium_memcmp(a.at, b.at, a.size) == 0;
 }
+
+bool hash_put_base64(struct bytes *out, const void *at, size_t size,
+                     struct err *err) {
+    size_t room;
+
+    if (size > BYTES_LIMIT_DEFAULT)
+        return err_set(err, ERR_LIMIT, "too large for base64");
+    room = sodium_base64_encoded_len(size, sodium_base64_VARIANT_ORIGINAL);
+    if (!bytes_reserve(out, room, err)) return false;
+    (void)sodium_bin2base64(out->at + out->size, room, at, size,
+                            sodium_base64_VARIANT_ORIGINAL);
+    out->size += room - 1; /* without the NUL */
+    return true;
+}

@@ -35,4 +35,8 @@ uint64_t hash_fnv1a(uint64_t state, struct span s);
 /* Equal or not, in time that does not depend on where they differ. */
 bool hash_equal_secret(struct span a, struct span b);
 
+/* Append in base64, the usual alphabet, padded. */
+MUST_USE bool hash_put_base64(struct bytes *out, const void *at, size_t size,
+                              struct err *err);
+
 #endif

@@ -11,6 +11,7 @@
 #include "proxy/approvals.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
+#include "proxy/embeddings.h"
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation.h"
@@ -26,6 +27,7 @@ struct service {
     struct exchange_context exchanges;
     struct moderation_context moderations;
     struct inquiry_context inquiries;
+    struct embeddings_context embeddings;
     struct policy *policy;
     struct sessions *sessions; /* NULL: there are none */
     struct metrics *metrics;
@@ -139,6 +141,15 @@ static void moderations(struct service *s, struct conn *c,
 
 static void moderations_gone(void *user) {
     moderation_gone(user);
+}
+
+static void embeddings(struct service *s, struct conn *c,
+                       const struct http_request *r) {
+    embeddings_start(&s->embeddings, c, r);
+}
+
+static void embeddings_are_gone(void *user) {
+    embeddings_gone(user);
 }
 
 static void guard_check(struct service *s, struct conn *c,
@@ -317,6 +328,8 @@ static const struct route routes[] = {
     {"POST", "/v1/responses", false, ROUTE_RESPONSES, responses, chat_gone},
     {"GET", "/v1/responses/", true, ROUTE_RESPONSES, response, NULL},
     {"DELETE", "/v1/responses/", true, ROUTE_RESPONSES, response, NULL},
+    {"POST", "/v1/embeddings", false, ROUTE_EMBEDDINGS, embeddings,
+     embeddings_are_gone},
     {"POST", "/v1/moderations", false, ROUTE_MODERATIONS, moderations,
      moderations_gone},
     {"POST", "/v1/messages", false, ROUTE_MESSAGES, anthropic_messages,
@@ -466,6 +479,10 @@ struct service *service_new(const struct service_options *o) {
     };
     s->moderations = (struct moderation_context){
         .guard = o->guard, .metrics = o->metrics, .audit = o->audit};
+    s->embeddings = (struct embeddings_context){.guard = o->guard,
+                                                .router = o->router,
+                                                .metrics = o->metrics,
+                                                .audit = o->audit};
     s->inquiries = (struct inquiry_context){
         .guard = o->guard, .metrics = o->metrics, .audit = o->audit};
     s->metrics = o->metrics;
@@ -499,6 +516,7 @@ void service_set_policy(struct service *s, struct policy *policy) {
     s->exchanges.policy = s->policy;
     s->moderations.policy = s->policy;
     s->inquiries.policy = s->policy;
+    s->embeddings.policy = s->policy;
     policy_free(before);
 }
 

@@ -1,0 +1,345 @@
+#include "proxy/embeddings.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/embed.h"
+#include "agent/llm.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "guard/guard.h"
+#include "proxy/audit.h"
+#include "proxy/auth.h"
+#include "proxy/http_error.h"
+#include "proxy/pass.h"
+#include "proxy/router.h"
+
+enum { EMBEDDINGS_ARENA_BYTES_MAX = 64 << 20 };
+
+/* One text after the other: judged, then read. */
+struct embeddings {
+    struct embeddings_context *context;
+    struct conn *conn;
+    struct caller *caller;
+    struct policy *policy;
+    struct arena *arena;
+    struct llm *llm;
+    struct span inputs[EMBEDDINGS_INPUTS_MAX];
+    int input_count;
+    int index; /* of the one in hand */
+    struct guard_check *check;
+    struct embed *embed;
+    struct bytes data;  /* the answer's list so far */
+    int64_t dimensions; /* 0: all */
+    bool base64;
+    int prompt_tokens;
+    int decisions; /* with one that failed */
+    uint64_t started_ns;
+    uint64_t check_ns;
+};
+
+static void embeddings_free(struct embeddings *m) {
+    guard_check_cancel(m->check);
+    embed_cancel(m->embed);
+    policy_free(m->policy);
+    arena_free(m->arena);
+    bytes_free(&m->data);
+    free(m);
+}
+
+static void audit_verdict(const struct embeddings *m, const struct verdict *v) {
+    const struct audit_subject s = audit_subject_of(m->conn, "embeddings");
+    struct hash_stream *h = audit_hash_new(m->context->audit);
+    char hash[HASH_HEX_SIZE];
+
+    if (h) hash_stream_add(h, m->inputs[m->index]);
+    audit_hash_end(h, hash);
+    audit_decision(m->context->audit, &s, CHANNEL_INPUT, v,
+                   clock_ns() - m->check_ns, hash);
+}
+
+static void count(struct embeddings *m, int status) {
+    const struct audit_subject s = audit_subject_of(m->conn, "embeddings");
+    const struct audit_end end = {.status = status,
+                                  .ns = clock_ns() - m->started_ns,
+                                  .decisions = m->decisions,
+                                  .prompt_tokens = m->prompt_tokens,
+                                  .policy = policy_revision(m->policy)};
+
+    audit_request(m->context->audit, &s, &end);
+    metrics_request(m->context->metrics, ROUTE_EMBEDDINGS, status);
+    metrics_request_seconds(m->context->metrics, ROUTE_EMBEDDINGS,
+                            (double)(clock_ns() - m->started_ns) / 1e9);
+    metrics_tokens(m->context->metrics, TOKENS_PROMPT, m->prompt_tokens);
+    caller_spend(m->caller, m->prompt_tokens);
+}
+
+static void fail(struct embeddings *m, const struct err *err) {
+    count(m, http_error_of(err->code)->status);
+    conn_fail(m->conn, err);
+    embeddings_free(m);
+}
+
+static void respond(struct embeddings *m, int status, const struct bytes *out) {
+    count(m, status);
+    conn_respond(m->conn, status, "application/json", NULL, 0, span_bytes(out));
+    embeddings_free(m);
+}
+
+/* A vector has no place for a refusal's words, so every block is an error. */
+static void refuse(struct embeddings *m, const struct verdict *v) {
+    bool broken = v->cause == VERDICT_CAUSE_UNAVAILABLE;
+    struct bytes out = {0};
+    struct err err = {0};
+    bool ok;
+
+    if (broken && v->err.code == ERR_LIMIT) {
+        (void)err_set_field(&err, ERR_LIMIT, "input",
+                            "input: longer than the policy's "
+                            "limits.input_tokens allows");
+        fail(m, &err);
+        return;
+    }
+    ok = broken
+             ? http_error_put(&out, "The guard could not judge this text.",
+                              "server_error", NULL, "guard_unavailable", &err)
+             : http_error_put(&out, "Blocked by the content policy.",
+                              "invalid_request_error", "input",
+                              "content_filter", &err);
+    if (ok)
+        respond(m, broken ? 503 : 400, &out);
+    else
+        fail(m, &err);
+    bytes_free(&out);
+}
+
+/* ---- the answer ---- */
+
+static void answer(struct embeddings *m) {
+    struct bytes out = {0};
+    struct err err = {0};
+
+    if (bytes_printf(&out, &err, "{\"object\":\"list\",\"model\":") &&
+        json_put_string(&out, span_of(m->llm->name), &err) &&
+        bytes_printf(&out, &err, ",\"data\":[") &&
+        bytes_append(&out, m->data.at, m->data.size, &err) &&
+        bytes_printf(&out, &err,
+                     "],\"usage\":{\"prompt_tokens\":%d,\"total_tokens\":%d}}",
+                     m->prompt_tokens, m->prompt_tokens))
+        respond(m, 200, &out);
+    else
+        fail(m, &err);
+    bytes_free(&out);
+}
+
+/* The first so many numbers, brought to length 1 again. */
+static void shorten(float *vector, int size) {
+    double sum = 0;
+
+    for (int i = 0; i < size; i++) sum += (double)vector[i] * (double)vector[i];
+    for (int i = 0; i < size && sum > 0; i++)
+        vector[i] = (float)((double)vector[i] / sqrt(sum));
+}
+
+static bool put_vector(struct embeddings *m, const float *vector, int size,
+                       struct err *err) {
+    struct bytes *out = &m->data;
+
+    if (!bytes_printf(out, err,
+                      "%s{\"object\":\"embedding\",\"index\":%d,"
+                      "\"embedding\":",
+                      m->index ? "," : "", m->index))
+        return false;
+    if (m->base64) {
+        if (!bytes_printf(out, err, "\"") ||
+            !hash_put_base64(out, vector, (size_t)size * sizeof *vector, err))
+            return false;
+        return bytes_printf(out, err, "\"}");
+    }
+    for (int i = 0; i < size; i++)
+        if (!bytes_printf(out, err, "%c%.8g", i ? ',' : '[', (double)vector[i]))
+            return false;
+    return bytes_printf(out, err, "]}");
+}
+
+static void judge_next(struct embeddings *m);
+
+static void on_embedded(void *user, const float *vector, int size,
+                        int prompt_tokens, const struct err *why) {
+    struct embeddings *m = user;
+    struct err err = {0};
+    float *copy;
+    bool ok;
+
+    m->embed = NULL;
+    if (!vector) {
+        err = *why;
+        fail(m, &err);
+        return;
+    }
+    m->prompt_tokens += prompt_tokens;
+    if (m->dimensions > size) {
+        (void)err_set_field(&err, ERR_INPUT, "dimensions",
+                            "dimensions: the model has %d", size);
+        fail(m, &err);
+        return;
+    }
+    copy = xalloc_array((size_t)size, sizeof *copy);
+    memcpy(copy, vector, (size_t)size * sizeof *copy);
+    if (m->dimensions) size = (int)m->dimensions;
+    if (m->dimensions) shorten(copy, size);
+    ok = put_vector(m, copy, size, &err);
+    free(copy);
+    if (!ok) {
+        fail(m, &err);
+        return;
+    }
+    m->index++;
+    judge_next(m);
+}
+
+/* ---- the guard ---- */
+
+static void on_verdict(void *user, const struct verdict *v) {
+    struct embeddings *m = user;
+    struct bytes text = {0};
+    struct err err = {0};
+    bool passes = v->action != VERDICT_BLOCK && v->action != VERDICT_ASK;
+
+    m->check = NULL;
+    m->decisions++;
+    audit_verdict(m, v);
+    metrics_verdict(m->context->metrics, METRICS_INPUT,
+                    passes ? v->action == VERDICT_REDACT ? RESULT_REDACTED
+                                                         : RESULT_ALLOWED
+                    : v->cause == VERDICT_CAUSE_UNAVAILABLE ? RESULT_UNAVAILABLE
+                                                            : RESULT_BLOCKED,
+                    (double)(clock_ns() - m->check_ns) / 1e9);
+    if (!passes) {
+        refuse(m, v);
+        return;
+    }
+    if (verdict_redact(v, 0, m->inputs[m->index], &text, &err))
+        m->embed = m->llm->embed(m->llm, span_bytes(&text),
+                                 caller_number(m->caller, m->conn), on_embedded,
+                                 m, &err);
+    bytes_free(&text);
+    if (!m->embed) fail(m, &err);
+}
+
+static void judge_next(struct embeddings *m) {
+    struct guard_item item;
+    struct guard_turn turn;
+    struct guard_request request = {.policy = m->policy,
+                                    .items = &item,
+                                    .item_count = 1,
+                                    .turns = &turn,
+                                    .turn_count = 1,
+                                    .channel = CHANNEL_INPUT,
+                                    .client =
+                                        caller_number(m->caller, m->conn)};
+    struct guard_check *check;
+
+    if (m->index == m->input_count) {
+        answer(m);
+        return;
+    }
+    item = (struct guard_item){CHANNEL_INPUT, m->inputs[m->index]};
+    turn = (struct guard_turn){GUARD_USER, m->inputs[m->index]};
+    m->check_ns = clock_ns();
+    check = guard_check_start(m->context->guard, &request, on_verdict, m);
+    /* NULL: on_verdict() has run, and `m` may be gone. */
+    if (check) m->check = check;
+}
+
+/* ---- the body ---- */
+
+static bool bad(struct err *err, const char *field, const char *reason) {
+    return err_set_field(err, ERR_INPUT, field, "%s: %s", field, reason);
+}
+
+static bool add_input(struct embeddings *m, const cJSON *json,
+                      struct err *err) {
+    if (cJSON_IsNumber(json) || cJSON_IsArray(json))
+        return err_set_field(err, ERR_UNSUPPORTED, "input",
+                             "input: the guard reads texts, not token ids");
+    if (!cJSON_IsString(json) || !*json->valuestring)
+        return bad(err, "input", "expected a text or a list of texts");
+    if (m->input_count == EMBEDDINGS_INPUTS_MAX)
+        return err_set_field(err, ERR_LIMIT, "input",
+                             "input: more than %d texts",
+                             EMBEDDINGS_INPUTS_MAX);
+    return arena_copy(m->arena, span_of(json->valuestring),
+                      &m->inputs[m->input_count++], err);
+}
+
+static bool read_inputs(struct embeddings *m, const cJSON *body,
+                        struct err *err) {
+    const cJSON *input = cJSON_GetObjectItemCaseSensitive(body, "input");
+    const cJSON *item;
+
+    if (!cJSON_IsArray(input)) return add_input(m, input, err);
+    if (!input->child) return bad(err, "input", "empty");
+    cJSON_ArrayForEach(item, input) {
+        if (!add_input(m, item, err)) return false;
+    }
+    return true;
+}
+
+static bool read_options(struct embeddings *m, const cJSON *body,
+                         struct err *err) {
+    const char *model = NULL, *format = "float";
+
+    if (!json_get_string(body, "", "model", &model, err) ||
+        !json_get_string(body, "", "encoding_format", &format, err) ||
+        !json_get_int(body, "", "dimensions", 1, INT32_MAX, &m->dimensions,
+                      err))
+        return false;
+    if (!model || !*model) return bad(err, "model", "missing");
+    m->base64 = !strcmp(format, "base64");
+    if (!m->base64 && strcmp(format, "float") != 0)
+        return bad(err, "encoding_format", "expected float or base64");
+    m->llm = router_find(m->context->router, span_of(model));
+    if (!m->llm)
+        return err_set_field(err, ERR_NOT_FOUND, "model",
+                             "there is no model of this name");
+    if (!m->llm->embed)
+        return err_set_field(err, ERR_UNSUPPORTED, "model",
+                             "model: it runs on a server that is asked for "
+                             "chats only");
+    return true;
+}
+
+static bool read_body(struct embeddings *m, struct span text, struct err *err) {
+    cJSON *body = json_parse(text, err);
+    bool ok = body && (cJSON_IsObject(body) ||
+                       err_set(err, ERR_INPUT, "expected a JSON object"));
+
+    ok = ok && read_options(m, body, err) && read_inputs(m, body, err);
+    cJSON_Delete(body);
+    return ok;
+}
+
+void embeddings_start(struct embeddings_context *context, struct conn *c,
+                      const struct http_request *request) {
+    struct embeddings *m = xalloc(sizeof *m);
+    struct err err = {0};
+
+    m->context = context;
+    m->conn = c;
+    m->caller = conn_pass(c)->caller;
+    m->policy = policy_ref(caller_policy(m->caller, context->policy));
+    m->arena = arena_new(EMBEDDINGS_ARENA_BYTES_MAX);
+    m->started_ns = clock_ns();
+    conn_set_user(c, m);
+    if (read_body(m, request->body, &err))
+        judge_next(m);
+    else
+        fail(m, &err);
+}
+
+void embeddings_gone(struct embeddings *m) {
+    count(m, 499);
+    embeddings_free(m);
+}

@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"perplexity", "how well a model foresees a text", cmd_perplexity},
     {"bench", "how fast this machine runs a model", cmd_bench},
     {"audit", "check and export the record of decisions", cmd_audit},
+    {"config", "check a configuration", cmd_config},
     {"key", "make, list and revoke API keys", cmd_key},
     {"model", "what a model file holds, and whether it is sound", cmd_model},
 };

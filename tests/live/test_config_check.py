@@ -1,0 +1,34 @@
+"""`corral config check`: what a server would refuse, said before it runs."""
+
+import pytest
+
+from conftest import RULES, run
+
+
+def check(tmp_path, text):
+    path = tmp_path / "corral.yaml"
+    path.write_text(text)
+    return run("config", "check", path)
+
+
+def test_fine(tmp_path):
+    (tmp_path / "p.yaml").write_text(RULES)
+    done = check(tmp_path, "listen: 127.0.0.1:1\npolicy: p.yaml\nkeys: none.jsonl\naudit: {days: 3}\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("corral.yaml: fine\n")
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("lisen: 1\n", "corral.yaml:1:"),
+        ("audit: {on_error: maybe}\n", "corral.yaml:1:19: on_error must be"),
+        ("listen: 0.0.0.0:80\n", "keys"),
+        ("policy: missing.yaml\n", "missing.yaml"),
+        ("keys: bad.jsonl\n", "bad.jsonl:1: "),
+    ],
+)
+def test_wrong(tmp_path, text, said):
+    (tmp_path / "bad.jsonl").write_text("{}\n")
+    done = check(tmp_path, text)
+    assert done.returncode == 2 and said in done.stderr, done.stderr

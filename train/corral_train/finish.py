@@ -13,6 +13,7 @@ import torch
 
 from . import combine, data, export, score
 from .guard import Guard
+from .llama import fastest_dtype
 from .ngrams import Ngrams
 
 FILES = {"full": "guard.gguf", "activated": "guard-activated.gguf"}
@@ -44,7 +45,7 @@ def dev_scores(a, kind, rows):
     """Cached logits on dev of the exported file."""
     path, cache = f"{a.models}/{FILES[kind]}", f"{a.work}/dev-{kind}.npy"
     if not os.path.exists(cache) or os.path.getmtime(cache) < os.path.getmtime(path):
-        guard, _, _ = export.load(path, a.base)
+        guard, _, _ = export.load(path, a.base, dtype=fastest_dtype("cpu"))
         np.save(cache, score.score(guard, rows))
     return np.load(cache)
 

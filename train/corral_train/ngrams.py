@@ -231,4 +231,6 @@ def weight_unsafe(row):
         return 0.0
     if row["role"] == "user" and row["categories"] == ["S6"]:
         return 0.2
+    if row["source"].startswith(("phrases_", "scaffold_")):
+        return 0.5  # many rows of few words
     return 1.0

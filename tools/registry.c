@@ -18,6 +18,7 @@ static const struct {
     tool_open *open;
 } opened[] = {{"code_interpreter", code_interpreter_open},
               {"sql_query", sql_query_open},
+              {"file_search", file_search_open},
               {"http", tool_http_open},
               {"web_fetch", web_fetch_open},
               {"web_search", web_search_open},

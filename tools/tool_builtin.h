@@ -11,6 +11,7 @@ extern const struct tool tool_time;
 /* Those with options; docs/agent.md has them. */
 tool_open code_interpreter_open;
 tool_open sql_query_open;
+tool_open file_search_open;
 
 enum { CALCULATOR_BYTES_MAX = 1024, CALCULATOR_DEPTH_MAX = 64 };
 

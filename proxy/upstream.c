@@ -64,8 +64,11 @@ static void status_err(int status, struct err *err) {
 }
 
 /* A server that was not reached, or that says itself that another may do
- * better, has begun nothing. One that fell silent may be at work still. */
-static void call_fail(struct upstream_call *call, const struct err *why) {
+ * better, has begun nothing. One that fell silent may be at work still. `said`:
+ * it did answer, but not what can be read. A client may have made the model
+ * write that, and must not take the server away from the others. */
+static void call_fail(struct upstream_call *call, const struct err *why,
+                      bool said) {
     struct upstream_end end = {.llm = {.ok = false, .err = *why},
                                .health = UPSTREAM_ILL};
     struct err *told = &end.llm.err;
@@ -82,7 +85,8 @@ static void call_fail(struct upstream_call *call, const struct err *why) {
         end.retry = true;
     } else {
         end.retry = status == 502 || status == 503 || status == 504;
-        if (status >= 300 && status < 500) end.health = UPSTREAM_WELL;
+        if (said || (status >= 300 && status < 500))
+            end.health = UPSTREAM_WELL;
     }
     call_end(call, &end);
 }
@@ -116,7 +120,7 @@ static void on_head(void *user, int status, const struct http_header *headers,
     /* Why is the operator's business: no need to wait for it. */
     http_call_cancel(call->http);
     status_err(status, &why);
-    call_fail(call, &why);
+    call_fail(call, &why, false);
 }
 
 static void on_body(void *user, struct span part) {
@@ -138,7 +142,7 @@ static void on_body(void *user, struct span part) {
         call_free(call);
     } else if (!ok) {
         http_call_cancel(call->http);
-        call_fail(call, &why);
+        call_fail(call, &why, true);
     }
 }
 
@@ -191,7 +195,7 @@ static void on_end(void *user, const struct err *err) {
     else if (ok)
         call_end(call, &end);
     else
-        call_fail(call, &why);
+        call_fail(call, &why, !err && call->status == 200);
 }
 
 /* ---- starting ---- */

@@ -183,12 +183,12 @@ REQUESTS = [
     ("web_search_options", "refused", plain(web_search_options={"where": BAD})),
     # an upstream gets it where its model is not named by the configuration
     ("model", "judged", plain(model=BAD)),
-    # for the operator's books, not for a model: not passed on
-    ("user id", "dropped", plain(user=BAD)),
-    ("safety_identifier", "dropped", plain(safety_identifier=BAD)),
-    ("prompt_cache_key", "dropped", plain(prompt_cache_key=BAD)),
-    ("metadata", "dropped", plain(metadata={"a": BAD, BAD: "a"})),
-    ("unknown field", "dropped", plain(hint=BAD)),
+    # what an upstream may read, however it is named
+    ("user id", "judged", plain(user=BAD)),
+    ("safety_identifier", "judged", plain(safety_identifier=BAD)),
+    ("prompt_cache_key", "judged", plain(prompt_cache_key=BAD)),
+    ("metadata", "judged", plain(metadata={"a": BAD, BAD: "a"})),
+    ("unknown field", "judged", plain(hint=BAD)),
 ]  # fmt: skip
 
 
@@ -209,7 +209,7 @@ COMPLETIONS = [
     ("stop", "judged", prompt(stop=["x", BAD])),
     ("key of logit_bias", "refused", prompt(logit_bias={BAD: 1})),
     ("model", "judged", prompt(model=BAD)),
-    # for the operator's books, not for a model: not passed on
+    # what an upstream may read, however it is named
     ("user id", "dropped", prompt(user=BAD)),
     # of the chat API: no model is shown them here
     ("messages", "dropped", prompt(**user(BAD))),

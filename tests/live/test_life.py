@@ -144,8 +144,9 @@ def test_watch(start, policies, upstream, tmp_path):
 def test_port_taken(corral):
     r = run("serve", "--listen", f"127.0.0.1:{corral.port}", "--policy", "policies/secrets.yaml", "--upstream", "http://127.0.0.1:9/v1")
     assert r.returncode == 3
-    assert r.stderr.startswith("corral: cannot listen on 127.0.0.1 port ")
-    assert "in use" in r.stderr
+    last = r.stderr.splitlines()[-1]
+    assert last.startswith("corral: cannot listen on 127.0.0.1 port ")
+    assert "in use" in last
 
 
 def test_sigint_ends_cleanly(start, policies, upstream):

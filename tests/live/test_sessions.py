@@ -43,7 +43,8 @@ class Model:
             def answer(self, messages):
                 last, finish = messages[-1], "stop"
                 if last["role"] == "tool":
-                    delta = {"content": "result " + last["content"]}
+                    # Inside the fence: [data from TOOL, up to W], the result, [W].
+                    delta = {"content": "result " + last["content"].split("\n")[1]}
                 elif last["content"].startswith("turn "):
                     number = last["content"].split()[1]
                     call = {

@@ -51,7 +51,7 @@ def test_drain(start, policies):
 
 
 def test_second_signal_ends_at_once(start, policies, upstream):
-    upstream.pieces = ["x "] * 1000
+    upstream.pieces = ["word "] * 1000
     upstream.pause = 0.1
     server = start("--policy", policies("hard", RULES), "--upstream", upstream.url)
     stream = ask(server, "Hello", stream=True)

@@ -64,6 +64,9 @@ struct llm_facts {
 struct llm {
     const char *name; /* for clients; NULL: as the client calls it */
     const struct llm_facts *facts; /* NULL: it runs elsewhere */
+    /* Its template has a fence for results that no text in them can end, and a
+     * second one would only confuse it: see fence.h. */
+    bool fences;
     /* Begin. The request is borrowed until `on_end` or cancel. No callback
      * runs inside. NULL with `err` when it cannot begin. */
     struct llm_call *(*start)(struct llm *llm, const struct chat_request *r,

@@ -615,6 +615,7 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
     gather_facts(llm);
     llm->face = (struct llm){.name = xstrdup(name),
                              .facts = &llm->facts,
+                             .fences = llm->kind == TEMPLATE_CHATML,
                              .start = start,
                              .cancel = cancel,
                              .count = count_prompt,

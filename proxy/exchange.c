@@ -471,7 +471,7 @@ static void make_choices(struct exchange *x) {
         .turn_tool_calls = context->turn_tool_calls,
         .turn_seconds = context->turn_seconds,
         .turn_tokens = context->turn_tokens,
-        .fence_key = context->fence_key,
+        .fence_key = x->llm->fences ? 0 : context->fence_key,
         .dialect = x->dialect,
         .reply = &x->reply,
         .request = &x->request,

@@ -13,12 +13,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/utf8.h"
+#include "tools/query_pool.h"
 #include "tools/tool_builtin.h"
 
 enum {
-    SEARCH_RUNS_MAX = 2,
     SEARCH_DEPTH_MAX = 16,
     SEARCH_WORDS_MAX = 32,
     SEARCH_BLOCK_LINES = 8, /* what is found and shown together */
@@ -31,8 +30,8 @@ enum {
 #define MARK "\x01"
 
 struct search {
+    struct query_pool pool; /* first (see query_pool.h) */
     struct tool tool;
-    uv_loop_t *loop;
     char *name;
     char *description;
     char *folder;
@@ -40,35 +39,12 @@ struct search {
     int files_max;
     int file_bytes_max;
     int results;
-    int running;
     uv_mutex_t lock; /* of what follows, held by a whole run */
     sqlite3 *db;
     int64_t round; /* of walks */
+    int files;     /* met on this walk */
+    bool partial;  /* and there were more */
 };
-
-struct tool_run {
-    uv_work_t work; /* first, so the callback can cast back */
-    struct search *search;
-    tool_done *done; /* NULL: cancelled. Loop thread only */
-    void *user;
-    char *query;
-    uint64_t deadline_ms;
-    uv_mutex_t lock; /* of `stopped` */
-    bool stopped;
-    int files; /* met on this walk */
-    bool partial;
-    struct bytes out;
-    struct err err;
-};
-
-static bool stopped(struct tool_run *run) {
-    bool stop;
-
-    uv_mutex_lock(&run->lock);
-    stop = run->stopped;
-    uv_mutex_unlock(&run->lock);
-    return stop || clock_ms() >= run->deadline_ms;
-}
 
 /* ---- the index ---- */
 
@@ -180,7 +156,7 @@ static bool forget(struct search *f, const char *path, struct err *err) {
 /* What is no text is remembered too, so that it is not read again. */
 static bool read_again(struct tool_run *run, const char *path, int fd,
                        const struct stat *st) {
-    struct search *f = run->search;
+    struct search *f = (struct search *)run->pool;
     struct bytes text = {.limit = (size_t)f->file_bytes_max};
     int64_t time =
         (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
@@ -202,7 +178,7 @@ static bool walk(struct tool_run *run, int folder, const char *prefix,
 
 static bool meet_file(struct tool_run *run, int folder, const char *name,
                       const char *path) {
-    struct search *f = run->search;
+    struct search *f = (struct search *)run->pool;
     struct stat st;
     bool ok = true;
     int fd;
@@ -212,8 +188,8 @@ static bool meet_file(struct tool_run *run, int folder, const char *name,
     if (fd < 0) return true;
     if (!fstat(fd, &st) && S_ISREG(st.st_mode) &&
         st.st_size <= f->file_bytes_max) {
-        if (run->files++ >= f->files_max)
-            run->partial = true;
+        if (f->files++ >= f->files_max)
+            f->partial = true;
         else if (!known(f, path, &st))
             ok = read_again(run, path, fd, &st);
     }
@@ -252,7 +228,7 @@ static bool walk(struct tool_run *run, int folder, const char *prefix,
     }
     while (ok && (entry = readdir(dir))) {
         if (entry->d_name[0] == '.') continue;
-        if (stopped(run))
+        if (query_stopped(run))
             ok = err_set(&run->err, ERR_TIMEOUT, "the search took too long");
         else
             ok = meet(run, folder, entry->d_name, prefix, depth);
@@ -263,13 +239,15 @@ static bool walk(struct tool_run *run, int folder, const char *prefix,
 
 /* One transaction: a walk that fails leaves the index as it was. */
 static bool update(struct tool_run *run) {
-    struct search *f = run->search;
+    struct search *f = (struct search *)run->pool;
     int folder = open(f->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     bool ok;
 
     if (folder < 0)
         return err_set(&run->err, ERR_IO, "the folder cannot be read");
     f->round++;
+    f->files = 0;
+    f->partial = false;
     (void)sqlite3_exec(f->db, "BEGIN", NULL, NULL, NULL);
     ok = walk(run, folder, "", 0) &&
          change(f,
@@ -325,7 +303,7 @@ static void put_hit(struct tool_run *run, sqlite3_stmt *s) {
 }
 
 static bool find(struct tool_run *run) {
-    struct search *f = run->search;
+    struct search *f = (struct search *)run->pool;
     struct bytes match = {0};
     sqlite3_stmt *s = NULL;
     bool ok = match_of(run->query, &match);
@@ -349,74 +327,26 @@ static bool find(struct tool_run *run) {
     (void)sqlite3_finalize(s);
     bytes_free(&match);
     if (ok && !run->out.size) bytes_puts(&run->out, "(nothing found)\n");
-    if (ok && run->partial)
+    if (ok && f->partial)
         bytes_puts(&run->out,
                    "[the folder has more files than are searched]\n");
     return ok;
 }
 
-static void on_work(uv_work_t *work) {
-    struct tool_run *run = (struct tool_run *)work;
+static void answer(struct tool_run *run) {
+    struct search *f = (struct search *)run->pool;
 
-    uv_mutex_lock(&run->search->lock);
+    uv_mutex_lock(&f->lock);
     if (update(run)) (void)find(run);
-    uv_mutex_unlock(&run->search->lock);
+    uv_mutex_unlock(&f->lock);
 }
 
-static void on_worked(uv_work_t *work, int status) {
-    struct tool_run *run = (struct tool_run *)work;
+/* ---- opening ---- */
 
-    run->search->running--;
-    if (status) (void)err_set(&run->err, ERR_CANCELLED, "cancelled");
-    if (run->done)
-        run->done(run->user, !run->err.code,
-                  run->err.code ? span_of(run->err.text)
-                                : span_bytes(&run->out));
-    uv_mutex_destroy(&run->lock);
-    bytes_free(&run->out);
-    free(run->query);
-    free(run);
-}
-
-/* ---- on the loop ---- */
-
-static struct tool_run *run(const struct tool *tool, const cJSON *arguments,
-                            const struct tool_context *context, tool_done *done,
-                            void *user) {
-    const cJSON *query = cJSON_GetObjectItemCaseSensitive(arguments, "query");
-    struct search *f = tool->self;
-    struct tool_run *run;
-
-    (void)context;
-    if (f->running == SEARCH_RUNS_MAX) {
-        done(user, false, span_of("other searches are running; try again"));
-        return NULL;
-    }
-    run = xalloc(sizeof *run);
-    run->search = f;
-    run->done = done;
-    run->user = user;
-    run->query = xstrdup(cJSON_IsString(query) ? query->valuestring : "");
-    run->deadline_ms = clock_ms() + SEARCH_SECONDS * 1000;
-    (void)uv_mutex_init(&run->lock);
-    f->running++;
-    (void)uv_queue_work(f->loop, &run->work, on_work, on_worked);
-    return run;
-}
-
-static void cancel(struct tool_run *run) {
-    run->done = NULL;
-    uv_mutex_lock(&run->lock);
-    run->stopped = true;
-    uv_mutex_unlock(&run->lock);
-    (void)uv_cancel((uv_req_t *)&run->work);
-}
-
-/* No run is under way, but a cancelled one may still be ending. */
 static void close_tool(struct tool *tool) {
     struct search *f = tool->self;
 
-    while (f->running) (void)uv_run(f->loop, UV_RUN_ONCE);
+    query_pool_close(&f->pool);
     (void)sqlite3_close(f->db);
     uv_mutex_destroy(&f->lock);
     free(f->name);
@@ -461,7 +391,13 @@ static bool read_options(struct search *f, const struct tool_options *o,
 struct tool *file_search_open(const struct tool_options *o, struct err *err) {
     struct search *f = xalloc(sizeof *f);
 
-    *f = (struct search){.loop = o->loop, .files_max = 5000, .results = 5};
+    *f = (struct search){
+        .pool = {.loop = o->loop,
+                 .seconds = SEARCH_SECONDS,
+                 .busy = "other searches are running; try again",
+                 .work = answer},
+        .files_max = 5000,
+        .results = 5};
     (void)uv_mutex_init(&f->lock);
     if (!read_options(f, o, err) || !index_open(f, err)) {
         close_tool(&(struct tool){.self = f});
@@ -476,8 +412,8 @@ struct tool *file_search_open(const struct tool_options *o, struct err *err) {
                   "\"additionalProperties\":false}",
         .idempotent = true,
         .self = f,
-        .run = run,
-        .cancel = cancel,
+        .run = query_run,
+        .cancel = query_cancel,
         .close = close_tool,
     };
     return &f->tool;

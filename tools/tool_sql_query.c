@@ -7,40 +7,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
+#include "tools/query_pool.h"
 #include "tools/tool_builtin.h"
 
 enum {
     SQL_CELL_BYTES_MAX = 500,
     SQL_RESULT_BYTES_MAX = 48 << 10,
     SQL_SCHEMA_BYTES_MAX = 16 << 10,
-    SQL_RUNS_MAX = 2,          /* at once: they share the pool with all else */
     SQL_HEAP_LIMIT = 64 << 20, /* the longest single value */
     SQL_STEPS_A_LOOK = 10000   /* of SQLite's machine, between two looks */
 };
 
 struct sql {
+    struct query_pool pool; /* first (see query_pool.h) */
     struct tool tool;
-    uv_loop_t *loop;
     char *name;
     char *description;
     char *path;
     int rows;
-    int seconds;
-    int running;
-};
-
-struct tool_run {
-    uv_work_t work; /* first, so the callback can cast back */
-    struct sql *sql;
-    tool_done *done; /* NULL: cancelled. Loop thread only */
-    void *user;
-    char *query;
-    uint64_t deadline_ms;
-    uv_mutex_t lock; /* of `stopped` */
-    bool stopped;    /* by the loop */
-    struct bytes out;
-    struct err err;
 };
 
 /* ---- a connection that can only read ---- */
@@ -150,11 +134,12 @@ static void put_head(struct bytes *out, sqlite3_stmt *s) {
 }
 
 static bool rows_read(struct tool_run *run, sqlite3 *db, sqlite3_stmt *s) {
+    const struct sql *sql = (const struct sql *)run->pool;
     int count = 0, status;
 
     put_head(&run->out, s);
     while ((status = sqlite3_step(s)) == SQLITE_ROW) {
-        if (count == run->sql->rows || run->out.size >= SQL_RESULT_BYTES_MAX) {
+        if (count == sql->rows || run->out.size >= SQL_RESULT_BYTES_MAX) {
             bytes_puts(&run->out, "[there are more rows: ask for fewer]\n");
             return true;
         }
@@ -164,7 +149,7 @@ static bool rows_read(struct tool_run *run, sqlite3 *db, sqlite3_stmt *s) {
     if (status == SQLITE_INTERRUPT)
         return err_set(&run->err, ERR_TIMEOUT,
                        "the query took more than %d s and was stopped",
-                       run->sql->seconds);
+                       sql->pool.seconds);
     if (status != SQLITE_DONE) return refuse(&run->err, db, "SQL");
     if (!count) bytes_puts(&run->out, "(no rows)\n");
     return true;
@@ -173,22 +158,16 @@ static bool rows_read(struct tool_run *run, sqlite3 *db, sqlite3_stmt *s) {
 /* ---- on the pool ---- */
 
 static int on_progress(void *user) {
-    struct tool_run *run = user;
-    bool stop;
-
-    uv_mutex_lock(&run->lock);
-    stop = run->stopped;
-    uv_mutex_unlock(&run->lock);
-    return stop || clock_ms() >= run->deadline_ms;
+    return query_stopped(user);
 }
 
 static bool statement_is_one(const char *tail) {
     return tail[strspn(tail, " \t\r\n;")] == '\0';
 }
 
-static void on_work(uv_work_t *work) {
-    struct tool_run *run = (struct tool_run *)work;
-    sqlite3 *db = connect_read_only(run->sql->path, &run->err);
+static void answer(struct tool_run *run) {
+    const struct sql *sql = (const struct sql *)run->pool;
+    sqlite3 *db = connect_read_only(sql->path, &run->err);
     sqlite3_stmt *s = NULL;
     const char *tail = "";
 
@@ -209,67 +188,17 @@ static void on_work(uv_work_t *work) {
     (void)sqlite3_close(db);
 }
 
-static void on_worked(uv_work_t *work, int status) {
-    struct tool_run *run = (struct tool_run *)work;
+/* ---- opening ---- */
 
-    run->sql->running--;
-    if (status) (void)err_set(&run->err, ERR_CANCELLED, "cancelled");
-    if (run->done)
-        run->done(run->user, !run->err.code,
-                  run->err.code ? span_of(run->err.text)
-                                : span_bytes(&run->out));
-    uv_mutex_destroy(&run->lock);
-    bytes_free(&run->out);
-    free(run->query);
-    free(run);
-}
-
-/* ---- on the loop ---- */
-
-static struct tool_run *run(const struct tool *tool, const cJSON *arguments,
-                            const struct tool_context *context, tool_done *done,
-                            void *user) {
-    const cJSON *query = cJSON_GetObjectItemCaseSensitive(arguments, "query");
-    struct sql *sql = tool->self;
-    struct tool_run *run;
-
-    (void)context;
-    if (sql->running == SQL_RUNS_MAX) {
-        done(user, false, span_of("other queries are running; try again"));
-        return NULL;
-    }
-    run = xalloc(sizeof *run);
-    run->sql = sql;
-    run->done = done;
-    run->user = user;
-    run->query = xstrdup(cJSON_IsString(query) ? query->valuestring : "");
-    run->deadline_ms = clock_ms() + (uint64_t)sql->seconds * 1000;
-    (void)uv_mutex_init(&run->lock);
-    sql->running++;
-    (void)uv_queue_work(sql->loop, &run->work, on_work, on_worked);
-    return run;
-}
-
-static void cancel(struct tool_run *run) {
-    run->done = NULL;
-    uv_mutex_lock(&run->lock);
-    run->stopped = true;
-    uv_mutex_unlock(&run->lock);
-    (void)uv_cancel((uv_req_t *)&run->work);
-}
-
-/* No run is under way, but a cancelled one may still be ending. */
 static void close_tool(struct tool *tool) {
     struct sql *sql = tool->self;
 
-    while (sql->running) (void)uv_run(sql->loop, UV_RUN_ONCE);
+    query_pool_close(&sql->pool);
     free(sql->name);
     free(sql->description);
     free(sql->path);
     free(sql);
 }
-
-/* ---- opening ---- */
 
 /* The tables as they were made, for the model to write its queries by. Read at
  * start: a table that comes later is there, only not described. */
@@ -317,7 +246,7 @@ static bool read_options(struct sql *sql, const struct tool_options *o,
         !option_text(o, "name", &name, err) ||
         !option_text(o, "description", &about, err) ||
         !option_int(o, "rows", 1, 10000, &sql->rows, err) ||
-        !option_int(o, "seconds", 1, 600, &sql->seconds, err))
+        !option_int(o, "seconds", 1, 600, &sql->pool.seconds, err))
         return false;
     if (!sql->path)
         return option_fail(o, NULL, err,
@@ -331,7 +260,11 @@ static bool read_options(struct sql *sql, const struct tool_options *o,
 struct tool *sql_query_open(const struct tool_options *o, struct err *err) {
     struct sql *sql = xalloc(sizeof *sql);
 
-    *sql = (struct sql){.loop = o->loop, .rows = 100, .seconds = 5};
+    *sql = (struct sql){.pool = {.loop = o->loop,
+                                 .seconds = 5,
+                                 .busy = "other queries are running; try again",
+                                 .work = answer},
+                        .rows = 100};
     if (!read_options(sql, o, err)) {
         close_tool(&(struct tool){.self = sql});
         return NULL;
@@ -345,8 +278,8 @@ struct tool *sql_query_open(const struct tool_options *o, struct err *err) {
                   "\"query\"],\"additionalProperties\":false}",
         .idempotent = true,
         .self = sql,
-        .run = run,
-        .cancel = cancel,
+        .run = query_run,
+        .cancel = query_cancel,
         .close = close_tool,
     };
     return &sql->tool;

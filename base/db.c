@@ -316,10 +316,6 @@ void db_bind_blob(struct db_statement *s, int index, struct span bytes) {
                                  bytes.size, SQLITE_STATIC));
 }
 
-void db_bind_null(struct db_statement *s, int index) {
-    bound(s, sqlite3_bind_null(s->stmt, index));
-}
-
 bool db_step(struct db_statement *s, bool *row, struct err *err) {
     int code = s->bind_code;
 

@@ -63,7 +63,6 @@ void db_bind_int(struct db_statement *s, int index, int64_t value);
 void db_bind_number(struct db_statement *s, int index, double value);
 void db_bind_text(struct db_statement *s, int index, struct span text);
 void db_bind_blob(struct db_statement *s, int index, struct span bytes);
-void db_bind_null(struct db_statement *s, int index);
 
 /* The next row: *row says whether there is one. After the last the statement
  * is reset; whoever stops before that calls db_done(), or the file stays

@@ -184,10 +184,6 @@ int auth_key_count(const struct auth *a) {
     return count;
 }
 
-bool auth_has_keys(const struct auth *a) {
-    return a->path != NULL;
-}
-
 /* ---- answers ---- */
 
 struct refusal {
@@ -369,36 +365,4 @@ void auth_spent_before(struct auth *a, const char *key_id, int64_t tokens) {
     if (!c) return;
     /* Counts for the day, not for the minute that runs. */
     rates_spend(&c->rates, &none, t, tokens);
-}
-
-static cJSON *key_json(const struct caller *c) {
-    cJSON *json = cJSON_CreateObject();
-    struct bytes scopes = {0};
-
-    key_scopes_put(c->key.scopes, &scopes);
-    bytes_put(&scopes, (struct span){"", 1});
-    (void)cJSON_AddStringToObject(json, "id", c->key.id);
-    (void)cJSON_AddStringToObject(json, "name", c->key.name);
-    (void)cJSON_AddStringToObject(json, "scopes", scopes.at);
-    (void)cJSON_AddStringToObject(json, "state",
-                                  c->key.revoked_s  ? "revoked"
-                                  : is_old(&c->key) ? "expired"
-                                                    : "good");
-    if (c->policy)
-        (void)cJSON_AddStringToObject(json, "policy", policy_name(c->policy));
-    (void)cJSON_AddNumberToObject(json, "tokens_today",
-                                  c->rates.day == clock_wall_s() / 86400
-                                      ? (double)c->rates.day_tokens
-                                      : 0);
-    bytes_free(&scopes);
-    return json;
-}
-
-cJSON *auth_keys_json(const struct auth *a) {
-    cJSON *list = cJSON_CreateArray();
-
-    for (int i = 0; i < a->caller_count; i++)
-        if (a->callers[i]->listed)
-            (void)cJSON_AddItemToArray(list, key_json(a->callers[i]));
-    return list;
 }

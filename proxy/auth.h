@@ -27,7 +27,6 @@ MUST_USE bool auth_set_guard(struct auth *a, struct guard *g, struct err *err);
 /* Keys and their policies, again; on failure nothing has changed. */
 MUST_USE bool auth_reload(struct auth *a, struct err *err);
 int auth_key_count(const struct auth *a); /* those that are good */
-bool auth_has_keys(const struct auth *a); /* a file was named */
 
 /* Let the request in, with conn_pass(c) filled in; or answer it with 401, 403
  * or 429, in the shape its path's API has, and be false. *status is then what
@@ -46,7 +45,5 @@ uint64_t caller_number(const struct caller *c, const struct conn *conn);
 void caller_spend(struct caller *c, int64_t tokens);
 /* What was spent today before this process began. */
 void auth_spent_before(struct auth *a, const char *key_id, int64_t tokens);
-/* [{id, name, scopes, ...}], never a hash. The caller owns it. */
-cJSON *auth_keys_json(const struct auth *a);
 
 #endif

@@ -105,6 +105,11 @@ static bool is_new_check(const struct verdict *v, int index) {
     return true;
 }
 
+bool verdict_lets_pass(const struct verdict *v) {
+    return v->action == VERDICT_ALLOW || v->action == VERDICT_FLAG ||
+           v->action == VERDICT_REDACT;
+}
+
 void verdict_checks(const struct verdict *v, struct bytes *out) {
     const char *comma = "";
 

@@ -81,6 +81,9 @@ void verdict_add(struct verdict *v, const struct finding *f);
 void verdict_fail(struct verdict *v, const char *revision,
                   const struct err *err);
 
+/* The text may go on, if need be redacted. */
+bool verdict_lets_pass(const struct verdict *v);
+
 /* The ids of the checks that acted (no shadows), each once, comma-separated:
  * for headers and logs. Empty when none. */
 void verdict_checks(const struct verdict *v, struct bytes *out);

@@ -9,17 +9,11 @@
 #include <string.h>
 
 #include "agent/fence.h"
-#include "agent/turn.h"
 #include "base/clock.h"
-#include "base/hash.h"
-#include "guard/stream.h"
-#include "proxy/ahead.h"
 #include "proxy/audit.h"
 #include "proxy/approvals.h"
-#include "proxy/fields.h"
+#include "proxy/choice_state.h"
 #include "proxy/journal.h"
-#include "proxy/logprob_queue.h"
-#include "proxy/provenance.h"
 
 enum {
     /* Beyond the guard's own deadline, for a verdict that never comes. */
@@ -28,41 +22,6 @@ enum {
     RIVAL_BYTES_MAX = 128,
     /* Between signs of life while a person thinks. */
     WAITING_MS = 10000
-};
-
-/* What the guard stream's verdict is waited for. */
-enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
-
-struct choice {
-    struct choice_options o;
-    struct chat_request request;
-    struct chat_request early; /* as the model is shown it */
-    uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
-
-    struct ahead *ahead;        /* begun before the verdict; or NULL */
-    struct hash_stream *judged; /* what the next verdict is about; or NULL */
-    struct turn *turn;
-    struct guard_stream *stream;
-    struct guard_check *check;
-    struct approval *approval; /* while a person is asked */
-    uint64_t waiting_ms;       /* when the client was last told */
-    enum channel channel;      /* of the check, or of the stream */
-    uint64_t check_ns;
-    enum after after;
-    struct chat_tool_call call; /* the one that asks leave; arena */
-    struct verdict *leave; /* of the rules about tools, on this call; arena */
-    bool call_server;      /* whose tool it is */
-    struct span result;    /* arena */
-    struct turn_end end;
-    char session[HASH_ID_SIZE]; /* of a turn that belongs to none: tools may
-                                 * keep state from call to call of it */
-
-    struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
-    struct bytes text; /* cleared, when the answer goes out whole */
-    bool text_sent;
-    struct logprob_queue waiting; /* for their text to be cleared */
-    struct bytes logprobs;        /* cleared, and not sent yet */
-    struct reply_choice reply;
 };
 
 /* ---- its life ---- */
@@ -131,24 +90,24 @@ const struct llm_usage *choice_usage(const struct choice *c) {
 
 /* ---- for the audit ---- */
 
-static void judged_begin(struct choice *c) {
+void choice_judged_begin(struct choice *c) {
     hash_stream_free(c->judged);
     c->judged = audit_hash_new(c->o.audit);
 }
 
-static void judged_add(struct choice *c, struct span text) {
+void choice_judged_add(struct choice *c, struct span text) {
     if (c->judged) hash_stream_add(c->judged, text);
 }
 
-static void tell_verdict(struct choice *c, enum channel channel,
-                         const struct verdict *v, uint64_t ns) {
+void choice_tell(struct choice *c, enum channel channel,
+                 const struct verdict *v, uint64_t ns) {
     char hash[HASH_HEX_SIZE] = "";
 
     if (c->judged) hash_stream_hex(c->judged, hash);
     c->o.on_verdict(c->o.user, channel, v, ns, hash);
 }
 
-static void wait_for_guard(struct choice *c, enum channel channel) {
+void choice_await(struct choice *c, enum channel channel) {
     c->channel = channel;
     c->deadline_ms = clock_ms() +
                      (uint64_t)policy_limits(c->o.policy)->guard_ms +
@@ -238,12 +197,7 @@ static void send_text(struct choice *c, struct span text) {
 
 /* ---- blocked ---- */
 
-static bool lets_pass(const struct verdict *v) {
-    return v->action == VERDICT_ALLOW || v->action == VERDICT_FLAG ||
-           v->action == VERDICT_REDACT;
-}
-
-static void block(struct choice *c, enum channel channel,
+void choice_block(struct choice *c, enum channel channel,
                   const struct verdict *v) {
     stop(c);
     c->o.on_block(c->o.user, c, channel, v);
@@ -339,18 +293,17 @@ static void on_release(void *user, struct span text) {
     send_text(c, text);
 }
 
-static void judge_call(struct choice *c);
 static void finish_turn(struct choice *c);
 
 static void on_stream_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
     enum after after = c->after;
 
-    tell_verdict(c, CHANNEL_OUTPUT, v, 0);
+    choice_tell(c, CHANNEL_OUTPUT, v, 0);
     c->deadline_ms = 0;
     c->after = AFTER_NOTHING;
-    if (!lets_pass(v)) {
-        block(c, CHANNEL_OUTPUT, v);
+    if (!verdict_lets_pass(v)) {
+        choice_block(c, CHANNEL_OUTPUT, v);
         return;
     }
     guard_stream_free(c->stream);
@@ -359,7 +312,7 @@ static void on_stream_verdict(void *user, const struct verdict *v) {
     if (c->end.err.code)
         c->o.on_fail(c->o.user, &c->end.err);
     else if (after == AFTER_CALL)
-        judge_call(c);
+        choice_judge_call(c);
     else if (after == AFTER_END)
         finish_turn(c);
 }
@@ -378,7 +331,7 @@ static void open_stream(struct choice *c, const int *tokens, int token_count) {
         .user = c,
     };
 
-    judged_begin(c);
+    choice_judged_begin(c);
     guard_stream_free(c->stream);
     c->stream = guard_stream_new(c->o.guard, &options);
 }
@@ -398,251 +351,14 @@ static void on_text(void *user, struct span text, const int *tokens,
     struct choice *c = user;
 
     if (!c->stream) open_stream(c, NULL, 0);
-    judged_add(c, text);
+    choice_judged_add(c, text);
     guard_stream_push(c->stream, text, tokens, token_count);
 }
 
-/* Wait for the verdict over the text so far, then go on with `after`. */
-static void settle_text(struct choice *c, enum after after) {
+void choice_settle(struct choice *c, enum after after) {
     c->after = after;
-    wait_for_guard(c, CHANNEL_OUTPUT);
+    choice_await(c, CHANNEL_OUTPUT);
     guard_stream_finish(c->stream);
-}
-
-/* ---- tool calls and their results ---- */
-
-/* Ask the guard about one text of a tool; rules see what goes with it, too. */
-static void judge_text(struct choice *c, enum channel channel, struct span text,
-                       struct span beside, guard_done *done) {
-    struct guard_item items[] = {{channel, text}, {channel, beside}};
-    struct guard_turn turn = {GUARD_USER, text};
-    struct guard_request request = {
-        .policy = c->o.policy,
-        .items = items,
-        .item_count = beside.size ? 2 : 1,
-        .turns = &turn,
-        .turn_count = text.size ? 1 : 0,
-        .channel = channel,
-        .client = c->o.client,
-    };
-    struct guard_check *check;
-
-    judged_begin(c);
-    judged_add(c, text);
-    judged_add(c, beside);
-    c->check_ns = clock_ns();
-    wait_for_guard(c, channel);
-    check = guard_check_start(c->o.guard, &request, done, c);
-    /* NULL: `done` has run, and `c` may be gone. */
-    if (check) c->check = check;
-}
-
-static void note_check(struct choice *c, const struct verdict *v) {
-    c->check = NULL;
-    c->deadline_ms = 0;
-    tell_verdict(c, c->channel, v, clock_ns() - c->check_ns);
-}
-
-static void tell_waiting(struct choice *c) {
-    c->waiting_ms = clock_ms();
-    if (c->request.stream) c->o.on_waiting(c->o.user);
-}
-
-/* A tool of ours runs when the session knows that it will. */
-static void on_call_kept(void *user, bool ok, const struct err *err) {
-    struct choice *c = user;
-
-    if (!ok)
-        c->o.on_fail(c->o.user, err);
-    else if (c->turn)
-        turn_answer(c->turn, true);
-}
-
-static void allow_call(struct choice *c) {
-    if (c->call_server)
-        journal_call(c->o.journal, &c->call, on_call_kept, c);
-    else
-        turn_answer(c->turn, true);
-}
-
-static void deny_call(struct choice *c, const char *reason) {
-    journal_denied(c->o.journal, &c->call, reason);
-    turn_deny(c->turn, span_of(reason));
-}
-
-static void on_approval(void *user, enum approval_answer answer) {
-    struct choice *c = user;
-
-    c->approval = NULL;
-    if (answer == APPROVAL_APPROVED)
-        allow_call(c);
-    else if (answer == APPROVAL_DENIED)
-        deny_call(c, "denied by a person");
-    else
-        deny_call(c, "denied: nobody approved it in time");
-}
-
-/* Nobody who can be asked is a no. */
-static void ask_person(struct choice *c, const struct verdict *v) {
-    int seconds = policy_limits(c->o.policy)->approval_s;
-    struct bytes checks = {0};
-    struct approval_question q = {.tool = c->call.name,
-                                  .arguments = c->call.arguments,
-                                  .seconds = seconds};
-    struct err err = {0};
-
-    if (c->o.approvals && seconds) {
-        verdict_checks(v, &checks);
-        q.checks = span_bytes(&checks);
-        c->approval = approvals_ask(c->o.approvals, &q, on_approval, c, &err);
-        bytes_free(&checks);
-    }
-    if (!c->approval) {
-        deny_call(c, "denied: it needs a person's approval, and nobody can "
-                     "be asked");
-        return;
-    }
-    turn_pause(c->turn);
-    tell_waiting(c);
-}
-
-/* What the rules about tools found, and then the guard. */
-static void join_verdicts(struct verdict *sum, const struct verdict *more) {
-    for (int i = 0; i < more->finding_count; i++)
-        verdict_add(sum, &more->findings[i]);
-    /* Past its limit a list holds less than the action was made of. */
-    if (more->action < sum->action) sum->action = more->action;
-}
-
-static void on_call_verdict(void *user, const struct verdict *v) {
-    struct choice *c = user;
-    struct verdict whole = *v;
-
-    if (v->cause == VERDICT_CAUSE_POLICY) join_verdicts(&whole, c->leave);
-    note_check(c, &whole);
-    if (whole.action == VERDICT_ASK) ask_person(c, &whole);
-    /* A redaction could turn the arguments into something that was never
-     * judged, so it counts as a block here. */
-    else if (lets_pass(&whole) && whole.action != VERDICT_REDACT)
-        allow_call(c);
-    else
-        block(c, CHANNEL_TOOL_CALL, &whole);
-}
-
-/* What tools.allow and tools.rules say about the call, into c->leave. */
-static bool judge_tool(struct choice *c, struct err *err) {
-    const struct chat_request *r = turn_request(c->turn);
-    struct source_text *sources = NULL;
-    struct tool_facts facts = {.tool = c->call.name};
-    struct err unread = {0};
-    cJSON *arguments;
-
-    if (!c->leave)
-        c->leave = arena_alloc(c->request.arena, 1, sizeof *c->leave, err);
-    if (!c->leave) return false;
-    verdict_begin(c->leave, policy_revision(c->o.policy));
-    if (!provenance_collect(r, c->call.name, c->request.arena, &sources,
-                            &facts.source_count, err))
-        return false;
-    facts.sources = sources;
-    arguments = json_parse(c->call.arguments, &unread);
-    facts.arguments = arguments;
-    policy_judge_tool(c->o.policy, &facts, c->leave);
-    cJSON_Delete(arguments);
-    return true;
-}
-
-static void judge_call(struct choice *c) {
-    struct bytes text = {0};
-    struct err err = {0};
-
-    if (!judge_tool(c, &err)) {
-        c->o.on_fail(c->o.user, &err);
-    } else if (c->leave->action == VERDICT_BLOCK) {
-        tell_verdict(c, CHANNEL_TOOL_CALL, c->leave, 0);
-        block(c, CHANNEL_TOOL_CALL, c->leave);
-    } else if (fields_call_text(&c->call, &text, &err)) {
-        /* An upstream may write anything as an id. */
-        judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), c->call.id,
-                   on_call_verdict);
-    } else {
-        c->o.on_fail(c->o.user, &err);
-    }
-    bytes_free(&text);
-}
-
-static bool copy_call(struct choice *c, const struct chat_tool_call *from,
-                      struct chat_tool_call *to, struct err *err) {
-    struct arena *arena = c->request.arena;
-
-    return arena_copy(arena, from->id, &to->id, err) &&
-           arena_copy(arena, from->name, &to->name, err) &&
-           arena_copy(arena, from->arguments, &to->arguments, err);
-}
-
-static void ask_call(void *user, const struct chat_tool_call *call,
-                     bool server) {
-    struct choice *c = user;
-    struct err err = {0};
-
-    c->call_server = server; /* judged alike, whosever it is */
-    if (!copy_call(c, call, &c->call, &err)) {
-        c->o.on_fail(c->o.user, &err);
-        return;
-    }
-    /* Text before the call is settled first, so that it goes out first. */
-    if (c->stream)
-        settle_text(c, AFTER_CALL);
-    else
-        judge_call(c);
-}
-
-static void on_result_verdict(void *user, const struct verdict *v) {
-    struct choice *c = user;
-    struct bytes text = {0};
-    struct err err = {0};
-
-    note_check(c, v);
-    if (!lets_pass(v)) {
-        block(c, CHANNEL_TOOL_RESULT, v);
-        return;
-    }
-    if (v->action != VERDICT_REDACT) {
-        journal_result(c->o.journal, &c->call, c->result);
-        turn_answer(c->turn, true);
-    } else if (verdict_redact(v, 0, c->result, &text, &err)) {
-        journal_result(c->o.journal, &c->call, span_bytes(&text));
-        turn_answer_text(c->turn, span_bytes(&text));
-    } else {
-        c->o.on_fail(c->o.user, &err);
-    }
-    bytes_free(&text);
-}
-
-static void ask_result(void *user, const struct chat_tool_call *call,
-                       struct span result) {
-    struct choice *c = user;
-    struct err err = {0};
-
-    /* The one asked about last may be another: calls run side by side. */
-    if (!copy_call(c, call, &c->call, &err) ||
-        !arena_copy(c->request.arena, result, &c->result, &err)) {
-        c->o.on_fail(c->o.user, &err);
-        return;
-    }
-    judge_text(c, CHANNEL_TOOL_RESULT, c->result, (struct span){NULL, 0},
-               on_result_verdict);
-}
-
-static void on_client_call(void *user, const struct chat_tool_call *call) {
-    struct choice *c = user;
-    struct err err = {0};
-
-    if (c->reply.call_count == CHAT_TOOL_CALLS_MAX) return;
-    if (copy_call(c, call, &c->calls[c->reply.call_count], &err))
-        c->reply.call_count++;
-    else
-        c->end.err = err;
 }
 
 /* ---- the turn's end ---- */
@@ -709,7 +425,7 @@ static void on_end(void *user, const struct turn_end *end) {
     }
     c->end.err.code = ERR_NONE;
     if (c->stream)
-        settle_text(c, AFTER_END);
+        choice_settle(c, AFTER_END);
     else
         finish_turn(c);
 }
@@ -742,9 +458,9 @@ bool choice_start(struct choice *c, struct err *err) {
         .on_prompt = on_prompt,
         .on_text = on_text,
         .on_logprobs = on_logprobs,
-        .ask_call = ask_call,
-        .ask_result = ask_result,
-        .on_client_call = on_client_call,
+        .ask_call = choice_ask_call,
+        .ask_result = choice_ask_result,
+        .on_client_call = choice_client_call,
         .on_end = on_end,
         .user = c,
     };
@@ -767,10 +483,10 @@ void choice_tick(struct choice *c) {
         struct err err = {.code = ERR_TIMEOUT};
 
         verdict_fail(&v, policy_revision(c->o.policy), &err);
-        tell_verdict(c, c->channel, &v, 0);
-        block(c, c->channel, &v);
+        choice_tell(c, c->channel, &v, 0);
+        choice_block(c, c->channel, &v);
     } else if (c->approval) {
-        if (clock_ms() - c->waiting_ms >= WAITING_MS) tell_waiting(c);
+        if (clock_ms() - c->waiting_ms >= WAITING_MS) choice_tell_waiting(c);
     } else if (c->turn) {
         turn_tick(c->turn);
     }

@@ -74,10 +74,10 @@ done
 # Guard and agent meet in the exchange and its choices, and nowhere else.
 for file in proxy/*.c proxy/*.h; do
     [ -f "$file" ] || continue
-    case $file in proxy/exchange.c | proxy/choice.c) continue ;; esac
+    case $file in proxy/exchange*.[ch] | proxy/choice*.[ch]) continue ;; esac
     if grep -qE '#include "guard/(guard|stream)\.h"' "$file" &&
         grep -qE '#include "agent/turn\.h"' "$file"; then
-        complain "$file: only proxy/exchange.c and proxy/choice.c know both guard and agent"
+        complain "$file: only proxy/exchange* and proxy/choice* know both guard and agent"
     fi
 done
 

@@ -1,0 +1,74 @@
+/* choice_state.h - what the parts of a choice share; for choice*.c alone. */
+#ifndef CORRAL_PROXY_CHOICE_STATE_H
+#define CORRAL_PROXY_CHOICE_STATE_H
+
+#include "agent/turn.h"
+#include "base/hash.h"
+#include "guard/stream.h"
+#include "proxy/ahead.h"
+#include "proxy/choice.h"
+#include "proxy/logprob_queue.h"
+
+/* What the guard stream's verdict is waited for. */
+enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
+
+struct choice {
+    struct choice_options o;
+    struct chat_request request;
+    struct chat_request early; /* as the model is shown it */
+    uint64_t deadline_ms; /* of the guard, while something is judged; or 0 */
+
+    struct ahead *ahead;        /* begun before the verdict; or NULL */
+    struct hash_stream *judged; /* what the next verdict is about; or NULL */
+    struct turn *turn;
+    struct guard_stream *stream;
+    struct guard_check *check;
+    struct approval *approval; /* while a person is asked */
+    uint64_t waiting_ms;       /* when the client was last told */
+    enum channel channel;      /* of the check, or of the stream */
+    uint64_t check_ns;
+    enum after after;
+    struct chat_tool_call call; /* the one that asks leave; arena */
+    struct verdict *leave; /* of the rules about tools, on this call; arena */
+    bool call_server;      /* whose tool it is */
+    struct span result;    /* arena */
+    struct turn_end end;
+    char session[HASH_ID_SIZE]; /* of a turn that belongs to none: tools may
+                                 * keep state from call to call of it */
+
+    struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
+    struct bytes text; /* cleared, when the answer goes out whole */
+    bool text_sent;
+    struct logprob_queue waiting; /* for their text to be cleared */
+    struct bytes logprobs;        /* cleared, and not sent yet */
+    struct reply_choice reply;
+};
+
+/* choice.c */
+
+/* Stops everything; the owner says what becomes of the choice. */
+void choice_block(struct choice *c, enum channel channel,
+                  const struct verdict *v);
+/* The guard is asked: what it says must come in time. */
+void choice_await(struct choice *c, enum channel channel);
+/* Wait for the verdict over the text so far, then go on with `after`. */
+void choice_settle(struct choice *c, enum after after);
+/* For the audit: what the next verdict is about, and the verdict. */
+void choice_judged_begin(struct choice *c);
+void choice_judged_add(struct choice *c, struct span text);
+void choice_tell(struct choice *c, enum channel channel,
+                 const struct verdict *v, uint64_t ns);
+
+/* choice_calls.c: a turn's hooks, see turn.h. */
+
+void choice_ask_call(void *user, const struct chat_tool_call *call,
+                     bool server);
+void choice_ask_result(void *user, const struct chat_tool_call *call,
+                       struct span result);
+void choice_client_call(void *user, const struct chat_tool_call *call);
+/* The text before the call in c->call is settled: judge the call. */
+void choice_judge_call(struct choice *c);
+/* A person is being asked: tell the client that it goes on. */
+void choice_tell_waiting(struct choice *c);
+
+#endif

@@ -1,0 +1,80 @@
+/* exchange_request.c - a body, read by its dialect, with the model that it asks
+ * for, the tools that Corral adds, and all texts of it that must be judged. */
+#include "agent/compact.h"
+#include "agent/turn.h"
+#include "proxy/exchange_state.h"
+#include "proxy/journal.h"
+#include "proxy/provenance.h"
+#include "proxy/router.h"
+
+/* Corral's own tools are offered when the client neither brings tools of its
+ * own nor asks for a fixed format. */
+static bool offer_tools(struct exchange *x, struct err *err) {
+    const struct registry *registry = x->context->tools;
+    struct chat_request *r = &x->request;
+    int count = registry ? registry_count(registry) : 0;
+
+    if (r->raw || count == 0 || r->tool_count || r->format != FORMAT_TEXT ||
+        r->choice == CHOICE_NONE)
+        return true;
+    r->tools = arena_alloc(x->arena, (size_t)count, sizeof *r->tools, err);
+    if (!r->tools) return false;
+    for (int i = 0; i < count; i++) {
+        const struct tool *t = registry_at(registry, i);
+
+        if (!policy_tool_allowed(x->policy, span_of(t->name))) continue;
+        r->tools[r->tool_count++] =
+            (struct chat_tool){.name = span_of(t->name),
+                               .description = span_of(t->description),
+                               .schema = registry_schema(registry, i),
+                               .server = true};
+    }
+    return true;
+}
+
+static bool check_choice(const struct chat_request *r, struct err *err) {
+    if (r->choice != CHOICE_REQUIRED || r->tool_count) return true;
+    return err_set_field(err, ERR_INPUT, "tool_choice",
+                         "tool_choice: required, but there are no tools");
+}
+
+static bool find_model(struct exchange *x, struct err *err) {
+    x->llm = router_find(x->context->router, x->request.model);
+    if (x->llm) return true;
+    return err_set_field(err, ERR_NOT_FOUND, "model",
+                         "there is no model of this name");
+}
+
+/* A session's messages are cut to the model's window before they are judged:
+ * what is left out reaches nobody. The tools that will be offered take their
+ * part of it. */
+static bool fit_window(struct exchange *x, struct err *err) {
+    struct chat_request *r = &x->request;
+    struct chat_tool *tools = r->tools;
+    int tool_count = r->tool_count, dropped = 0;
+    bool ok;
+
+    if (!x->journal) return true;
+    ok = offer_tools(x, err) &&
+         compact_fit(x->llm, &x->context->compact, r, &dropped, err);
+    r->tools = tools;
+    r->tool_count = tool_count;
+    journal_drop(x->journal, dropped);
+    return ok;
+}
+
+bool exchange_read(struct exchange *x, struct span body, struct err *err) {
+    x->body = json_parse(body, err);
+    if (!x->body) return false;
+    if (x->dialect->prepare &&
+        !x->dialect->prepare(x->context->responses, exchange_owner(x), x->body,
+                             err))
+        return false;
+    chat_request_init(&x->request, x->arena);
+    return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
+           fit_window(x, err) && provenance_check(&x->request, err) &&
+           fields_collect(&x->request, &x->fields, &x->field_count, err) &&
+           questions_plan(&x->request, x->policy, &x->questions,
+                          &x->question_count, err) &&
+           offer_tools(x, err) && check_choice(&x->request, err);
+}

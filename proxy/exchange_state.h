@@ -1,0 +1,90 @@
+/* exchange_state.h - what the parts of an exchange share; for exchange*.c
+ * alone. */
+#ifndef CORRAL_PROXY_EXCHANGE_STATE_H
+#define CORRAL_PROXY_EXCHANGE_STATE_H
+
+#include "base/hash.h"
+#include "guard/guard.h"
+#include "proxy/choice.h"
+#include "proxy/exchange.h"
+#include "proxy/fields.h"
+#include "proxy/questions.h"
+
+struct caller;
+
+struct exchange {
+    struct exchange_context *context;
+    struct exchange *next, *prev;
+    struct conn *conn;
+    const struct dialect *dialect;
+    struct policy *policy;
+    struct arena *arena;
+    cJSON *body;
+    struct chat_request request;
+    struct llm *llm;         /* that the request asks for */
+    struct caller *caller;   /* whose key; NULL: without */
+    struct journal *journal; /* of a session's turn, or NULL */
+    uint64_t client;
+    uint64_t started_ns;
+    uint64_t deadline_ms; /* of the guard, while the request is judged; or 0 */
+
+    struct field *fields;
+    int field_count;
+    struct question *questions;
+    int question_count;
+    int judging;        /* the question that is asked, or would be next */
+    bool fields_judged; /* by rules and entities */
+    struct guard_check *check;
+    uint64_t check_ns;
+    uint64_t guard_ns; /* spent on verdicts so far */
+    enum channel channel;
+
+    struct choice *choices[CHAT_CHOICES_MAX];
+    int choice_count;
+    int choices_left; /* not done yet */
+    bool answering;   /* the first text was cleared */
+
+    struct reply reply;
+    char id[HASH_ID_SIZE];       /* of the answer */
+    char decision[HASH_ID_SIZE]; /* of the verdict that weighs most so far */
+    struct bytes checks;         /* that acted so far */
+    int decisions;
+
+    int holds; /* loops over the choices that are on the stack */
+    bool freed;
+};
+
+/* exchange_request.c: the body read, checked and made ready to be judged. */
+MUST_USE bool exchange_read(struct exchange *x, struct span body,
+                            struct err *err);
+
+/* exchange_answer.c: each ends the exchange, but for the first two. */
+
+/* The head of a stream; once is enough. */
+void exchange_begin_stream(struct exchange *x);
+/* The client left before it had all. */
+void exchange_count(struct exchange *x, int status);
+/* Something other than the policy went wrong: an error status before the first
+ * byte, an error event after it. */
+void exchange_fail(struct exchange *x, const struct err *why);
+/* The guard itself failed. Never the same body as a block by the policy. */
+void exchange_fail_unavailable(struct exchange *x, const struct err *why);
+/* The policy said no, and the client wants an error for that. */
+void exchange_refuse_error(struct exchange *x);
+/* How many tokens the request has. Nothing of it is shown to anybody, so nobody
+ * judges it. */
+void exchange_count_tokens(struct exchange *x);
+/* All choices are done. */
+void exchange_finish(struct exchange *x);
+/* Cancels what still runs. The connection has been answered, or has left. */
+void exchange_free(struct exchange *x);
+
+/* Whose request it is, in stores that outlive it. */
+const char *exchange_owner(const struct exchange *x);
+
+/* exchange.c: around a loop over the choices, any of which may be the
+ * exchange's end: until exchange_let_go(), the loop may look at x->freed. */
+void exchange_hold(struct exchange *x);
+void exchange_let_go(struct exchange *x);
+
+#endif

@@ -5,6 +5,7 @@
 
 #include "agent/chat.h"
 #include "agent/embed.h"
+#include "agent/weigh.h"
 
 struct llm;
 struct llm_call; /* one generation under way */
@@ -82,6 +83,12 @@ struct llm {
      * where it is not done. */
     struct embed *(*embed)(struct llm *llm, struct span text, uint64_t client,
                            embed_done *done, void *user, struct err *err);
+    /* How likely each of a few answers to a request is (weigh.h), to be given
+     * up by weigh_cancel(). NULL where it is not done. */
+    struct weigh *(*weigh)(struct llm *llm, const struct chat_request *r,
+                           const struct span *answers, int count,
+                           uint64_t client, weigh_done *done, void *user,
+                           struct err *err);
     /* Take no more from whoever writes until told to go on: the reader is
      * slow. What is here already may still come. NULL: it cannot. */
     void (*throttle)(struct llm *llm, struct llm_call *call, bool on);

@@ -600,6 +600,34 @@ static struct embed *embed(struct llm *face, struct span text, uint64_t client,
     return embed_start(llm->engine, text, client, done, user, err);
 }
 
+/* What ends an answer of the assistant. */
+static int turn_end(const struct llm_engine *llm) {
+    const struct tokenizer *t = engine_tokenizer(llm->engine);
+    int end = tokenizer_control(
+        t, llm->kind == TEMPLATE_LLAMA3 ? "<|eot_id|>" : "<|im_end|>");
+
+    return end < 0 ? tokenizer_eos(t) : end;
+}
+
+static struct weigh *weigh(struct llm *face, const struct chat_request *r,
+                           const struct span *answers, int count,
+                           uint64_t client, weigh_done *done, void *user,
+                           struct err *err) {
+    struct llm_engine *llm = (struct llm_engine *)(void *)face;
+    struct tokens prompt = {0};
+    struct weigh_options o = {.prompt = &prompt,
+                              .end = turn_end(llm),
+                              .answers = answers,
+                              .answer_count = count,
+                              .client = client};
+    struct weigh *w = NULL;
+
+    if (render(llm, r, &prompt, err))
+        w = weigh_start(llm->engine, &o, done, user, err);
+    tokens_free(&prompt);
+    return w;
+}
+
 struct llm *llm_engine_open(struct engine *engine, const char *name,
                             struct err *err) {
     struct llm_engine *llm = xalloc(sizeof *llm);
@@ -620,6 +648,7 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
                              .cancel = cancel,
                              .count = count_prompt,
                              .embed = embed,
+                             .weigh = weigh,
                              .context_tokens = engine_context(engine)};
     return &llm->face;
 }

@@ -188,6 +188,14 @@ cJSON *verdict_to_json(const struct verdict *v, enum channel channel) {
     return json;
 }
 
+cJSON *verdict_to_answer(const struct verdict *v, enum channel channel) {
+    cJSON *json = verdict_to_json(v, channel);
+    cJSON *id = cJSON_DetachItemFromObjectCaseSensitive(json, "id");
+
+    if (id) (void)cJSON_AddItemToObject(json, "decision_id", id);
+    return json;
+}
+
 struct cut {
     size_t from, end;
     size_t widest; /* of the finding that names the mark */

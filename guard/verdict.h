@@ -92,6 +92,9 @@ void verdict_checks(const struct verdict *v, struct bytes *out);
  * The caller owns it. */
 cJSON *verdict_to_json(const struct verdict *v, enum channel channel);
 
+/* The same as a refusal shows it, its id as `decision_id`. */
+cJSON *verdict_to_answer(const struct verdict *v, enum channel channel);
+
 /* `text` (item `item` of the request) with every span that a redacting finding
  * names replaced by its mark, such as "[EMAIL]"; overlapping spans are joined.
  */

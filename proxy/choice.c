@@ -203,19 +203,10 @@ void choice_block(struct choice *c, enum channel channel,
     c->o.on_block(c->o.user, c, channel, v);
 }
 
-/* {decision_id, action, checks, categories, channel} as the answer shows it. */
-static cJSON *corral_object(const struct verdict *v, enum channel channel) {
-    cJSON *json = verdict_to_json(v, channel);
-    cJSON *id = cJSON_DetachItemFromObjectCaseSensitive(json, "id");
-
-    if (id) (void)cJSON_AddItemToObject(json, "decision_id", id);
-    return json;
-}
-
 void choice_refuse(struct choice *c, enum channel channel,
                    const struct verdict *v) {
     stop(c);
-    c->reply.corral = corral_object(v, channel);
+    c->reply.corral = verdict_to_answer(v, channel);
     c->reply.call_count = 0;
     c->reply.echo = (struct span){0};
     if (!c->request.stream) {

@@ -228,25 +228,6 @@ static void run_choices(struct exchange *x) {
 
 /* ---- JUDGING ---- */
 
-static bool put_redactions(struct exchange *x, const struct verdict *v,
-                           struct err *err) {
-    for (int i = 0; i < x->field_count; i++) {
-        struct field *f = &x->fields[i];
-        struct bytes text = {0};
-        bool ok = verdict_redact(v, i, f->text, &text, err);
-
-        if (ok && !span_equal(span_bytes(&text), f->text))
-            ok = f->slot
-                     ? arena_copy(x->arena, span_bytes(&text), f->slot, err)
-                     : err_set_field(err, ERR_DENIED, "messages",
-                                     "a field that cannot be redacted holds "
-                                     "what the policy redacts");
-        bytes_free(&text);
-        if (!ok) return false;
-    }
-    return true;
-}
-
 static void judge_next(struct exchange *x);
 
 /* Rules and entities cost nothing and redact: whatever leaves early has been
@@ -292,7 +273,7 @@ static void on_input_verdict(void *user, const struct verdict *v) {
     }
     /* The first check saw all fields; the others ask the classifier only. */
     if (!x->fields_judged && v->action == VERDICT_REDACT &&
-        !put_redactions(x, v, &err)) {
+        !fields_redact(x->fields, x->field_count, v, x->arena, &err)) {
         if (err.code == ERR_DENIED) {
             struct verdict blocked = *v;
 

@@ -122,3 +122,21 @@ bool fields_collect(struct chat_request *r, struct field **out, int *count,
     *out = list;
     return true;
 }
+
+bool fields_redact(struct field *fields, int count, const struct verdict *v,
+                   struct arena *arena, struct err *err) {
+    for (int i = 0; i < count; i++) {
+        struct field *f = &fields[i];
+        struct bytes text = {0};
+        bool ok = verdict_redact(v, i, f->text, &text, err);
+
+        if (ok && !span_equal(span_bytes(&text), f->text))
+            ok = f->slot ? arena_copy(arena, span_bytes(&text), f->slot, err)
+                         : err_set(err, ERR_DENIED,
+                                   "a field that cannot be redacted holds what "
+                                   "the policy redacts");
+        bytes_free(&text);
+        if (!ok) return false;
+    }
+    return true;
+}

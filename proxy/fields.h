@@ -18,6 +18,12 @@ struct field {
 MUST_USE bool fields_collect(struct chat_request *r, struct field **out,
                              int *count, struct err *err);
 
+/* Put what `v`, a verdict over these fields as its items, redacts in its place.
+ * ERR_DENIED when it redacts one that has none: that is a block. */
+MUST_USE bool fields_redact(struct field *fields, int count,
+                            const struct verdict *v, struct arena *arena,
+                            struct err *err);
+
 /* The one text of a tool call, its name and its arguments, with the arguments'
  * escapes undone: "\u0061" must not hide a letter. */
 MUST_USE bool fields_call_text(const struct chat_tool_call *call,

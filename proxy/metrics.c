@@ -42,8 +42,8 @@ const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
 static const char *const routes[ROUTE_COUNT] = {
     "chat",      "completions", "responses", "embeddings", "moderations",
-    "models",    "messages",    "ollama",    "guard",      "sessions",
-    "approvals", "health",      "metrics",   "other"};
+    "decisions", "models",      "messages",  "ollama",     "guard",
+    "sessions",  "approvals",   "health",    "metrics",    "other"};
 static const char *const channels[METRICS_CHANNEL_COUNT] = {
     "input", "output", "tool_call", "tool_result"};
 static const char *const results[RESULT_COUNT] = {

@@ -27,6 +27,12 @@ void responses_keep(struct responses_store *s, const char *owner,
                     const cJSON *body, const struct reply *reply,
                     const struct reply_choice *choice);
 
+/* Items as messages behind those there are; there must be room. `name` is the
+ * list's, for errors. */
+struct openai_reader;
+MUST_USE bool responses_items(struct openai_reader *p, const cJSON *list,
+                              const char *name);
+
 /* The list of output items. */
 MUST_USE bool responses_put_output(const struct reply *r,
                                    const struct reply_choice *c,

@@ -89,8 +89,8 @@ static bool item(struct openai_reader *p, const cJSON *json, const char *path) {
                          path, type);
 }
 
-static bool items(struct openai_reader *p, const cJSON *list,
-                  const char *name) {
+bool responses_items(struct openai_reader *p, const cJSON *list,
+                     const char *name) {
     const cJSON *json;
     int index = 0;
 
@@ -126,9 +126,9 @@ static bool input(struct openai_reader *p, const cJSON *body) {
         !arena_copy(r->arena, span_of(instructions), &add(p, CHAT_SYSTEM)->text,
                     p->err))
         return false;
-    if (!items(p, context, "previous_response_id")) return false;
+    if (!responses_items(p, context, "previous_response_id")) return false;
     if (cJSON_IsArray(json)) {
-        if (!items(p, json, "input")) return false;
+        if (!responses_items(p, json, "input")) return false;
     } else if (!arena_copy(r->arena, span_of(json->valuestring),
                            &add(p, CHAT_USER)->text, p->err)) {
         return false;

@@ -11,6 +11,7 @@
 #include "proxy/approvals.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
+#include "proxy/decisions.h"
 #include "proxy/embeddings.h"
 #include "proxy/exchange.h"
 #include "proxy/http_error.h"
@@ -28,6 +29,7 @@ struct service {
     struct moderation_context moderations;
     struct inquiry_context inquiries;
     struct embeddings_context embeddings;
+    struct decisions_context decisions;
     struct policy *policy;
     struct sessions *sessions; /* NULL: there are none */
     struct metrics *metrics;
@@ -150,6 +152,15 @@ static void embeddings(struct service *s, struct conn *c,
 
 static void embeddings_are_gone(void *user) {
     embeddings_gone(user);
+}
+
+static void decisions(struct service *s, struct conn *c,
+                      const struct http_request *r) {
+    decisions_start(&s->decisions, c, r);
+}
+
+static void decisions_are_gone(void *user) {
+    decisions_gone(user);
 }
 
 static void guard_check(struct service *s, struct conn *c,
@@ -332,6 +343,8 @@ static const struct route routes[] = {
      embeddings_are_gone},
     {"POST", "/v1/moderations", false, ROUTE_MODERATIONS, moderations,
      moderations_gone},
+    {"POST", "/v1/decisions", false, ROUTE_DECISIONS, decisions,
+     decisions_are_gone},
     {"POST", "/v1/messages", false, ROUTE_MESSAGES, anthropic_messages,
      chat_gone},
     {"POST", "/v1/messages/count_tokens", false, ROUTE_MESSAGES,
@@ -483,6 +496,10 @@ struct service *service_new(const struct service_options *o) {
                                                 .router = o->router,
                                                 .metrics = o->metrics,
                                                 .audit = o->audit};
+    s->decisions = (struct decisions_context){.guard = o->guard,
+                                              .router = o->router,
+                                              .metrics = o->metrics,
+                                              .audit = o->audit};
     s->inquiries = (struct inquiry_context){
         .guard = o->guard, .metrics = o->metrics, .audit = o->audit};
     s->metrics = o->metrics;
@@ -517,6 +534,7 @@ void service_set_policy(struct service *s, struct policy *policy) {
     s->moderations.policy = s->policy;
     s->inquiries.policy = s->policy;
     s->embeddings.policy = s->policy;
+    s->decisions.policy = s->policy;
     policy_free(before);
 }
 

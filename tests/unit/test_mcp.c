@@ -180,10 +180,10 @@ static void test_environment(void **state) {
                                "'{\"id\":4,\"result\":{\"content\":[{\"type\":"
                                "\"text\",\"text\":\"'$TEST_SECRET-$GIVEN'\"}]}}"
                                "'; " REST,
-          ",\"env\":{\"GIVEN\":\"<given>\"}");
+          ",\"env\":{\"GIVEN\":\"<${TEST_SECRET}>\"}");
     add(&w);
     call(&w, "s__a");
-    assert_string_equal(w.text, "-<given>");
+    assert_string_equal(w.text, "-<sesame>");
     world_close(&w);
 }
 
@@ -430,8 +430,8 @@ static void test_options(void **state) {
     refused(&w, "{\"name\":\"a\",\"command\":\"b\",\"what\":7}", "what");
     refused(&w,
             "{\"name\":\"a\",\"command\":\"b\",\"env\":{\"X\":"
-            "\"two\\nlines\"}}",
-            "one line");
+            "\"${TEST_NO_SUCH_VARIABLE}\"}}",
+            "is not set");
     world_close(&w);
 }
 

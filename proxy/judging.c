@@ -1,0 +1,121 @@
+#include "proxy/judging.h"
+
+#include "base/clock.h"
+#include "proxy/audit.h"
+#include "proxy/metrics.h"
+
+static void ask_next(struct judging *j);
+
+static enum metrics_result result_of(const struct verdict *v) {
+    if (verdict_lets_pass(v))
+        return v->action == VERDICT_REDACT ? RESULT_REDACTED
+               : v->action == VERDICT_FLAG ? RESULT_FLAGGED
+                                           : RESULT_ALLOWED;
+    return v->cause == VERDICT_CAUSE_UNAVAILABLE ? RESULT_UNAVAILABLE
+                                                 : RESULT_BLOCKED;
+}
+
+/* The first question is about all that came in, a further one about its turn.
+ */
+static void hash_judged(const struct judging *j, char out[HASH_HEX_SIZE]) {
+    struct hash_stream *h = audit_hash_new(j->o.audit);
+
+    for (int i = 0; h && j->asked == 0 && i < j->o.field_count; i++)
+        hash_stream_add(h, j->o.fields[i].text);
+    if (h && j->asked > 0) {
+        const struct question *q = &j->o.questions[j->asked];
+
+        hash_stream_add(h, q->turns[q->turn_count - 1].text);
+    }
+    audit_hash_end(h, out);
+}
+
+static void note(struct judging *j, const struct verdict *v) {
+    const struct audit_subject s = audit_subject_of(j->o.conn, j->o.route);
+    uint64_t ns = clock_ns() - j->asked_ns;
+    char hash[HASH_HEX_SIZE];
+
+    j->check = NULL;
+    j->decisions++;
+    j->guard_ns += ns;
+    hash_judged(j, hash);
+    audit_decision(j->o.audit, &s, j->channel, v, ns, hash);
+    metrics_verdict(j->o.metrics, METRICS_INPUT, result_of(v),
+                    (double)ns / 1e9);
+}
+
+static void on_verdict(void *user, const struct verdict *v) {
+    struct judging *j = user;
+    struct verdict blocked;
+    struct err err = {0};
+
+    note(j, v);
+    if (!verdict_lets_pass(v)) {
+        j->o.on_blocked(j->o.user, j->channel, v);
+    } else if (j->asked > 0 || v->action != VERDICT_REDACT ||
+               fields_redact(j->o.fields, j->o.field_count, v, j->o.arena,
+                             &err)) {
+        j->asked++;
+        ask_next(j);
+    } else if (err.code == ERR_DENIED) {
+        blocked = *v;
+        blocked.action = VERDICT_BLOCK;
+        j->o.on_blocked(j->o.user, j->channel, &blocked);
+    } else {
+        j->o.on_failed(j->o.user, &err);
+    }
+}
+
+static struct guard_item *items_of(struct judging *j, struct err *err) {
+    struct guard_item *items =
+        arena_alloc(j->o.arena, (size_t)j->o.field_count, sizeof *items, err);
+
+    for (int i = 0; items && i < j->o.field_count; i++)
+        items[i] =
+            (struct guard_item){j->o.fields[i].channel, j->o.fields[i].text};
+    return items;
+}
+
+/* The first question sees all fields, the others ask the classifier only. */
+static void ask_next(struct judging *j) {
+    struct guard_request request = {
+        .policy = j->o.policy, .channel = CHANNEL_INPUT, .client = j->o.client};
+    struct guard_check *check;
+    struct err err = {0};
+
+    if (j->asked > 0 && j->asked >= j->o.question_count) {
+        j->o.on_passed(j->o.user);
+        return;
+    }
+    if (j->asked == 0) {
+        request.items = items_of(j, &err);
+        request.item_count = j->o.field_count;
+        if (!request.items) {
+            j->o.on_failed(j->o.user, &err);
+            return;
+        }
+    }
+    if (j->asked < j->o.question_count) {
+        const struct question *q = &j->o.questions[j->asked];
+
+        request.channel = q->channel;
+        request.operator_text = q->system;
+        request.turns = q->turns;
+        request.turn_count = q->turn_count;
+    }
+    j->channel = request.channel;
+    j->asked_ns = clock_ns();
+    check = guard_check_start(j->o.guard, &request, on_verdict, j);
+    /* NULL: on_verdict() has run, and `j` may be gone. */
+    if (check) j->check = check;
+}
+
+void judging_start(struct judging *j, const struct judging_options *o) {
+    *j = (struct judging){.o = *o};
+    ask_next(j);
+}
+
+void judging_cancel(struct judging *j) {
+    guard_check_cancel(j->check);
+    j->check = NULL;
+}

@@ -1,8 +1,11 @@
 #include "proxy/http.h"
 
 #include <llhttp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proxy/inflate.h"
 
 enum {
     FIRST_HEADERS = 16, /* entries that a reader begins with */
@@ -40,7 +43,9 @@ struct http_reader {
     size_t protocol_size;
 
     struct bytes body;
-    size_t body_taken; /* bytes of a response's body handed out before */
+    size_t body_taken;       /* bytes of a response's body handed out before */
+    bool packed;             /* the request's body comes as gzip */
+    struct inflate *inflate; /* from its first byte on */
     bool expects_continue;
     bool keep_alive;
     int interim_count;
@@ -57,7 +62,7 @@ static struct http_reader *reader_of(llhttp_t *p) {
 /* For callbacks: what they return ends the parse. */
 static int fail(struct http_reader *r, int status, const char *text) {
     r->fail_status = status;
-    (void)strncpy(r->fail_text, text, sizeof r->fail_text - 1);
+    (void)snprintf(r->fail_text, sizeof r->fail_text, "%s", text);
     return HPE_USER;
 }
 
@@ -209,6 +214,20 @@ static int check_framing(struct http_reader *r) {
     return HPE_OK;
 }
 
+/* A body may come as gzip; what is judged and sent on is unpacked. */
+static int check_coding(struct http_reader *r) {
+    struct span coding =
+        http_header_find(r->headers, r->header_count, "content-encoding");
+
+    if (!coding.at) return HPE_OK;
+    if (count_header(r, "content-encoding") > 1)
+        return fail(r, 415, "more than one content coding");
+    if (is_word(coding, "identity")) return HPE_OK;
+    r->packed = is_word(coding, "gzip") || is_word(coding, "x-gzip");
+    return r->packed ? HPE_OK
+                     : fail(r, 415, "a content coding other than gzip");
+}
+
 /* The path of "/a?b" or of "http://host/a?b". */
 static bool split_target(struct http_request *q) {
     struct span t = q->target;
@@ -258,7 +277,7 @@ static int check_request(struct http_reader *r) {
             return fail(r, 417, "an expectation other than 100-continue");
         r->expects_continue = true;
     }
-    return HPE_OK;
+    return check_coding(r);
 }
 
 static int on_headers(llhttp_t *p) {
@@ -296,9 +315,21 @@ static int on_extension(llhttp_t *p, const char *at, size_t size) {
     return drop_trailer(reader_of(p), size);
 }
 
+static int unpack(struct http_reader *r, struct span in) {
+    struct err err = {0};
+
+    if (!r->inflate) r->inflate = inflate_new(r->limits.body_bytes_max);
+    if (!inflate_push(r->inflate, in, &r->body, &err))
+        return fail(r, err.code == ERR_LIMIT ? 413 : 400, err.text);
+    if (r->body.size > r->limits.body_bytes_max)
+        return fail(r, 413, "the body is too large");
+    return HPE_OK;
+}
+
 static int on_body(llhttp_t *p, const char *at, size_t size) {
     struct http_reader *r = reader_of(p);
 
+    if (r->packed) return unpack(r, (struct span){at, size});
     if (size > r->limits.body_bytes_max - r->body.size - r->body_taken ||
         !bytes_append(&r->body, at, size, NULL))
         return fail(r, 413, "the body is too large");
@@ -307,7 +338,10 @@ static int on_body(llhttp_t *p, const char *at, size_t size) {
 
 static int on_complete(llhttp_t *p) {
     struct http_reader *r = reader_of(p);
+    struct err err = {0};
 
+    if (r->inflate && !inflate_end(r->inflate, &err))
+        return fail(r, 400, err.text);
     /* An interim response leaves READER_HEAD, and the next one follows. */
     if (r->head_done) r->state = READER_DONE;
     return HPE_PAUSED;
@@ -363,6 +397,7 @@ void http_reader_free(struct http_reader *r) {
     if (!r) return;
     bytes_free(&r->head);
     bytes_free(&r->body);
+    inflate_free(r->inflate);
     free(r->pieces);
     free(r->headers);
     free(r);
@@ -371,6 +406,9 @@ void http_reader_free(struct http_reader *r) {
 void http_reader_next(struct http_reader *r) {
     if (r->head.capacity > KEEP_BYTES) bytes_free(&r->head);
     bytes_free(&r->body);
+    inflate_free(r->inflate);
+    r->inflate = NULL;
+    r->packed = false;
     r->body_taken = 0;
     r->state = READER_IDLE;
     r->head_done = false;

@@ -20,7 +20,7 @@ struct http_request {
     struct span query;  /* without the `?`; may be empty */
     const struct http_header *headers;
     int header_count;
-    struct span body;
+    struct span body; /* unpacked, if it came as gzip */
     int version_minor; /* HTTP/1.0 or 1.1 */
     bool keep_alive;
 };

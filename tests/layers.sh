@@ -36,6 +36,7 @@ seccomp\.h      tools/sandbox_filter\.c
 hs(/hs)?\.h     guard/rules(_scan|_capped|_run|_whole)?\.c
 unicode/        guard/text\.c
 llhttp\.h       proxy/http\.c
+zlib\.h         proxy/inflate\.c
 openssl/        proxy/tls\.c
 libpq           proxy/store_[a-z0-9_]+\.c
 hiredis         proxy/store_[a-z0-9_]+\.c

@@ -12,6 +12,7 @@
 
 #include "proxy/http.h"
 #include "proxy/http_error.h"
+#include "tests/unit/gzip.h"
 
 static const struct http_reader_limits limits = {
     .target_bytes_max = 64,
@@ -227,6 +228,60 @@ static void test_smuggling(void **state) {
     check("http 2.0", "GET / HTTP/2.0\r\nHost: h\r\n\r\n", "fail 505\n");
     check("rtsp", "DESCRIBE /a RTSP/1.0\r\n\r\n", "fail 400\n");
     check("tls hello", "\x16\x03\x01\x02", "fail 400\n");
+}
+
+/* A body that was packed, whose head has these codings. */
+static void check_packed(const char *name, const char *coding, struct span body,
+                         const char *want) {
+    struct bytes text = {0};
+
+    assert_true(bytes_printf(&text, NULL,
+                             "POST / HTTP/1.1\r\nHost: h\r\n%s: %zu\r\n%s\r\n",
+                             "Content-Length", body.size, coding));
+    bytes_put(&text, body);
+    check_bytes(name, span_bytes(&text), want);
+    bytes_free(&text);
+}
+
+static void test_packed(void **state) {
+    static const char gzip[] = "Content-Encoding: gzip\r\n";
+    struct bytes body = gzip_of(span_of("hello"), 6);
+    struct bytes bomb =
+        gzip_of(span_of("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"), 9);
+
+    (void)state;
+    check_packed("gzip", "Content-Encoding: GZip\r\n", span_bytes(&body),
+                 "POST path=/ query= 1.1 keep host=[h] content-length=[25] "
+                 "content-encoding=[GZip] body=hello\n");
+    check_packed("its old name", "Content-Encoding: x-gzip\r\n",
+                 span_bytes(&body),
+                 "POST path=/ query= 1.1 keep host=[h] content-length=[25] "
+                 "content-encoding=[x-gzip] body=hello\n");
+    check_packed("none", "Content-Encoding: identity\r\n", span_of("hello"),
+                 "POST path=/ query= 1.1 keep host=[h] content-length=[5] "
+                 "content-encoding=[identity] body=hello\n");
+    check_packed("one byte past", gzip, span_bytes(&bomb), "fail 413\n");
+    check_packed("not gzip", gzip, span_of("hello"), "fail 400\n");
+    body.size--;
+    check_packed("not whole", gzip, span_bytes(&body), "fail 400\n");
+    check_packed("another", "Content-Encoding: br\r\n", span_of("x"),
+                 "fail 415\n");
+    check_packed("deflate", "Content-Encoding: deflate\r\n", span_of("x"),
+                 "fail 415\n");
+    check_packed("a list", "Content-Encoding: gzip, gzip\r\n", span_of("x"),
+                 "fail 415\n");
+    check_packed("empty", "Content-Encoding:\r\n", span_of("x"), "fail 415\n");
+    check_packed("twice",
+                 "Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n",
+                 span_of("x"), "fail 415\n");
+    check_packed("twice, one of them none",
+                 "Content-Encoding: identity\r\nContent-Encoding: gzip\r\n",
+                 span_of("x"), "fail 415\n");
+    check_post("no body", "Content-Encoding: gzip\r\n\r\n",
+               "POST path=/ query= 1.1 keep host=[h] content-encoding=[gzip] "
+               "body=\n");
+    bytes_free(&body);
+    bytes_free(&bomb);
 }
 
 static void check_chunks(const char *name, const char *chunks) {
@@ -507,7 +562,7 @@ int main(void) {
         cmocka_unit_test(test_limits),     cmocka_unit_test(test_expect),
         cmocka_unit_test(test_response),   cmocka_unit_test(test_bad_response),
         cmocka_unit_test(test_put_header), cmocka_unit_test(test_type),
-        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_error),      cmocka_unit_test(test_packed),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

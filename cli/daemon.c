@@ -556,6 +556,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .origins = (const char *const *)c->origins,
         .origin_count = c->origin_count,
         .tls = d->tls,
+        .trust = c->proxy_trust,
     };
 
     d->service = service_new(&service);

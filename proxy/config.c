@@ -278,13 +278,15 @@ static bool read_root(const struct config_source *s, const cJSON *root,
         "kv_tokens", "kv_type",      "policy",       "guard",
         "backend",   "upstreams",    "tools",        "agent",
         "limits",    "cors_origins", "drain_ms",     "log",
-        "data",      "audit",        "mcp",          NULL};
+        "data",      "audit",        "mcp",          "proxy_protocol",
+        NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
         return yaml_fail(s->yaml, root, s->err, "a map of settings is needed");
     return yaml_only_keys(s->yaml, root, keys, s->err) &&
            read_listen(s, root, c) && read_tls(s, root, c) &&
+           config_read_proxy_protocol(s, root, c) &&
            config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            config_read_path(s, root, "keys", &c->keys) &&
            config_read_audit(s, root, c) && read_model(s, root, c) &&

@@ -10,6 +10,7 @@
 #include "base/yaml.h"
 #include "proxy/config_upstream.h"
 #include "proxy/limits.h"
+#include "proxy/proxy_header.h"
 
 enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16 };
 
@@ -34,6 +35,7 @@ struct config {
         char *key;
         char *client_ca; /* only clients with a certificate of theirs */
     } tls;
+    struct proxy_trust proxy_trust;
     bool allow_remote; /* listen beyond loopback although there are no keys */
     struct {
         bool on; /* `audit` was there */

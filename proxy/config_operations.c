@@ -23,3 +23,36 @@ bool config_read_audit(const struct config_source *s, const cJSON *root,
            config_read_int(s, map, "bytes_max", 1 << 20, (int64_t)1 << 50,
                            &c->audit.bytes_max);
 }
+
+/* Each item an address or a block of them. */
+static bool read_networks(const struct config_source *s, const cJSON *list,
+                          struct proxy_trust *t) {
+    const cJSON *item;
+    struct err why;
+
+    cJSON_ArrayForEach(item, list) {
+        if (t->count == PROXY_NETWORKS_MAX)
+            return yaml_fail(s->yaml, item, s->err,
+                             "proxy_protocol: more than %d networks",
+                             PROXY_NETWORKS_MAX);
+        if (!config_check_text(s, item, "proxy_protocol")) return false;
+        if (!network_parse(&t->from[t->count++], item->valuestring, &why))
+            return yaml_fail(s->yaml, item, s->err, "proxy_protocol: %s",
+                             why.text);
+    }
+    return true;
+}
+
+bool config_read_proxy_protocol(const struct config_source *s,
+                                const cJSON *root, struct config *c) {
+    const cJSON *node = config_get(root, "proxy_protocol");
+
+    if (!cJSON_IsArray(node))
+        return config_read_bool(s, root, "proxy_protocol", &c->proxy_trust.on);
+    /* An empty list would believe nobody, and so serve nobody. */
+    if (!cJSON_GetArraySize(node))
+        return yaml_fail(s->yaml, node, s->err,
+                         "proxy_protocol: no network is named");
+    c->proxy_trust.on = true;
+    return read_networks(s, node, &c->proxy_trust);
+}

@@ -6,6 +6,9 @@
 #include "proxy/config.h"
 #include "proxy/config_read.h"
 
+/* `proxy_protocol`: true, or the networks whose word is believed. */
+MUST_USE bool config_read_proxy_protocol(const struct config_source *s,
+                                         const cJSON *root, struct config *c);
 MUST_USE bool config_read_audit(const struct config_source *s,
                                 const cJSON *root, struct config *c);
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/front.h"
 #include "proxy/http_error.h"
 #include "proxy/response_head.h"
 
@@ -22,7 +23,6 @@ enum {
     AHEAD_MAX = 16 << 10, /* pipelined bytes held while a response runs */
     LINGER_MS = 2000,
     HANGUP_MS = 1000, /* how often to look for a hang-up while not reading */
-    PEER_MAX = 64,
     PLAIN_SIZE = 16 << 10 /* of one TLS record */
 };
 
@@ -41,7 +41,7 @@ struct conn {
     struct conn *next;                  /* the server's list */
     struct conn *prev;
     uint64_t id;
-    char peer[PEER_MAX];
+    struct front front; /* who it is */
     enum conn_state state;
     int handles; /* open or closing; the last one's close frees us */
 
@@ -128,6 +128,7 @@ static void on_handle_closed(uv_handle_t *handle) {
     c->options->on_closed(c->options->server, c);
     http_reader_free(c->reader);
     tls_free(c->tls);
+    front_clear(&c->front);
     bytes_free(&c->ahead);
     bytes_free(&c->extra);
     free(c);
@@ -182,7 +183,7 @@ static void arm_reading(struct conn *c) {
 
     if (phase == c->timed) return;
     c->timed = phase;
-    if (c->tls && !tls_ready(c->tls)) {
+    if (c->front.waiting || (c->tls && !tls_ready(c->tls))) {
         arm(c, (uint64_t)l->header_ms);
         return;
     }
@@ -486,6 +487,8 @@ static void refuse(struct conn *c, int status, const char *message) {
 
     c->keep_alive = false;
     c->head_only = false;
+    /* Of a coding that is not read: which one is. */
+    if (status == 415) conn_add_header(c, "accept-encoding", "gzip");
     send_error(c, http_error_of_status(status), message, NULL);
     if (h->on_refused) h->on_refused(h->user, status);
     linger(c);
@@ -606,6 +609,32 @@ static void take_sealed(struct conn *c, struct span in) {
         on_end_of_input(c, UV_EOF);
 }
 
+static void feed(struct conn *c, struct span in) {
+    if (c->tls)
+        take_sealed(c, in);
+    else
+        take_input(c, in);
+}
+
+/* What a balancer says comes ahead of everything else, TLS too. */
+static void take_front(struct conn *c, struct span in) {
+    const struct conn_handler *h = c->options->handler;
+    struct bytes rest;
+
+    if (!front_take(&c->front, in)) {
+        if (h->on_refused) h->on_refused(h->user, 400);
+        conn_close(c);
+        return;
+    }
+    if (c->front.waiting) return;
+    rest = c->front.held;
+    c->front.held = (struct bytes){0};
+    c->timed = READER_FAILED; /* a request's time begins */
+    arm_reading(c);
+    if (rest.size) feed(c, span_bytes(&rest));
+    bytes_free(&rest);
+}
+
 static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     struct conn *c = stream->data;
 
@@ -615,10 +644,10 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
         on_end_of_input(c, count);
         return;
     }
-    if (c->tls)
-        take_sealed(c, (struct span){buf->base, (size_t)count});
+    if (c->front.waiting && c->state == READING)
+        take_front(c, (struct span){buf->base, (size_t)count});
     else
-        take_input(c, (struct span){buf->base, (size_t)count});
+        feed(c, (struct span){buf->base, (size_t)count});
 }
 
 static bool hung_up(const struct conn *c) {
@@ -676,20 +705,6 @@ static void on_timer(uv_timer_t *timer) {
 
 /* What the server does with it */
 
-static void find_peer(struct conn *c) {
-    struct sockaddr_storage at;
-    int size = (int)sizeof at;
-
-    (void)snprintf(c->peer, PEER_MAX, c->local ? "unix" : "unknown");
-    if (c->local ||
-        uv_tcp_getpeername(&c->socket.tcp, (struct sockaddr *)&at, &size) != 0)
-        return;
-    if (at.ss_family == AF_INET)
-        (void)uv_ip4_name((const struct sockaddr_in *)&at, c->peer, PEER_MAX);
-    else if (at.ss_family == AF_INET6)
-        (void)uv_ip6_name((const struct sockaddr_in6 *)&at, c->peer, PEER_MAX);
-}
-
 struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
                        uint64_t id, bool refused) {
     struct conn *c = xalloc(sizeof *c);
@@ -718,7 +733,10 @@ struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
         return c;
     }
     if (!c->local) (void)uv_tcp_nodelay(&c->socket.tcp, 1);
-    find_peer(c);
+    if (!front_begin(&c->front, o->trust, c->local ? NULL : &c->socket.tcp)) {
+        conn_close(c);
+        return c;
+    }
     if (o->tls) c->tls = tls_accept(o->tls, NULL);
     if (o->tls && (!c->tls || refused))
         conn_close(c); /* there is no way yet to say why */
@@ -757,7 +775,7 @@ const struct http_request *conn_request(const struct conn *c) {
 }
 
 const char *conn_peer(const struct conn *c) {
-    return c->peer;
+    return c->front.peer;
 }
 
 uint64_t conn_id(const struct conn *c) {

@@ -14,6 +14,7 @@
 #include "proxy/limits.h"
 #include "proxy/tls.h"
 #include "proxy/pass.h"
+#include "proxy/proxy_header.h"
 
 struct conn; /* opaque: only conn.c looks inside */
 
@@ -43,7 +44,8 @@ struct pass *conn_pass(struct conn *c);
 
 /* The request in hand. */
 const struct http_request *conn_request(const struct conn *c);
-/* The client's address ("127.0.0.1", "unix"), for logs and audit. */
+/* The client's address ("127.0.0.1", "unix"), for logs and audit; behind a
+ * balancer the one that its PROXY header names. */
 const char *conn_peer(const struct conn *c);
 /* A number that no other connection of this process has. */
 uint64_t conn_id(const struct conn *c);
@@ -87,8 +89,9 @@ struct conn_options {
     /* Origins that a browser page may come from ("*": any). */
     const char *const *origins; /* borrowed */
     int origin_count;
-    const struct tls_context *tls; /* borrowed; NULL: in the clear */
-    size_t *bodies_bytes;          /* held by all connections; borrowed */
+    const struct tls_context *tls;   /* borrowed; NULL: in the clear */
+    const struct proxy_trust *trust; /* borrowed */
+    size_t *bodies_bytes;            /* held by all connections; borrowed */
     /* What all connections of a loop read into, one after the other. */
     char *scratch; /* borrowed */
     size_t scratch_size;

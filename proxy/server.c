@@ -34,6 +34,7 @@ struct server {
     bool listening;
     struct limits limits;
     struct conn_handler handler;
+    struct proxy_trust trust;
     struct conn_options options;
     char **origins;
     struct conn *first;
@@ -173,8 +174,10 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
     s = xalloc(sizeof *s);
     s->limits = o->limits;
     s->handler = o->handler;
+    s->trust = o->trust;
     s->options = (struct conn_options){.limits = &s->limits,
                                        .handler = &s->handler,
+                                       .trust = &s->trust,
                                        .scratch = xalloc(SCRATCH_SIZE),
                                        .scratch_size = SCRATCH_SIZE,
                                        .bodies_bytes = &s->bodies_bytes,

@@ -16,6 +16,7 @@ struct server_options {
     const char *const *origins;
     int origin_count;
     const struct tls_context *tls; /* borrowed; NULL: in the clear */
+    struct proxy_trust trust;      /* of balancers in front */
 };
 
 /* Listen. The handler's callbacks come from the loop. NULL with `err`. */

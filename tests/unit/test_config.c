@@ -35,6 +35,7 @@ static void test_defaults(void **state) {
 static void test_everything(void **state) {
     const char *text = "listen: \"[::1]:9090\"\n"
                        "allow_remote: true\n"
+                       "proxy_protocol: [10.0.0.0/8, \"::1\"]\n"
                        "model: models/a.gguf\n"
                        "model_name: a\n"
                        "threads: 3\n"
@@ -67,6 +68,9 @@ static void test_everything(void **state) {
     assert_string_equal(c.host, "::1");
     assert_int_equal(c.port, 9090);
     assert_true(c.allow_remote);
+    assert_true(c.proxy_trust.on);
+    assert_int_equal(c.proxy_trust.count, 2);
+    assert_int_equal(c.proxy_trust.from[0].prefix, 96 + 8);
     assert_string_equal(c.model, "/etc/corral/models/a.gguf");
     assert_string_equal(c.model_name, "a");
     assert_int_equal(c.threads, 3);
@@ -139,6 +143,11 @@ static void test_errors(void **state) {
     bad("model: \"\"\n", "c.yaml:1:8: model must be a text");
     bad("model: 7\n", "c.yaml:1:8: model must be a text");
     bad("allow_remote: yes\n", "c.yaml:1:15: allow_remote must be true or");
+    bad("proxy_protocol: v2\n", "c.yaml:1:17: proxy_protocol must be true or");
+    bad("proxy_protocol: []\n", "c.yaml:1:17: proxy_protocol: no network");
+    bad("proxy_protocol: [1.2.3.4/8]\n",
+        "c.yaml:1:18: proxy_protocol: \"1.2.3.4/8\" is not a network");
+    bad("proxy_protocol: [1.2.3.4, 5]\n", "c.yaml:1:27: proxy_protocol must be");
     bad("log: loud\n", "c.yaml:1:6: log must be debug");
     bad("log: 1\n", "c.yaml:1:6: log must be debug");
     bad("guard: x\n", "c.yaml:1:8: guard must be a map");

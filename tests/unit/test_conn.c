@@ -51,6 +51,8 @@ static void on_request(void *user, struct conn *c,
 
         (void)err_set_field(&err, ERR_BUSY, "model", "come \"back\"");
         conn_fail(c, &err);
+    } else if (span_is(r->path, "/peer")) {
+        answer(a, c, conn_peer(c));
     } else if (span_is(r->path, "/body")) {
         a->inside++;
         conn_respond(c, 200, "text/plain", NULL, 0, r->body);
@@ -81,8 +83,8 @@ static void on_refused(void *user, int status) {
     ((struct app *)user)->refused = status;
 }
 
-static void open_app(struct app *a, const struct limits *limits,
-                     const char *origin) {
+static void open_fronted(struct app *a, const struct limits *limits,
+                         const char *origin, const struct proxy_trust *trust) {
     struct server_options o = {
         .host = "127.0.0.1",
         .handler = {on_request, on_gone, on_drain, on_refused, a},
@@ -91,6 +93,7 @@ static void open_app(struct app *a, const struct limits *limits,
     struct err err;
 
     memset(a, 0, sizeof *a);
+    if (trust) o.trust = *trust;
     if (limits)
         o.limits = *limits;
     else
@@ -99,6 +102,11 @@ static void open_app(struct app *a, const struct limits *limits,
     a->server = server_open(&a->loop, &o, &err);
     assert_non_null(a->server);
     a->peer = peer_open(server_port(a->server));
+}
+
+static void open_app(struct app *a, const struct limits *limits,
+                     const char *origin) {
+    open_fronted(a, limits, origin, NULL);
 }
 
 static void close_app(struct app *a) {
@@ -314,6 +322,70 @@ static void test_options(void **state) {
     assert_false(got(&a, "access-control"));
     close_app(&a);
     assert_int_equal(a.requests, 1);
+}
+
+static void test_fronted(void **state) {
+    static const char said[] = "PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n"
+                               "GET /peer HTTP/1.1\r\nHost: h\r\n\r\n";
+    struct proxy_trust trust = {.on = true};
+    struct app a;
+
+    (void)state;
+    assert_true(network_parse(&trust.from[0], "127.0.0.0/8", NULL));
+    for (trust.count = 0; trust.count < 2; trust.count++) {
+        open_fronted(&a, NULL, NULL, &trust);
+        say(&a, said);
+        peer_expect(&a.loop, &a.peer, "\r\n\r\n192.0.2.7");
+        a.peer.got.size = 0;
+        say(&a, strchr(said, '\n') + 1); /* for the whole connection */
+        peer_expect(&a.loop, &a.peer, "\r\n\r\n192.0.2.7");
+        close_app(&a);
+    }
+    open_fronted(&a, NULL, NULL, &trust);
+    for (size_t i = 0; i < sizeof said - 1; i++) {
+        peer_send(&a.loop, &a.peer, (struct span){said + i, 1});
+        peer_step(&a.loop, &a.peer);
+    }
+    peer_expect(&a.loop, &a.peer, "\r\n\r\n192.0.2.7");
+    close_app(&a);
+    trust.on = false; /* without: an odd request */
+    open_fronted(&a, NULL, NULL, &trust);
+    say(&a, said);
+    peer_expect(&a.loop, &a.peer, "HTTP/1.1 400 ");
+    close_app(&a);
+}
+
+static void check_front_refused(const struct proxy_trust *trust,
+                                const char *text, int status) {
+    struct limits l;
+    struct app a;
+
+    limits_init(&l);
+    l.header_ms = 30;
+    open_fronted(&a, &l, NULL, trust);
+    (void)send(a.peer.fd, text, strlen(text), MSG_NOSIGNAL);
+    peer_expect_end(&a.loop, &a.peer);
+    assert_int_equal(a.peer.got.size, 0);
+    assert_int_equal(a.requests, 0);
+    assert_int_equal(a.refused, status);
+    close_app(&a);
+    assert_int_equal(a.gone, 0);
+}
+
+/* Closed without a word: whoever it is does not speak HTTP yet. */
+static void test_front_refused(void **state) {
+    static const char good[] = "PROXY TCP4 192.0.2.7 10.0.0.1 1 2\r\n"
+                               "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
+    struct proxy_trust trust = {.on = true};
+
+    (void)state;
+    check_front_refused(&trust, get, 400);
+    check_front_refused(&trust, "PROXY TCP4 ::1 ::1 1 2\r\n", 400);
+    check_front_refused(&trust, "PROXY TCP4 192.0", 0); /* no more in time */
+    check_front_refused(&trust, "", 0);
+    trust.count = 1;
+    assert_true(network_parse(&trust.from[0], "192.0.2.0/24", NULL));
+    check_front_refused(&trust, good, 0);
 }
 
 static void test_fail(void **state) {
@@ -650,6 +722,8 @@ int main(void) {
         cmocka_unit_test(test_head_then_next),
         cmocka_unit_test(test_continue),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_fronted),
+        cmocka_unit_test(test_front_refused),
         cmocka_unit_test(test_fail),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_slow_loris),

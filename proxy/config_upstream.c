@@ -3,13 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HOUR_MS = 3600 * 1000, WEIGHT_MAX = 1000, HEALTH_MS = 10 * 1000 };
+enum {
+    HOUR_MS = 3600 * 1000,
+    WEIGHT_MAX = 1000,
+    HEALTH_MS = 10 * 1000,
+    KEEP_MAX = 10000,
+    KEEP_MS = 4 * 1000 /* uvicorn and Node close after 5 s */
+};
 
 void config_upstream_init(struct config_upstream *u) {
     *u = (struct config_upstream){
         .connect_ms = 5 * 1000,
         .first_byte_ms = 60 * 1000,
         .idle_ms = 60 * 1000,
+        .keep_alive = {.connections = 64, .idle_ms = KEEP_MS},
         .retries = 2,
         .health = {.failures = 5, .rest_ms = 5 * 1000}};
 }
@@ -174,6 +181,18 @@ static bool read_health(const struct config_source *s, const cJSON *node,
                      "path must begin with a slash, and hold no blanks");
 }
 
+static bool read_keep_alive(const struct config_source *s, const cJSON *node,
+                            struct config_upstream *u) {
+    static const char *const keys[] = {"connections", "idle_ms", NULL};
+    const cJSON *map;
+
+    if (!config_read_map(s, node, "keep_alive", keys, &map)) return false;
+    return !map || (config_read_small(s, map, "connections", 0, KEEP_MAX,
+                                      &u->keep_alive.connections) &&
+                    config_read_small(s, map, "idle_ms", 1, HOUR_MS,
+                                      &u->keep_alive.idle_ms));
+}
+
 static bool read_times(const struct config_source *s, const cJSON *node,
                        struct config_upstream *u) {
     return config_read_path(s, node, "ca_file", &u->ca_file) &&
@@ -182,6 +201,7 @@ static bool read_times(const struct config_source *s, const cJSON *node,
            config_read_small(s, node, "first_byte_ms", 1, HOUR_MS,
                              &u->first_byte_ms) &&
            config_read_small(s, node, "idle_ms", 1, HOUR_MS, &u->idle_ms) &&
+           read_keep_alive(s, node, u) &&
            config_read_small(s, node, "retries", 0, UPSTREAM_RETRIES_MAX,
                              &u->retries) &&
            read_health(s, node, u);
@@ -260,10 +280,12 @@ static bool read_models(const struct config_source *s, const cJSON *node,
 static bool read_upstream(const struct config_source *s, const cJSON *node,
                           struct config_upstream *list, int count) {
     static const char *const keys[] = {
-        "name",          "base_url",  "base_urls",   "weight",
-        "models",        "fallbacks", "retries",     "api_key_env",
-        "api_key_file",  "ca_file",   "health",      "connect_ms",
-        "first_byte_ms", "idle_ms",   "speculative", NULL};
+        "name",          "base_url",    "base_urls",
+        "weight",        "models",      "fallbacks",
+        "retries",       "api_key_env", "api_key_file",
+        "ca_file",       "health",      "connect_ms",
+        "first_byte_ms", "idle_ms",     "keep_alive",
+        "speculative",   NULL};
     struct config_upstream *u = &list[count - 1];
     struct config_key shared = {0};
     bool ok;

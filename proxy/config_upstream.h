@@ -42,6 +42,10 @@ struct config_upstream {
     int connect_ms;
     int first_byte_ms;
     int idle_ms;
+    struct {
+        int connections; /* that wait for the next request; 0: none does */
+        int idle_ms;     /* each for so long */
+    } keep_alive;
     bool speculative; /* asked while the classifier still reads the request */
     int retries;      /* other members tried while nothing has come */
     char *fallbacks[UPSTREAM_FALLBACKS_MAX]; /* models, as clients call them */

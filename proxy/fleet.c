@@ -399,9 +399,13 @@ static bool open_member(struct fleet *f, int index, struct err *err) {
     const struct config_upstream *c = f->config;
     const struct config_member *from = &c->members[index];
     struct member *m = &f->members[index];
-    struct upstream_options o = {&from->url,       NULL,
-                                 c->ca_file,       c->connect_ms,
-                                 c->first_byte_ms, c->idle_ms};
+    struct upstream_options o = {.url = &from->url,
+                                 .ca_file = c->ca_file,
+                                 .connect_ms = c->connect_ms,
+                                 .first_byte_ms = c->first_byte_ms,
+                                 .idle_ms = c->idle_ms,
+                                 .keep_connections = c->keep_alive.connections,
+                                 .keep_ms = c->keep_alive.idle_ms};
     struct bytes key = {0};
     bool ok = read_key(&from->key, c->name, &key, err);
 

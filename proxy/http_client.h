@@ -1,14 +1,12 @@
 /* http_client.h - one HTTP/1.1 request to an upstream and its response as it
- * comes. Upstream bytes are hostile: strict, and limited. Event-loop thread.
- *
- *   RESOLVING -> CONNECTING -> (TLS) -> WAITING -> READING -> ENDED
- */
+ * comes. Upstream bytes are hostile: strict, and limited. Event-loop thread. */
 #ifndef CORRAL_PROXY_HTTP_CLIENT_H
 #define CORRAL_PROXY_HTTP_CLIENT_H
 
 #include <uv.h>
 
 #include "proxy/http.h"
+#include "proxy/http_pool.h"
 #include "proxy/tls.h"
 
 struct http_call;
@@ -40,6 +38,9 @@ struct http_call_options {
     size_t header_bytes_max; /* 0: 64 KiB */
     size_t body_bytes_max;   /* 0: 64 MiB */
     const struct tls_context *tls_context; /* borrowed; needed with `tls` */
+    /* Of connections to the same server, borrowed until the call ends. NULL:
+     * the call has a connection of its own, which closes after it. */
+    struct http_pool *pool;
 };
 
 /* Borrowed arguments live during the callback, and no callback runs inside

@@ -16,6 +16,7 @@ struct upstream {
     struct http_url url;
     struct tls_context *tls; /* for https, else NULL */
     char *authorization;     /* "Bearer ...", or NULL */
+    struct http_pool *pool;  /* for the next request; NULL: none are kept */
     char *path;              /* of chat completions */
     int connect_ms, first_byte_ms, idle_ms;
 };
@@ -85,8 +86,7 @@ static void call_fail(struct upstream_call *call, const struct err *why,
         end.retry = true;
     } else {
         end.retry = status == 502 || status == 503 || status == 504;
-        if (said || (status >= 300 && status < 500))
-            end.health = UPSTREAM_WELL;
+        if (said || (status >= 300 && status < 500)) end.health = UPSTREAM_WELL;
     }
     call_end(call, &end);
 }
@@ -222,6 +222,8 @@ static struct http_call *request(struct upstream *u, const char *method,
         .first_byte_ms = timeout_ms ? timeout_ms : u->first_byte_ms,
         .idle_ms = timeout_ms ? timeout_ms : u->idle_ms,
         .tls_context = u->tls,
+        /* A probe asks whether the server still takes connections. */
+        .pool = timeout_ms ? NULL : u->pool,
     };
 
     return http_call_start(u->loop, &options, events, err);
@@ -297,6 +299,8 @@ struct upstream *upstream_open(uv_loop_t *loop,
     u->connect_ms = o->connect_ms;
     u->first_byte_ms = o->first_byte_ms;
     u->idle_ms = o->idle_ms;
+    if (o->keep_connections)
+        u->pool = http_pool_new(o->keep_connections, o->keep_ms);
     ok =
         bytes_printf(&path, err, "%s/chat/completions%c", o->url->path, '\0') &&
         (!o->key ||
@@ -316,6 +320,7 @@ void upstream_close(struct upstream *u) {
     if (!u) return;
     free(u->path);
     free(u->authorization);
+    http_pool_free(u->pool);
     tls_context_close(u->tls);
     free(u);
 }

@@ -18,6 +18,8 @@ struct upstream_options {
     const char *key;            /* sent as a bearer token; NULL: none */
     const char *ca_file;        /* NULL: the system's */
     int connect_ms, first_byte_ms, idle_ms;
+    /* Connections kept for the next request, and for how long each. */
+    int keep_connections, keep_ms;
 };
 
 /* Borrows `loop`; copies the key. ERR_INPUT for an unreadable `ca_file`. */

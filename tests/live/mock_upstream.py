@@ -45,11 +45,17 @@ class MockUpstream:
         self.sent = 0  # pieces of the answer under way
         self.requests = []
         self.headers = []
+        self.connections = 0  # taken in all
+        self.quits = False  # close after each answer, without saying so
         self.gone = threading.Event()  # a client left before the end
         mock = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self):
+                mock.connections += 1
+                super().setup()
 
             def log_message(self, *args):
                 pass
@@ -96,6 +102,7 @@ class MockUpstream:
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+                self.close_connection = mock.quits
 
             def write_answer(self):
                 if mock.raw is not None:

@@ -22,6 +22,7 @@ static void test_everything(void **state) {
         "    connect_ms: 1\n"
         "    first_byte_ms: 2\n"
         "    idle_ms: 3\n"
+        "    keep_alive: {connections: 7, idle_ms: 8}\n"
         "    retries: 0\n"
         "    fallbacks: [cloud, fast]\n"
         "    health: {path: /health, interval_ms: 4, failures: 5, rest_ms: 6}\n"
@@ -55,6 +56,8 @@ static void test_everything(void **state) {
     assert_int_equal(u->connect_ms, 1);
     assert_int_equal(u->first_byte_ms, 2);
     assert_int_equal(u->idle_ms, 3);
+    assert_int_equal(u->keep_alive.connections, 7);
+    assert_int_equal(u->keep_alive.idle_ms, 8);
     assert_int_equal(u->retries, 0);
     assert_int_equal(u->fallback_count, 2);
     assert_string_equal(u->fallbacks[1], "fast");
@@ -64,6 +67,8 @@ static void test_everything(void **state) {
     assert_int_equal(u->health.rest_ms, 6);
     u = &c.upstreams[1];
     assert_true(u->members[0].url.tls);
+    assert_int_equal(u->keep_alive.connections, 64);
+    assert_int_equal(u->keep_alive.idle_ms, 4000);
     assert_int_equal(u->retries, 2);
     assert_string_equal(u->health.path, "/models");
     config_clear(&c);

@@ -603,8 +603,8 @@ static struct embed *embed(struct llm *face, struct span text, uint64_t client,
 /* What ends an answer of the assistant. */
 static int turn_end(const struct llm_engine *llm) {
     const struct tokenizer *t = engine_tokenizer(llm->engine);
-    int end = tokenizer_control(
-        t, llm->kind == TEMPLATE_LLAMA3 ? "<|eot_id|>" : "<|im_end|>");
+    int end = tokenizer_control(t, llm->kind == TEMPLATE_LLAMA3 ? "<|eot_id|>"
+                                                                : "<|im_end|>");
 
     return end < 0 ? tokenizer_eos(t) : end;
 }

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/env.h"
+
 struct mark {
     const void *node; /* a value, or a key: the cJSON's own `string` */
     int line;
@@ -23,6 +25,7 @@ struct yaml {
 struct reader {
     struct yaml *yaml;
     yaml_parser_t parser;
+    bool env; /* variables are put in */
     struct err *err;
 };
 
@@ -69,18 +72,43 @@ static bool is_number(const char *text, double *out) {
     return *end == '\0' && isfinite(*out);
 }
 
-static cJSON *scalar(const yaml_event_t *event) {
-    const char *text = (const char *)event->data.scalar.value;
+/* `filled`: of a plain scalar, from a variable. It may be a number or a switch,
+ * but it cannot unset what the file sets. */
+static cJSON *scalar(const char *text, bool plain, bool filled) {
     double number;
 
-    if (event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
-        if (!*text || !strcmp(text, "~") || !strcmp(text, "null"))
+    if (plain) {
+        if (!filled && (!*text || !strcmp(text, "~") || !strcmp(text, "null")))
             return cJSON_CreateNull();
         if (!strcmp(text, "true")) return cJSON_CreateTrue();
         if (!strcmp(text, "false")) return cJSON_CreateFalse();
         if (is_number(text, &number)) return cJSON_CreateNumber(number);
     }
     return cJSON_CreateString(text);
+}
+
+/* NULL with the error set. */
+static cJSON *scalar_of(struct reader *r, const yaml_event_t *event) {
+    const char *text = (const char *)event->data.scalar.value;
+    bool plain = event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    yaml_mark_t at = event->start_mark;
+    struct bytes out = {0};
+    struct err why = {0};
+    bool filled = false;
+    cJSON *json = NULL;
+
+    if (strlen(text) != event->data.scalar.length) {
+        (void)fail_at(r->yaml, r->err, at.line, at.column, "NUL in a text");
+        return NULL;
+    }
+    if (!r->env) return scalar(text, plain, false);
+    if (env_fill(span_of(text), &out, &filled, &why) &&
+        bytes_append(&out, "", 1, &why))
+        json = scalar(out.at, plain, filled);
+    else
+        (void)fail_at(r->yaml, r->err, at.line, at.column, why.text);
+    bytes_free(&out);
+    return json;
 }
 
 static cJSON *node(struct reader *r, const yaml_event_t *event, int depth);
@@ -160,11 +188,8 @@ static cJSON *node(struct reader *r, const yaml_event_t *event, int depth) {
     } else if (event->type == YAML_ALIAS_EVENT) {
         reason = "aliases are not allowed";
     } else if (event->type == YAML_SCALAR_EVENT) {
-        if (strlen((const char *)event->data.scalar.value) ==
-            event->data.scalar.length)
-            json = scalar(event);
-        else
-            reason = "NUL in a text";
+        json = scalar_of(r, event);
+        if (!json) return NULL;
     } else if (event->type == YAML_SEQUENCE_START_EVENT) {
         json = cJSON_CreateArray();
         ok = sequence(r, json, depth);
@@ -221,9 +246,10 @@ static int compare_marks(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-struct yaml *yaml_parse(struct span text, const char *name, struct err *err) {
+static struct yaml *parse(struct span text, const char *name, bool env,
+                          struct err *err) {
     struct yaml *yaml = xalloc(sizeof *yaml);
-    struct reader r = {.yaml = yaml, .err = err};
+    struct reader r = {.yaml = yaml, .env = env, .err = err};
     bool ok;
 
     yaml->name = xstrdup(name);
@@ -247,14 +273,31 @@ struct yaml *yaml_parse(struct span text, const char *name, struct err *err) {
     return yaml;
 }
 
-struct yaml *yaml_open(const char *path, struct err *err) {
+static struct yaml *open_file(const char *path, bool env, struct err *err) {
     struct bytes text = {.limit = YAML_BYTES_MAX};
     struct yaml *yaml = NULL;
 
     if (bytes_read_file(&text, path, err))
-        yaml = yaml_parse(span_bytes(&text), path, err);
+        yaml = parse(span_bytes(&text), path, env, err);
     bytes_free(&text);
     return yaml;
+}
+
+struct yaml *yaml_parse(struct span text, const char *name, struct err *err) {
+    return parse(text, name, false, err);
+}
+
+struct yaml *yaml_open(const char *path, struct err *err) {
+    return open_file(path, false, err);
+}
+
+struct yaml *yaml_parse_env(struct span text, const char *name,
+                            struct err *err) {
+    return parse(text, name, true, err);
+}
+
+struct yaml *yaml_open_env(const char *path, struct err *err) {
+    return open_file(path, true, err);
 }
 
 void yaml_close(struct yaml *yaml) {

@@ -16,6 +16,12 @@ struct yaml; /* opaque; one thread at a time */
 MUST_USE struct yaml *yaml_open(const char *path, struct err *err);
 MUST_USE struct yaml *yaml_parse(struct span text, const char *name,
                                  struct err *err);
+/* The same with variables of the environment put into values (env.h), never
+ * into keys. What they hold is text, or as a plain scalar a number or a switch;
+ * it cannot become a list or a map. */
+MUST_USE struct yaml *yaml_open_env(const char *path, struct err *err);
+MUST_USE struct yaml *yaml_parse_env(struct span text, const char *name,
+                                     struct err *err);
 void yaml_close(struct yaml *yaml);
 
 /* Borrowed until yaml_close(). Never NULL; an empty document is null. */

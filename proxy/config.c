@@ -333,14 +333,14 @@ static bool from_yaml(struct config *out, struct yaml *yaml, const char *name,
 }
 
 bool config_load(struct config *out, const char *path, struct err *err) {
-    struct yaml *yaml = yaml_open(path, err);
+    struct yaml *yaml = yaml_open_env(path, err);
 
     return yaml && from_yaml(out, yaml, path, err);
 }
 
 bool config_parse(struct config *out, struct span text, const char *name,
                   struct err *err) {
-    struct yaml *yaml = yaml_parse(text, name, err);
+    struct yaml *yaml = yaml_parse_env(text, name, err);
 
     return yaml && from_yaml(out, yaml, name, err);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tools/mcp.h"
-#include "tools/secrets.h"
+#include "tools/headers.h"
 
 enum {
     TIMEOUT_S_DEFAULT = 60,
@@ -67,17 +67,13 @@ static bool read_command(struct mcp_options *m, const struct tool_options *o,
                            "command is a program, or a list that begins with "
                            "one");
     cJSON_ArrayForEach(item, list) {
-        struct bytes word = {0};
+        const char *word = NULL;
 
         if (count == MCP_WORDS_MAX)
             return option_fail(o, item, err, "more than %d words",
                                MCP_WORDS_MAX);
-        if (!secret_text(o, item, &word, err)) {
-            bytes_free(&word);
-            return false;
-        }
-        m->command[count++] = span_dup(span_bytes(&word));
-        bytes_free(&word);
+        if (!option_line(o, item, &word, err)) return false;
+        m->command[count++] = xstrdup(word);
     }
     return true;
 }
@@ -106,19 +102,15 @@ static bool read_environment(struct mcp_options *m,
     if (map && !cJSON_IsObject(map))
         return option_fail(o, map, err, "env must be a map");
     cJSON_ArrayForEach(item, map) {
-        struct bytes value = {0};
-        bool ok;
+        const char *value = NULL;
 
         if (!*item->string || strchr(item->string, '='))
             return option_fail(o, item, err, "this is no variable");
         if (count == MCP_VARIABLES_MAX)
             return option_fail(o, item, err, "more than %d variables",
                                MCP_VARIABLES_MAX);
-        ok = secret_text(o, item, &value, err) &&
-             bytes_append(&value, "", 1, err);
-        if (ok) m->environment[count++] = joined(item->string, "=", value.at);
-        bytes_free(&value);
-        if (!ok) return false;
+        if (!option_line(o, item, &value, err)) return false;
+        m->environment[count++] = joined(item->string, "=", value);
     }
     return true;
 }

@@ -11,7 +11,7 @@
 #include "tools/download.h"
 #include "tools/readable.h"
 #include "tools/schema.h"
-#include "tools/secrets.h"
+#include "tools/headers.h"
 
 enum {
     HEADERS_MAX = 16,

@@ -18,6 +18,13 @@ def test_fine(tmp_path):
     assert done.stdout.endswith("corral.yaml: fine\n")
 
 
+def test_variables(tmp_path, monkeypatch):
+    monkeypatch.setenv("POLICY_NAME", "p")
+    (tmp_path / "p.yaml").write_text(RULES)
+    done = check(tmp_path, "threads: ${NO_SUCH_THING:-2}\npolicy: ${POLICY_NAME}.yaml\n")
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "text, said",
     [
@@ -26,6 +33,9 @@ def test_fine(tmp_path):
         ("listen: 0.0.0.0:80\n", "keys"),
         ("policy: missing.yaml\n", "missing.yaml"),
         ("keys: bad.jsonl\n", "bad.jsonl:1: "),
+        ("model: a\nlisten: ${NO_SUCH_THING}\n", "corral.yaml:2:9: the variable NO_SUCH_THING is not set"),
+        ("listen: ${HOME\n", "corral.yaml:1:9: a ${ without"),
+        ("threads: \"${NO_SUCH_THING:-2}\"\n", "corral.yaml:1:10: threads must be a whole number"),
     ],
 )
 def test_wrong(tmp_path, text, said):

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/template_write.h"
+#include "agent/template_meta.h"
 
 bool template_shows_tools(const struct chat_request *r) {
     return r->tool_count > 0 && r->choice != CHOICE_NONE;
@@ -43,6 +43,28 @@ bool template_detect(const struct gguf *gguf, const struct tokenizer *t,
                    "the model's chat template is neither ChatML nor Llama 3");
 }
 
+bool template_tool_prompt(const char *name, const struct tokenizer *t,
+                          enum template_kind *kind, struct err *err) {
+    static const char *const controls[] = {"<|python_tag|>", "<|eom_id|>",
+                                           NULL};
+    enum template_kind found;
+
+    if (!strcmp(name, "json"))
+        found = TEMPLATE_LLAMA3_JSON;
+    else if (!strcmp(name, "function_tag"))
+        found = TEMPLATE_LLAMA3_TAG;
+    else if (!strcmp(name, "python_list"))
+        found = TEMPLATE_LLAMA3_PYTHON;
+    else
+        return err_set(err, ERR_INPUT,
+                       "tool_prompt: file, json, function_tag or python_list");
+    if (*kind != TEMPLATE_LLAMA3 || !has_controls(t, controls))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "tool_prompt: the model is no Llama 3.1, 3.2 or 3.3");
+    *kind = found;
+    return true;
+}
+
 /* A prompt as it stands. */
 static bool render_raw(struct template_writer *w) {
     int first = tokenizer_opening(w->tokenizer);
@@ -64,6 +86,10 @@ bool template_render(enum template_kind kind, const struct tokenizer *t,
         return template_chatml(&w, false);
     case TEMPLATE_LLAMA3:
         return template_llama3(&w);
+    case TEMPLATE_LLAMA3_JSON:
+    case TEMPLATE_LLAMA3_TAG:
+    case TEMPLATE_LLAMA3_PYTHON:
+        return template_meta(&w, kind);
     }
     return err_set(err, ERR_INTERNAL, "no such template");
 }

@@ -9,13 +9,28 @@
 
 /* TEMPLATE_CHATML opens with the system turn of SmolLM2 when the conversation
  * has none, as the template in that model's file does; _BARE with none. */
-enum template_kind { TEMPLATE_CHATML, TEMPLATE_LLAMA3, TEMPLATE_CHATML_BARE };
+enum template_kind {
+    TEMPLATE_CHATML,
+    TEMPLATE_LLAMA3, /* as the Jinja template in the models' files */
+    TEMPLATE_CHATML_BARE,
+    /* Meta's own forms of Llama 3 (template_meta.h): calls as JSON (3.1), as
+     * <function=NAME>{...}</function>, as a Python list (3.2 and 3.3). */
+    TEMPLATE_LLAMA3_JSON,
+    TEMPLATE_LLAMA3_TAG,
+    TEMPLATE_LLAMA3_PYTHON
+};
 
 /* Which one a model wants, from its chat_template and its control tokens;
  * false (ERR_UNSUPPORTED) when it is neither. */
 MUST_USE bool template_detect(const struct gguf *gguf,
                               const struct tokenizer *t,
                               enum template_kind *out, struct err *err);
+
+/* The form of a Llama 3 that goes by a name of Meta's: json, function_tag,
+ * python_list. ERR_UNSUPPORTED when *kind is not TEMPLATE_LLAMA3 or the
+ * vocabulary lacks a control token of theirs, ERR_INPUT for another name. */
+MUST_USE bool template_tool_prompt(const char *name, const struct tokenizer *t,
+                                   enum template_kind *kind, struct err *err);
 
 /* Tools are shown unless r->choice is CHOICE_NONE. What the conversation says
  * can be anything; ERR_INPUT only for calls in it whose arguments are not a

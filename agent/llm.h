@@ -107,6 +107,10 @@ MUST_USE struct llm *llm_engine_open(struct engine *engine, const char *name,
 /* The model's own adapter for tool calls (engine_adapter_add()): requests that
  * show tools run under it from now on. */
 void llm_engine_teach(struct llm *llm, int adapter);
+/* Have a Llama 3 shown its tools in another form than its file's: see
+ * template_tool_prompt(). Before the first request. */
+MUST_USE bool llm_engine_tool_prompt(struct llm *llm, const char *name,
+                                     struct err *err);
 void llm_engine_close(struct llm *llm);
 
 #endif

@@ -37,8 +37,10 @@ struct llm_engine {
     struct llm face; /* first, so that a struct llm can be cast back */
     struct engine *engine;
     enum template_kind kind;
-    bool trained; /* for tools */
-    int adapter;  /* that trained it; 0: none is needed */
+    bool trained;           /* for tools */
+    bool calls_stand_alone; /* nothing stands before a call in an answer */
+    int python_tag;         /* -1: there is no such token */
+    int adapter;            /* that trained it; 0: none is needed */
     struct llm_facts facts;
 };
 
@@ -59,7 +61,8 @@ struct llm_call {
     struct decision *decision;
     int worked; /* the tool whose arguments are written from worked examples */
     struct tokens worked_prompt;
-    bool watch; /* for the marker */
+    bool watch;  /* for the marker */
+    bool tagged; /* the answer began with <|python_tag|>: a call, or code */
 
     struct bytes text; /* TEXT: all of it. CALLING: the calls */
     size_t said;       /* bytes of `text` that on_text() got */
@@ -177,7 +180,8 @@ static void switch_to_call(struct llm_call *c, size_t marker_at) {
         call_finish(c, LLM_LENGTH);
         return;
     }
-    if ((marker_at == 0 ||
+    if ((!c->tagged || tokens_push(&c->prompt, c->llm->python_tag, &err)) &&
+        (marker_at == 0 ||
          tokenizer_encode(engine_tokenizer(c->llm->engine),
                           (struct span){c->text.at, marker_at}, &c->prompt,
                           &err))) {
@@ -191,17 +195,18 @@ static void switch_to_call(struct llm_call *c, size_t marker_at) {
 /* Llama 3 writes calls as bare JSON, and under a response format everything is
  * under a grammar: there a call is one only where nothing stands before it. */
 static void look_at_start(struct llm_call *c) {
-    struct span marker = toolcall_start(c->llm->kind);
-    struct span text = span_bytes(&c->text);
-
-    if (span_starts(marker, text) && text.size < marker.size)
-        return; /* could still become one */
-    if (span_starts(text, marker)) {
+    switch (toolcall_look(c->llm->kind, c->request, span_bytes(&c->text))) {
+    case TOOLCALL_MAYBE:
+        return;
+    case TOOLCALL_YES:
         if (!c->either) switch_to_call(c, 0);
         return; /* with both allowed, the end tells which it was */
+    case TOOLCALL_NO:
+        break;
     }
+    if (c->tagged) return; /* code, to its end */
     c->watch = false;
-    say(c, text.size, true);
+    say(c, c->text.size, true);
 }
 
 static void look_for_marker(struct llm_call *c) {
@@ -228,13 +233,16 @@ static void on_text(struct llm_call *c, const struct job_event *event) {
         return;
     }
     if (c->stage == CALLING) return;
+    if (event->token_count && event->tokens[0] == c->llm->python_tag &&
+        c->watch && c->said == 0 && c->held.count == 0)
+        c->tagged = true;
     if (!tokens_append(&c->held, event->tokens, (size_t)event->token_count,
                        &err)) {
         call_fail(c, &err);
         return;
     }
     logprobs_keep(&c->logprobs, event);
-    if (c->watch && (c->either || c->llm->kind == TEMPLATE_LLAMA3))
+    if (c->watch && (c->either || c->llm->calls_stand_alone))
         look_at_start(c);
     else if (c->watch)
         look_for_marker(c);
@@ -294,8 +302,29 @@ static void calling_done(struct llm_call *c, enum job_end how) {
     call_fail(c, &err);
 }
 
+/* What stands after <|python_tag|> and is none of the calls. */
+static bool tell_code(struct llm_call *c) {
+    struct chat_tool_call call;
+
+    if (!toolcall_code(c->request, span_bytes(&c->text), c->request->arena,
+                       &call, NULL))
+        return false;
+    if (c->events.on_tool_call) c->events.on_tool_call(c->events.user, &call);
+    call_finish(c, LLM_TOOL_CALLS);
+    return true;
+}
+
+/* A text that is still held back may be a call that needed no grammar; one
+ * that was cut off is none. */
+static bool held_call(struct llm_call *c, enum job_end how) {
+    if (c->said || (!c->either && !(c->watch && c->llm->calls_stand_alone)))
+        return false;
+    if (how == JOB_END_LENGTH && !c->either) return false;
+    return tell_calls(c) || (c->tagged && tell_code(c));
+}
+
 static void text_done(struct llm_call *c, enum job_end how) {
-    if (c->either && c->said == 0 && tell_calls(c)) return;
+    if (held_call(c, how)) return;
     say(c, c->text.size - c->said, true);
     call_finish(c, how == JOB_END_LENGTH ? LLM_LENGTH : LLM_STOP);
 }
@@ -640,6 +669,9 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
     }
     /* The default model is SmolLM2, which has not seen tools in this form. */
     llm->trained = llm->kind != TEMPLATE_CHATML;
+    llm->calls_stand_alone = llm->kind == TEMPLATE_LLAMA3;
+    llm->python_tag =
+        tokenizer_control(engine_tokenizer(engine), "<|python_tag|>");
     gather_facts(llm);
     llm->face = (struct llm){.name = xstrdup(name),
                              .facts = &llm->facts,
@@ -658,6 +690,14 @@ void llm_engine_teach(struct llm *face, int adapter) {
 
     llm->adapter = adapter;
     llm->trained = true;
+}
+
+bool llm_engine_tool_prompt(struct llm *face, const char *name,
+                            struct err *err) {
+    struct llm_engine *llm = (struct llm_engine *)(void *)face;
+
+    return template_tool_prompt(name, engine_tokenizer(llm->engine), &llm->kind,
+                                err);
 }
 
 void llm_engine_close(struct llm *face) {

@@ -1,66 +1,130 @@
-#include "agent/toolcall.h"
+#include "agent/toolcall_read.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/template_meta.h"
 #include "base/hash.h"
 #include "tools/tool.h"
 
 /* Small models that may call again tend to do so forever. */
 enum { TOOLCALL_PARALLEL_MAX = 8 };
 
-/* How a template writes calls:
- * OPEN {"name": "N", "KEY": {...}} CLOSE, with BETWEEN between two. */
+/* How a template writes calls: FIRST, then OPEN NAME MIDDLE {...} CLOSE with
+ * BETWEEN between two, then LAST. */
 struct form {
+    const char *first;
     const char *open;
-    const char *key;
+    bool quoted; /* the name, as a JSON string */
+    const char *middle;
+    bool python; /* keyword arguments in the place of the object */
     const char *close;
     const char *between;
-    const char *start;
+    const char *last;
     bool parallel;
+    /* For the parser of the first two: */
+    const char *start;
+    const char *key;
+    const char *end;
 };
 
 static const struct form chatml = {
-    .open = "<tool_call>\n",
-    .key = "arguments",
-    .close = "\n</tool_call>",
+    .open = "<tool_call>\n{\"name\": ",
+    .quoted = true,
+    .middle = ", \"arguments\": ",
+    .close = "}\n</tool_call>",
     .between = "\n",
-    .start = "<tool_call>",
     .parallel = true,
+    .start = "<tool_call>",
+    .key = "arguments",
+    .end = "</tool_call>",
 };
 
 static const struct form llama3 = {
-    .open = "",
-    .key = "parameters",
-    .close = "",
+    .open = "{\"name\": ",
+    .quoted = true,
+    .middle = ", \"parameters\": ",
+    .close = "}",
     .between = "; ",
-    .start = "{\"name\":",
-    .parallel = false,
+    .start = "",
+    .key = "parameters",
+    .end = "",
+};
+
+static const struct form meta_json = {
+    .open = "{\"type\": \"function\", \"name\": ",
+    .quoted = true,
+    .middle = ", \"parameters\": ",
+    .close = "}",
+};
+
+static const struct form meta_tag = {
+    .open = "<function=", .middle = ">", .close = "</function>"};
+
+static const struct form meta_list = {
+    .first = "[",
+    .open = "",
+    .middle = "(",
+    .python = true,
+    .close = ")",
+    .between = ", ",
+    .last = "]",
+    .parallel = true,
 };
 
 static const struct form *form_of(enum template_kind kind) {
-    return kind == TEMPLATE_LLAMA3 ? &llama3 : &chatml;
+    switch (kind) {
+    case TEMPLATE_LLAMA3:
+        return &llama3;
+    case TEMPLATE_LLAMA3_JSON:
+        return &meta_json;
+    case TEMPLATE_LLAMA3_TAG:
+        return &meta_tag;
+    case TEMPLATE_LLAMA3_PYTHON:
+        return &meta_list;
+    case TEMPLATE_CHATML:
+    case TEMPLATE_CHATML_BARE:
+        break;
+    }
+    return &chatml;
 }
 
 struct span toolcall_start(enum template_kind kind) {
-    return span_of(form_of(kind)->start);
+    return span_of(kind == TEMPLATE_LLAMA3 ? "{\"name\":" : chatml.start);
+}
+
+enum toolcall_look toolcall_look(enum template_kind kind,
+                                 const struct chat_request *r,
+                                 struct span text) {
+    struct span start = toolcall_start(kind);
+
+    if (template_is_meta(kind)) return toolcall_look_meta(r, text);
+    if (span_starts(text, start)) return TOOLCALL_YES;
+    return span_starts(start, text) ? TOOLCALL_MAYBE : TOOLCALL_NO;
 }
 
 /* ---- the grammar ---- */
 
+static struct grammar *of_schema(const cJSON *schema, bool python,
+                                 struct err *err) {
+    return python ? grammar_from_keywords(schema, err)
+                  : grammar_from_schema(schema, err);
+}
+
 /* Arguments are an object even where the schema forgets to say so. NULL when
  * the schema says something else. */
-static struct grammar *arguments_grammar(const cJSON *schema, struct err *err) {
+static struct grammar *arguments_grammar(const cJSON *schema, bool python,
+                                         struct err *err) {
     cJSON *copy = NULL;
     struct grammar *g = NULL;
 
     if (cJSON_GetObjectItemCaseSensitive(schema, "type"))
-        return grammar_from_schema(schema, err);
+        return of_schema(schema, python, err);
     copy = cJSON_IsObject(schema) ? cJSON_Duplicate(schema, true)
                                   : cJSON_CreateObject();
     if (copy && cJSON_AddStringToObject(copy, "type", "object"))
-        g = grammar_from_schema(copy, err);
+        g = of_schema(copy, python, err);
     else
         (void)err_set(err, ERR_INTERNAL, "out of memory");
     cJSON_Delete(copy);
@@ -69,9 +133,10 @@ static struct grammar *arguments_grammar(const cJSON *schema, struct err *err) {
 
 /* The same, with an error that names the tool's place in the request. */
 static struct grammar *arguments_of(const struct chat_request *r, int index,
-                                    struct err *err) {
+                                    bool python, struct err *err) {
     struct err inner = {0};
-    struct grammar *g = arguments_grammar(r->tools[index].schema, &inner);
+    struct grammar *g =
+        arguments_grammar(r->tools[index].schema, python, &inner);
     char field[ERR_FIELD_MAX];
 
     if (g) return g;
@@ -83,7 +148,7 @@ static struct grammar *arguments_of(const struct chat_request *r, int index,
 
 struct grammar *toolcall_arguments(const struct chat_request *r, int tool,
                                    struct span before, struct err *err) {
-    struct grammar *arguments = arguments_of(r, tool, err);
+    struct grammar *arguments = arguments_of(r, tool, false, err);
     struct grammar *g = NULL;
 
     if (arguments) g = grammar_wrap(before, arguments, span_of(""), err);
@@ -93,9 +158,10 @@ struct grammar *toolcall_arguments(const struct chat_request *r, int tool,
 
 static bool put_before(const struct form *form, struct span name,
                        struct bytes *out, struct err *err) {
-    return bytes_printf(out, err, "%s{\"name\": ", form->open) &&
-           json_put_string(out, name, err) &&
-           bytes_printf(out, err, ", \"%s\": ", form->key);
+    return bytes_printf(out, err, "%s", form->open) &&
+           (form->quoted ? json_put_string(out, name, err)
+                         : bytes_append(out, name.at, name.size, err)) &&
+           bytes_printf(out, err, "%s", form->middle);
 }
 
 bool toolcall_print(enum template_kind kind, struct span name,
@@ -104,23 +170,25 @@ bool toolcall_print(enum template_kind kind, struct span name,
 
     return put_before(form, name, out, err) &&
            bytes_append(out, arguments.at, arguments.size, err) &&
-           bytes_printf(out, err, "}%s", form->close);
+           bytes_printf(out, err, "%s", form->close);
 }
 
 static struct grammar *tool_grammar(const struct form *form,
                                     const struct chat_request *r, int index,
                                     struct err *err) {
-    struct bytes before = {0}, after = {0};
-    struct grammar *arguments = arguments_of(r, index, err);
+    struct span name = r->tools[index].name;
+    const char *builtin =
+        form == &chatml || form == &llama3 ? NULL : template_builtin(name);
+    struct bytes before = {0};
+    struct grammar *arguments = arguments_of(r, index, form->python, err);
     struct grammar *g = NULL;
 
-    if (arguments && put_before(form, r->tools[index].name, &before, err) &&
-        bytes_printf(&after, err, "}%s", form->close))
-        g = grammar_wrap(span_bytes(&before), arguments, span_bytes(&after),
+    if (arguments &&
+        put_before(form, builtin ? span_of(builtin) : name, &before, err))
+        g = grammar_wrap(span_bytes(&before), arguments, span_of(form->close),
                          err);
     grammar_free(arguments);
     bytes_free(&before);
-    bytes_free(&after);
     return g;
 }
 
@@ -167,6 +235,12 @@ struct grammar *toolcall_grammar(enum template_kind kind,
                            err);
         grammar_free(one);
     }
+    if (g && form->first) {
+        struct grammar *inner = g;
+
+        g = grammar_wrap(span_of(form->first), inner, span_of(form->last), err);
+        grammar_free(inner);
+    }
 
 out:
     while (count > 0) grammar_free(list[--count]);
@@ -182,9 +256,7 @@ static struct span skip_blanks(struct span s) {
     return s;
 }
 
-/* Where the JSON value at the head of `s` ends, by brackets and quotes alone:
- * whether it is JSON is json_parse()'s to say. 0 when it does not end. */
-static size_t value_end(struct span s) {
+size_t call_value_end(struct span s) {
     size_t depth = 0;
     bool in_string = false;
 
@@ -222,13 +294,13 @@ static bool member(struct span object, const char *key, struct span *out) {
 
         s = skip_blanks(s);
         if (!s.size || s.at[0] != '"') return false;
-        end = value_end(s);
+        end = call_value_end(s);
         if (end < 2) return false;
         name = span_slice(s, 1, end - 1);
         s = skip_blanks(span_slice(s, end, s.size));
         if (!s.size || s.at[0] != ':') return false;
         s = skip_blanks(span_slice(s, 1, s.size));
-        end = value_end(s);
+        end = call_value_end(s);
         if (end == 0) return false;
         if (span_is(name, key)) {
             *out = span_slice(s, 0, end);
@@ -240,55 +312,88 @@ static bool member(struct span object, const char *key, struct span *out) {
     }
 }
 
-static bool declared(const struct chat_request *r, const char *name) {
-    for (int i = 0; i < r->tool_count; i++)
-        if (span_is(r->tools[i].name, name)) return true;
-    return false;
+/* Of two names for one tool the declared one counts. */
+int call_tool(const struct chat_request *r, struct span name) {
+    int other = -1;
+
+    for (int i = 0; i < r->tool_count; i++) {
+        const char *builtin = template_builtin(r->tools[i].name);
+
+        if (span_equal(r->tools[i].name, name)) return i;
+        if (builtin && span_is(name, builtin)) other = i;
+    }
+    return other;
 }
 
-static bool copy_call(struct span object, const cJSON *json, const char *key,
-                      struct arena *arena, struct chat_tool_call *out,
-                      struct err *err) {
-    const cJSON *name = cJSON_GetObjectItemCaseSensitive(json, "name");
-    struct span arguments;
+static bool add(struct call_reader *r, int tool, struct span arguments) {
     char id[5 + HASH_ID_SIZE] = "call_";
     struct chat_tool_call call;
 
-    if (!member(object, key, &arguments))
-        return err_set(err, ERR_INPUT, "a tool call without its \"%s\"", key);
+    if (r->count == r->max)
+        return err_set(r->err, ERR_LIMIT, "more than %d tool calls", r->max);
     if (arguments.size > TOOL_ARGUMENT_BYTES_MAX)
-        return err_set(err, ERR_LIMIT, "a tool call's arguments pass %d bytes",
+        return err_set(r->err, ERR_LIMIT,
+                       "a tool call's arguments pass %d bytes",
                        TOOL_ARGUMENT_BYTES_MAX);
     hash_random_id(id + 5);
-    if (!arena_copy(arena, span_of(id), &call.id, err) ||
-        !arena_copy(arena, span_of(name->valuestring), &call.name, err) ||
-        !arena_copy(arena, arguments, &call.arguments, err))
+    if (!arena_copy(r->arena, span_of(id), &call.id, r->err) ||
+        !arena_copy(r->arena, r->request->tools[tool].name, &call.name,
+                    r->err) ||
+        !arena_copy(r->arena, arguments, &call.arguments, r->err))
         return false;
-    *out = call;
+    r->calls[r->count++] = call;
     return true;
 }
 
-static bool read_call(const struct form *form, const struct chat_request *r,
-                      struct span object, struct arena *arena,
-                      struct chat_tool_call *out, struct err *err) {
-    const char *const keys[] = {"name", form->key, NULL};
-    cJSON *json = json_parse(object, err);
-    const cJSON *name, *arguments;
+static int find_tool(struct call_reader *r, struct span name) {
+    int tool = call_tool(r->request, name);
+
+    if (tool < 0)
+        (void)err_set(r->err, ERR_INPUT, "a call to \"%.*s\", which is no tool",
+                      name.size > TOOL_NAME_MAX ? TOOL_NAME_MAX
+                                                : (int)name.size,
+                      name.at);
+    return tool;
+}
+
+bool call_add(struct call_reader *r, struct span name, struct span arguments) {
+    int tool = find_tool(r, name);
+    cJSON *json = tool < 0 ? NULL : json_parse(arguments, r->err);
     bool ok = false;
+
+    if (json && !cJSON_IsObject(json))
+        (void)err_set(r->err, ERR_INPUT,
+                      "a tool call's arguments are not an object");
+    else if (json)
+        ok = add(r, tool, arguments);
+    cJSON_Delete(json);
+    return ok;
+}
+
+bool call_add_object(struct call_reader *r, struct span object, const char *key,
+                     bool typed) {
+    const char *const keys[] = {"name", key, typed ? "type" : NULL, NULL};
+    cJSON *json = json_parse(object, r->err);
+    const cJSON *name, *type;
+    struct span arguments;
+    bool ok = false;
+    int tool;
 
     if (!json) return false;
     name = cJSON_GetObjectItemCaseSensitive(json, "name");
-    arguments = cJSON_GetObjectItemCaseSensitive(json, form->key);
+    type = cJSON_GetObjectItemCaseSensitive(json, "type");
     if (!cJSON_IsObject(json) || !cJSON_IsString(name) ||
-        !cJSON_IsObject(arguments))
-        (void)err_set(err, ERR_INPUT,
-                      "a tool call is not {\"name\": ..., \"%s\": {...}}",
-                      form->key);
-    else if (!declared(r, name->valuestring))
-        (void)err_set(err, ERR_INPUT, "a call to \"%.64s\", which is no tool",
-                      name->valuestring);
-    else if (json_only_keys(json, "", keys, err))
-        ok = copy_call(object, json, form->key, arena, out, err);
+        !cJSON_IsObject(cJSON_GetObjectItemCaseSensitive(json, key)) ||
+        (typed && type &&
+         !(cJSON_IsString(type) && !strcmp(type->valuestring, "function"))))
+        (void)err_set(r->err, ERR_INPUT,
+                      "a tool call is not {\"name\": ..., \"%s\": {...}}", key);
+    else if ((tool = find_tool(r, span_of(name->valuestring))) >= 0 &&
+             json_only_keys(json, "", keys, r->err))
+        ok = member(object, key, &arguments)
+                 ? add(r, tool, arguments)
+                 : err_set(r->err, ERR_INPUT, "a tool call without its \"%s\"",
+                           key);
     cJSON_Delete(json);
     return ok;
 }
@@ -307,34 +412,37 @@ static bool take(struct span *s, const char *text, struct err *err) {
     return true;
 }
 
+static bool parse(const struct form *form, struct call_reader *r,
+                  struct span text) {
+    text = skip_blanks(text);
+    if (!text.size) return err_set(r->err, ERR_INPUT, "no tool call");
+    while (text.size) {
+        size_t end;
+
+        if (r->count > 0 && !take(&text, form->between, r->err)) return false;
+        if (!take(&text, form->start, r->err)) return false;
+        if (!text.size || text.at[0] != '{')
+            return err_set(r->err, ERR_INPUT, "a tool call is not an object");
+        end = call_value_end(text);
+        if (end == 0)
+            return err_set(r->err, ERR_INPUT, "a tool call does not end");
+        if (!call_add_object(r, span_slice(text, 0, end), form->key, false))
+            return false;
+        text = span_slice(text, end, text.size);
+        if (!take(&text, form->end, r->err)) return false;
+    }
+    return true;
+}
+
 bool toolcall_parse(enum template_kind kind, const struct chat_request *r,
                     struct span text, struct arena *arena,
                     struct chat_tool_call *calls, int max, int *count,
                     struct err *err) {
-    const struct form *form = form_of(kind);
-    int found = 0;
+    struct call_reader reader = {r, arena, calls, max, 0, err};
 
-    text = skip_blanks(text);
-    if (!text.size) return err_set(err, ERR_INPUT, "no tool call");
-    while (text.size) {
-        size_t end;
-
-        if (found > 0 && !take(&text, form->between, err)) return false;
-        if (!take(&text, form->open, err)) return false;
-        if (!text.size || text.at[0] != '{')
-            return err_set(err, ERR_INPUT, "a tool call is not an object");
-        end = value_end(text);
-        if (end == 0)
-            return err_set(err, ERR_INPUT, "a tool call does not end");
-        if (found == max)
-            return err_set(err, ERR_LIMIT, "more than %d tool calls", max);
-        if (!read_call(form, r, span_slice(text, 0, end), arena, &calls[found],
-                       err))
-            return false;
-        found++;
-        text = span_slice(text, end, text.size);
-        if (!take(&text, form->close, err)) return false;
-    }
-    *count = found;
+    if (template_is_meta(kind) ? !toolcall_parse_meta(&reader, text)
+                               : !parse(form_of(kind), &reader, text))
+        return false;
+    *count = reader.count;
     return true;
 }

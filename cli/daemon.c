@@ -420,6 +420,8 @@ static bool open_llm(struct daemon *d, struct err *err) {
         c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
     d->llm = llm_engine_open(d->engine, d->model_name, err);
     return d->llm && teach_calls(d, err) &&
+           (!c->tool_prompt ||
+            llm_engine_tool_prompt(d->llm, c->tool_prompt, err)) &&
            router_add(d->router, d->model_name, d->llm, err) &&
            /* Alone, it answers to whatever an app calls its model. */
            (c->upstream_count || router_add(d->router, "*", d->llm, err));

@@ -35,6 +35,12 @@ struct grammar_state; /* one text's place in it */
  * long to compile, is ERR_LIMIT. err.field names the place. */
 MUST_USE struct grammar *grammar_from_schema(const cJSON *schema,
                                              struct err *err);
+/* The members of such an object as keyword arguments of a Python call:
+ * `a="x", b=True`, and so in all values. Strings are JSON's, which are Python's
+ * too. ERR_UNSUPPORTED also for a schema that is no plain object, and for names
+ * that are none in Python. */
+MUST_USE struct grammar *grammar_from_keywords(const cJSON *schema,
+                                               struct err *err);
 /* One of these texts, whole. */
 MUST_USE struct grammar *grammar_from_choices(const struct span *choices,
                                               int count, struct err *err);

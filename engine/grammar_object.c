@@ -125,12 +125,27 @@ static bool read_members(struct compiler *c, const cJSON *schema,
     return read_required(c, schema, m);
 }
 
+/* name=value */
+static int keyword_of(struct compiler *c, const struct member *m, int value) {
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr"
+                                  "stuvwxyz_0123456789";
+    size_t size = strlen(m->name);
+
+    if (!size || size != strspn(m->name, letters) ||
+        (*m->name >= '0' && *m->name <= '9'))
+        return schema_fail(c, ERR_UNSUPPORTED, "properties",
+                           "a name that Python has none like");
+    return schema_text(c, m->name, schema_text(c, "=", value));
+}
+
 /* `"name": value` then `next`. */
-static int member_of(struct compiler *c, const struct member *m, int next) {
+static int member_of(struct compiler *c, const struct member *m, bool keyword,
+                     int next) {
     struct bytes key = {0};
     int node = schema_value(c, m->schema, m->name, next);
 
     if (node < 0) return -1;
+    if (keyword) return keyword_of(c, m, node);
     if (!json_put_string(&key, span_of(m->name), c->err)) {
         bytes_free(&key);
         return -1;
@@ -142,11 +157,12 @@ static int member_of(struct compiler *c, const struct member *m, int next) {
 
 /* From the last property to the first: first[i] when none was written before
  * property i, later[i] when one was. Only the two of i + 1 are needed. */
-static int members_of(struct compiler *c, const struct members *m, int end) {
+static int members_of(struct compiler *c, const struct members *m,
+                      bool keywords, int end) {
     int first = end, later = end;
 
     for (int i = m->count - 1; i >= 0; i--) {
-        int member = member_of(c, &m->list[i], later), comma;
+        int member = member_of(c, &m->list[i], keywords, later), comma;
 
         if (member < 0) return -1;
         comma = schema_spaced(c, ',', member);
@@ -194,16 +210,20 @@ static int free_object(struct compiler *c, const cJSON *schema,
 
 int schema_object(struct compiler *c, const cJSON *schema, int next) {
     struct grammar *g = c->graph;
-    int end = graph_range(g, '}', '}', graph_return()), node;
+    bool keywords = c->keywords;
+    int end = graph_return(), node;
     struct members m;
 
+    c->keywords = false;
+    if (!keywords) end = graph_range(g, '}', '}', end);
     if (!read_members(c, schema, &m)) return -1;
     if (m.count == 0) {
-        node = free_object(c, schema, &m, end);
+        node = keywords ? end : free_object(c, schema, &m, end);
     } else {
         drop_impossible(&m);
-        node = fit_counts(c, &m) ? members_of(c, &m, end) : -1;
+        node = fit_counts(c, &m) ? members_of(c, &m, keywords, end) : -1;
     }
     if (node < 0) return -1;
+    if (keywords) return graph_call(g, node, true, next);
     return graph_call(g, graph_range(g, '{', '{', node), true, next);
 }

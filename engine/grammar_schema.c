@@ -52,6 +52,15 @@ int schema_text(struct compiler *c, const char *text, int next) {
     return graph_text(c->graph, span_of(text), next);
 }
 
+int schema_word(struct compiler *c, const char *word, int next) {
+    if (!c->python) return schema_text(c, word, next);
+    return schema_text(c,
+                       *word == 't'   ? "True"
+                       : *word == 'f' ? "False"
+                                      : "None",
+                       next);
+}
+
 int schema_spaced(struct compiler *c, char mark, int next) {
     int blank = graph_range(c->graph, ' ', ' ', next);
 
@@ -67,9 +76,9 @@ static int any_body(struct compiler *c) {
 
     if (c->any >= 0) return c->any;
     c->any = graph_reserve(g);
-    node = graph_fork(g, schema_text(c, "false", end),
-                      schema_text(c, "null", end));
-    node = graph_fork(g, schema_text(c, "true", end), node);
+    node = graph_fork(g, schema_word(c, "false", end),
+                      schema_word(c, "null", end));
+    node = graph_fork(g, schema_word(c, "true", end), node);
     if ((way = schema_array(c, NULL, end)) < 0) return -1;
     node = graph_fork(g, way, node);
     if ((way = schema_object(c, NULL, end)) < 0) return -1;
@@ -129,9 +138,9 @@ static int typed(struct compiler *c, const cJSON *schema, const char *type,
     if (!strcmp(type, "integer")) return schema_number(c, schema, true, next);
     if (!strcmp(type, "number")) return schema_number(c, schema, false, next);
     if (!strcmp(type, "boolean"))
-        return graph_fork(c->graph, schema_text(c, "true", next),
-                          schema_text(c, "false", next));
-    if (!strcmp(type, "null")) return schema_text(c, "null", next);
+        return graph_fork(c->graph, schema_word(c, "true", next),
+                          schema_word(c, "false", next));
+    if (!strcmp(type, "null")) return schema_word(c, "null", next);
     if (!strcmp(type, "array")) return schema_array(c, schema, next);
     if (!strcmp(type, "object")) return schema_object(c, schema, next);
     return schema_fail(c, ERR_INPUT, "type", "not a type of JSON");
@@ -305,8 +314,11 @@ static void compiler_clear(struct compiler *c) {
     free(c->rules);
 }
 
-struct grammar *grammar_from_schema(const cJSON *schema, struct err *err) {
+static struct grammar *compile(const cJSON *schema, bool keywords,
+                               struct err *err) {
     struct compiler c = {
+        .python = keywords,
+        .keywords = keywords,
         .graph = graph_new(),
         .root = schema,
         .rules = xalloc_array(SCHEMA_RULES_MAX, sizeof *c.rules),
@@ -319,5 +331,19 @@ struct grammar *grammar_from_schema(const cJSON *schema, struct err *err) {
     compiler_clear(&c);
     if (start >= 0) return graph_close(c.graph, start, err);
     grammar_free(c.graph);
+    return NULL;
+}
+
+struct grammar *grammar_from_schema(const cJSON *schema, struct err *err) {
+    return compile(schema, false, err);
+}
+
+struct grammar *grammar_from_keywords(const cJSON *schema, struct err *err) {
+    if (schema_is(schema_get(schema, "type"), "object") &&
+        !is_transparent(schema))
+        return compile(schema, true, err);
+    (void)err_set_field(err, ERR_UNSUPPORTED, "",
+                        "schema: (root): not a plain object, as the arguments "
+                        "of a call are");
     return NULL;
 }

@@ -54,8 +54,10 @@ struct compiler {
     size_t made_bytes;
     struct made_dfa *dfas;
     int dfa_count;
-    int states; /* of the DFAs */
-    long work;  /* left for making them */
+    int states;    /* of the DFAs */
+    long work;     /* left for making them */
+    bool python;   /* True, False and None in the place of JSON's words */
+    bool keywords; /* and the next object is a call's arguments */
     int depth;
     int opaque;   /* schemas being compiled that take a byte of their own */
     int any;      /* a body for any value; -1: not made yet */
@@ -77,6 +79,8 @@ bool schema_whole(struct compiler *c, const cJSON *schema, const char *key,
                   double least, double most, double otherwise, double *out);
 bool schema_is(const cJSON *item, const char *text); /* this string */
 int schema_text(struct compiler *c, const char *text, int next);
+/* true, false or null. */
+int schema_word(struct compiler *c, const char *word, int next);
 /* `mark` and an optional blank. */
 int schema_spaced(struct compiler *c, char mark, int next);
 /* The target of a $ref; NULL with the error filled. */

@@ -116,6 +116,21 @@ static bool is_finite(const cJSON *v) {
     return true;
 }
 
+/* Of lists and objects in Python's notation, only those that JSON has too. */
+static bool put_value(struct compiler *c, const cJSON *v, struct bytes *text) {
+    if (!c->python || cJSON_IsString(v) || cJSON_IsNumber(v))
+        return json_print(v, text, c->err);
+    if (cJSON_IsArray(v) || cJSON_IsObject(v)) {
+        schema_fail(c, ERR_UNSUPPORTED, "enum",
+                    "arrays or objects in a call's arguments");
+        return false;
+    }
+    return bytes_printf(text, c->err, "%s",
+                        cJSON_IsTrue(v)    ? "True"
+                        : cJSON_IsFalse(v) ? "False"
+                                           : "None");
+}
+
 static bool add_text(struct compiler *c, const cJSON *schema, const cJSON *v,
                      struct texts *texts) {
     struct bytes *text = &texts->list[texts->count];
@@ -131,7 +146,7 @@ static bool add_text(struct compiler *c, const cJSON *schema, const cJSON *v,
     }
     *text = (struct bytes){.limit = SCHEMA_STRING_CHARS_MAX};
     texts->count++;
-    if (!json_print(v, text, c->err)) return false;
+    if (!put_value(c, v, text)) return false;
     fit = fits(c, schema, v, span_bytes(text));
     if (fit == 0) bytes_free(&texts->list[--texts->count]);
     return fit >= 0;

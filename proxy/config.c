@@ -40,6 +40,7 @@ void config_clear(struct config *c) {
     free(c->tls.client_ca);
     free(c->model);
     free(c->model_name);
+    free(c->tool_prompt);
     free(c->keys);
     free(c->policy);
     free(c->guard_models);
@@ -271,16 +272,39 @@ static bool read_mcp(const struct config_source *s, const cJSON *root,
            yaml_fail(s->yaml, c->mcp, s->err, "mcp must be a list of servers");
 }
 
+static bool read_tool_prompt(const struct config_source *s, const cJSON *root,
+                             struct config *c) {
+    static const char *const names[] = {"file", "json", "function_tag",
+                                        "python_list"};
+    const cJSON *node = config_get(root, "tool_prompt");
+
+    if (config_unset(node)) return true;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!cJSON_IsString(node) || strcmp(node->valuestring, names[i]) != 0)
+            continue;
+        config_set_string(&c->tool_prompt, i ? names[i] : NULL);
+        return true;
+    }
+    return yaml_fail(s->yaml, node, s->err,
+                     "tool_prompt must be file, json, function_tag or "
+                     "python_list");
+}
+
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {
-        "listen",    "tls",          "allow_remote", "keys",
-        "model",     "model_name",   "threads",      "context_tokens",
-        "kv_tokens", "kv_type",      "policy",       "guard",
-        "backend",   "upstreams",    "tools",        "agent",
-        "limits",    "cors_origins", "drain_ms",     "log",
-        "data",      "audit",        "mcp",          "proxy_protocol",
-        NULL};
+    static const char *const keys[] = {"listen",       "tls",
+                                       "allow_remote", "keys",
+                                       "model",        "model_name",
+                                       "threads",      "context_tokens",
+                                       "kv_tokens",    "kv_type",
+                                       "policy",       "guard",
+                                       "backend",      "upstreams",
+                                       "tools",        "agent",
+                                       "limits",       "cors_origins",
+                                       "drain_ms",     "log",
+                                       "data",         "audit",
+                                       "mcp",          "proxy_protocol",
+                                       "tool_prompt",  NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -292,6 +316,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_path(s, root, "keys", &c->keys) &&
            config_read_audit(s, root, c) && read_model(s, root, c) &&
            config_read_text(s, root, "model_name", &c->model_name) &&
+           read_tool_prompt(s, root, c) &&
            config_read_small(s, root, "threads", 0, 1024, &c->threads) &&
            config_read_small(s, root, "context_tokens", 0, 1 << 24,
                              &c->context_tokens) &&

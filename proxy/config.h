@@ -46,6 +46,7 @@ struct config {
     char *keys;         /* the file of API keys; NULL: none are asked for */
     char *model;        /* a path, or "default" */
     char *model_name;   /* what clients call it; NULL: from the model */
+    char *tool_prompt;  /* json, function_tag, python_list; NULL: the file's */
     int threads;        /* 0: all cores */
     int context_tokens; /* 0: the model's, within the engine's default */
     int kv_tokens;      /* 0: the engine's default */

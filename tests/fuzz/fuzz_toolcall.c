@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     r.tools = tools;
     r.tool_count = 2;
     if (size && data[0] & 1) kind = TEMPLATE_LLAMA3;
+    if (size && data[0] & 2) kind = TEMPLATE_LLAMA3_PYTHON;
     if (size && toolcall_parse(kind, &r,
                                (struct span){(const char *)data + 1, size - 1},
                                arena, calls, 4, &count, NULL)) {

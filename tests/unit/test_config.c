@@ -38,6 +38,7 @@ static void test_everything(void **state) {
                        "proxy_protocol: [10.0.0.0/8, \"::1\"]\n"
                        "model: models/a.gguf\n"
                        "model_name: a\n"
+                       "tool_prompt: python_list\n"
                        "threads: 3\n"
                        "context_tokens: 4096\n"
                        "kv_tokens: 8192\n"
@@ -73,6 +74,7 @@ static void test_everything(void **state) {
     assert_int_equal(c.proxy_trust.from[0].prefix, 96 + 8);
     assert_string_equal(c.model, "/etc/corral/models/a.gguf");
     assert_string_equal(c.model_name, "a");
+    assert_string_equal(c.tool_prompt, "python_list");
     assert_int_equal(c.threads, 3);
     assert_int_equal(c.context_tokens, 4096);
     assert_int_equal(c.kv_tokens, 8192);

@@ -46,6 +46,7 @@ struct choice *choice_new(const struct choice_options *o) {
     c->o = *o;
     take_request(c);
     c->text.limit = CHOICE_TEXT_BYTES_MAX;
+    c->kept.limit = CHOICE_TEXT_BYTES_MAX;
     c->logprobs.limit = CHOICE_LOGPROB_BYTES_MAX;
     c->waiting.on_entry = on_entry;
     c->waiting.user = c;
@@ -76,6 +77,7 @@ void choice_free(struct choice *c) {
     cJSON_Delete(c->reply.corral);
     logprob_queue_clear(&c->waiting);
     bytes_free(&c->logprobs);
+    bytes_free(&c->kept);
     bytes_free(&c->text);
     free(c);
 }
@@ -206,6 +208,7 @@ void choice_block(struct choice *c, enum channel channel,
 void choice_refuse(struct choice *c, enum channel channel,
                    const struct verdict *v) {
     stop(c);
+    c->kept.size = 0;
     c->reply.corral = verdict_to_answer(v, channel);
     c->reply.call_count = 0;
     c->reply.echo = (struct span){0};
@@ -275,21 +278,37 @@ static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
 }
 
 /* The only way of model text to the client. */
-static void on_release(void *user, struct span text) {
-    struct choice *c = user;
-
+static void release(struct choice *c, struct span text) {
     if (text.size == 0) return;
     c->o.on_cleared(c->o.user);
     if (c->request.logprobs) logprob_queue_release(&c->waiting, text);
     send_text(c, text);
 }
 
+static void on_release(void *user, struct span text) {
+    struct choice *c = user;
+    struct err err = {0};
+
+    if (!moderated_holds(c->o.moderated, c->o.policy))
+        release(c, text);
+    else if (!bytes_append(&c->kept, text.at, text.size, &err))
+        c->end.err = err;
+}
+
+static void release_kept(struct choice *c) {
+    release(c, span_bytes(&c->kept));
+    c->kept.size = 0;
+}
+
 static void finish_turn(struct choice *c);
 
 static void on_stream_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
+    struct verdict hard = *v;
     enum after after = c->after;
 
+    moderated_note(c->o.moderated, CHANNEL_OUTPUT, c->o.index, v);
+    if (moderated_harden(c->o.moderated, CHANNEL_OUTPUT, &hard)) v = &hard;
     choice_tell(c, CHANNEL_OUTPUT, v, 0);
     c->deadline_ms = 0;
     c->after = AFTER_NOTHING;
@@ -299,6 +318,7 @@ static void on_stream_verdict(void *user, const struct verdict *v) {
     }
     guard_stream_free(c->stream);
     c->stream = NULL;
+    if (!c->end.err.code) release_kept(c);
     logprob_queue_restart(&c->waiting);
     if (c->end.err.code)
         c->o.on_fail(c->o.user, &c->end.err);

@@ -22,6 +22,7 @@ struct approvals;
 struct audit;
 struct choice;
 struct journal;
+struct moderated;
 struct registry;
 
 /* Borrowed by the choice for its life. Only on_block(), on_fail() and on_done()
@@ -40,6 +41,7 @@ struct choice_options {
     uint64_t fence_key;
     const struct dialect *dialect;
     const struct reply *reply;
+    struct moderated *moderated; /* what the client wants of the verdicts */
     const struct chat_request *request; /* judged when choice_start() comes */
     /* The conversation that is answered: what the classifier reads before the
      * answer itself. */

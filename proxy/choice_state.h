@@ -8,6 +8,7 @@
 #include "proxy/ahead.h"
 #include "proxy/choice.h"
 #include "proxy/logprob_queue.h"
+#include "proxy/moderated.h"
 
 /* What the guard stream's verdict is waited for. */
 enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
@@ -39,6 +40,7 @@ struct choice {
     struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
     struct bytes text; /* cleared, when the answer goes out whole */
     bool text_sent;
+    struct bytes kept; /* released, but the client wants the verdict first */
     struct logprob_queue waiting; /* for their text to be cleared */
     struct bytes logprobs;        /* cleared, and not sent yet */
     struct reply_choice reply;

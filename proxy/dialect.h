@@ -9,6 +9,7 @@
 #include "proxy/http_error.h"
 #include "proxy/metrics.h"
 
+struct moderated;
 struct responses_store;
 
 enum reply_finish {
@@ -29,6 +30,7 @@ struct reply {
     bool legacy_calls;      /* as in chat_request */
     struct llm_usage usage; /* of all choices, for whole() and close() */
     uint64_t total_ns;      /* since the request came, the same */
+    const struct moderated *moderated;
 };
 
 /* One choice while it is written, borrowed from its owner. */
@@ -69,6 +71,7 @@ struct dialect {
      * that has none. */
     bool (*logprob)(const struct llm_logprob *entry, struct bytes *out,
                     struct err *err);
+    bool moderates; /* it knows the `moderation` parameter */
     /* Texts that were sent in pieces are wanted again at the end. */
     bool keeps_text;
     /* NULL, or around the road in APIs with a memory: before parse(), which it

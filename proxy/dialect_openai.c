@@ -6,6 +6,7 @@
 
 #include "proxy/extras.h"
 #include "proxy/http_error.h"
+#include "proxy/moderated.h"
 #include "proxy/openai.h"
 
 /* ---- a body to a chat_request ---- */
@@ -226,6 +227,7 @@ static bool whole(const struct reply *reply,
             return false;
     return bytes_printf(out, err, "],\"usage\":") &&
            openai_put_usage(&reply->usage, out, err) &&
+           moderated_put(reply->moderated, count, false, out, err) &&
            (count > 1 || openai_put_corral(choices[0], out, err)) &&
            bytes_printf(out, err, "}");
 }
@@ -297,17 +299,27 @@ static bool stream_end(const struct reply *reply, struct reply_choice *c,
            openai_put_corral(c, out, err) && chunk_close(reply, out, err);
 }
 
+/* A chunk without choices, up to its own key. */
+static bool extra_chunk(const struct reply *r, struct bytes *out,
+                        struct err *err) {
+    return bytes_printf(out, err, "data: ") &&
+           put_head(r, "chat.completion.chunk", out, err) &&
+           bytes_printf(out, err, ",\"choices\":[]");
+}
+
 static bool stream_close(const struct reply *reply,
                          const struct reply_choice *const *choices, int count,
                          struct bytes *out, struct err *err) {
     (void)choices;
-    (void)count;
-    if (reply->include_usage &&
-        (!bytes_printf(out, err, "data: ") ||
-         !put_head(reply, "chat.completion.chunk", out, err) ||
-         !bytes_printf(out, err, ",\"choices\":[],\"usage\":") ||
-         !openai_put_usage(&reply->usage, out, err) ||
-         !bytes_printf(out, err, "}\n\n")))
+    if (reply->moderated && reply->moderated->wanted &&
+        (!extra_chunk(reply, out, err) ||
+         !moderated_put(reply->moderated, count, false, out, err) ||
+         !chunk_close(reply, out, err)))
+        return false;
+    if (reply->include_usage && (!extra_chunk(reply, out, err) ||
+                                 !bytes_printf(out, err, ",\"usage\":") ||
+                                 !openai_put_usage(&reply->usage, out, err) ||
+                                 !bytes_printf(out, err, "}\n\n")))
         return false;
     return bytes_printf(out, err, "data: [DONE]\n\n");
 }
@@ -319,6 +331,7 @@ const struct dialect dialect_openai = {
     .stream_type = "text/event-stream",
     .stream_idle = ": waiting for approval\n\n",
     .parse = parse,
+    .moderates = true,
     .logprob = put_logprob,
     .whole = whole,
     .text = stream_text,

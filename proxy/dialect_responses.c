@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "proxy/http_error.h"
+#include "proxy/moderated.h"
 #include "proxy/openai.h"
 #include "proxy/responses.h"
 
@@ -149,6 +150,7 @@ static bool put_response(const struct reply *r, const struct reply_choice *c,
               : bytes_printf(out, err, "[]")) &&
            (c ? put_usage(&r->usage, out, err)
               : bytes_printf(out, err, ",\"usage\":null")) &&
+           (!c || moderated_put(r->moderated, 1, true, out, err)) &&
            (!c || openai_put_corral(c, out, err)) &&
            bytes_printf(out, err, "}");
 }
@@ -339,6 +341,7 @@ const struct dialect dialect_responses = {
     .stream_type = "text/event-stream",
     .stream_idle = ": waiting for approval\n\n",
     .parse = responses_parse,
+    .moderates = true,
     .keeps_text = true,
     .prepare = responses_prepare,
     .keep = responses_keep,

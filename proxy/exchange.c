@@ -191,6 +191,7 @@ static void make_choices(struct exchange *x) {
         .fence_key = x->llm->fences ? 0 : context->fence_key,
         .dialect = x->dialect,
         .reply = &x->reply,
+        .moderated = &x->moderated,
         .request = &x->request,
         .turns = q ? q->turns : NULL,
         .turn_count = q ? q->turn_count : 0,
@@ -261,10 +262,13 @@ static void hash_judged(const struct exchange *x, char out[HASH_HEX_SIZE]) {
 static void on_input_verdict(void *user, const struct verdict *v) {
     struct exchange *x = user;
     char hash[HASH_HEX_SIZE];
+    struct verdict hard = *v;
     struct err err = {0};
 
     x->check = NULL;
     x->deadline_ms = 0;
+    moderated_note(&x->moderated, CHANNEL_INPUT, 0, v);
+    if (moderated_harden(&x->moderated, CHANNEL_INPUT, &hard)) v = &hard;
     hash_judged(x, hash);
     note_verdict(x, x->channel, v, clock_ns() - x->check_ns, hash);
     if (!verdict_lets_pass(v)) {
@@ -368,7 +372,8 @@ static void start(struct exchange_context *context,
                               .model = x->llm->name ? span_of(x->llm->name)
                                                     : x->request.model,
                               .include_usage = x->request.include_usage,
-                              .legacy_calls = x->request.legacy_calls};
+                              .legacy_calls = x->request.legacy_calls,
+                              .moderated = &x->moderated};
     make_choices(x);
     judge_next(x);
 }

@@ -71,8 +71,11 @@ bool exchange_read(struct exchange *x, struct span body, struct err *err) {
                              err))
         return false;
     chat_request_init(&x->request, x->arena);
-    return x->dialect->parse(x->body, &x->request, err) && find_model(x, err) &&
-           fit_window(x, err) && provenance_check(&x->request, err) &&
+    return x->dialect->parse(x->body, &x->request, err) &&
+           (!x->dialect->moderates ||
+            moderated_parse(x->body, &x->moderated, err)) &&
+           find_model(x, err) && fit_window(x, err) &&
+           provenance_check(&x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&

@@ -8,6 +8,7 @@
 #include "proxy/choice.h"
 #include "proxy/exchange.h"
 #include "proxy/fields.h"
+#include "proxy/moderated.h"
 #include "proxy/questions.h"
 
 struct caller;
@@ -45,6 +46,7 @@ struct exchange {
     bool answering;   /* the first text was cleared */
 
     struct reply reply;
+    struct moderated moderated;
     char id[HASH_ID_SIZE];       /* of the answer */
     char decision[HASH_ID_SIZE]; /* of the verdict that weighs most so far */
     struct bytes checks;         /* that acted so far */

@@ -10,6 +10,7 @@
 #include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/http_error.h"
+#include "proxy/moderation_result.h"
 
 enum { MODERATION_ARENA_BYTES_MAX = 16 << 20 };
 
@@ -26,26 +27,6 @@ struct moderation {
     cJSON *results;
     uint64_t started_ns;
     uint64_t check_ns;
-};
-
-/* OpenAI's thirteen keys and the labels whose probability stands for them. */
-static const struct {
-    const char *key;
-    int label;
-} categories[] = {
-    {"harassment", 10},
-    {"harassment/threatening", 1},
-    {"hate", 10},
-    {"hate/threatening", 10},
-    {"illicit", 2},
-    {"illicit/violent", 9},
-    {"self-harm", 11},
-    {"self-harm/intent", 11},
-    {"self-harm/instructions", 11},
-    {"sexual", 12},
-    {"sexual/minors", 4},
-    {"violence", 1},
-    {"violence/graphic", 1},
 };
 
 static void moderation_free(struct moderation *m) {
@@ -110,37 +91,6 @@ static void fail_unavailable(struct moderation *m, const struct err *why) {
     bytes_free(&out);
 }
 
-static bool fired(const struct verdict *v, int label) {
-    for (int i = 0; i < v->finding_count; i++)
-        if (!strcmp(v->findings[i].category, label_name(label))) return true;
-    return false;
-}
-
-static void put_label(cJSON *flags, cJSON *scores, cJSON *types,
-                      const char *key, int label, const struct verdict *v) {
-    const char *text = "text";
-
-    (void)cJSON_AddBoolToObject(flags, key, fired(v, label));
-    (void)cJSON_AddNumberToObject(scores, key, (double)v->score[label]);
-    (void)cJSON_AddItemToObject(types, key, cJSON_CreateStringArray(&text, 1));
-}
-
-static cJSON *result_json(const struct verdict *v) {
-    cJSON *result = cJSON_CreateObject();
-    cJSON *flags, *scores, *types;
-
-    (void)cJSON_AddBoolToObject(result, "flagged", v->action == VERDICT_BLOCK);
-    flags = cJSON_AddObjectToObject(result, "categories");
-    scores = cJSON_AddObjectToObject(result, "category_scores");
-    types = cJSON_AddObjectToObject(result, "category_applied_input_types");
-    for (size_t i = 0; i < sizeof categories / sizeof *categories; i++)
-        put_label(flags, scores, types, categories[i].key, categories[i].label,
-                  v);
-    for (int label = LABEL_S1; label <= LABEL_INJ; label++)
-        put_label(flags, scores, types, label_name(label), label, v);
-    return result;
-}
-
 static void answer(struct moderation *m) {
     struct bytes out = {0};
     struct err err = {0};
@@ -149,7 +99,7 @@ static void answer(struct moderation *m) {
 
     hash_random_id(id);
     ok = bytes_printf(&out, &err,
-                      "{\"id\":\"modr-%s\",\"model\":\"corral-guard\","
+                      "{\"id\":\"modr-%s\",\"model\":\"" MODERATION_MODEL "\","
                       "\"results\":",
                       id) &&
          json_print(m->results, &out, &err) && bytes_printf(&out, &err, "}");
@@ -168,6 +118,7 @@ static void judge_next(struct moderation *m);
 
 static void on_verdict(void *user, const struct verdict *v) {
     struct moderation *m = user;
+    struct moderation_result result = {0};
 
     m->check = NULL;
     m->decisions++;
@@ -183,7 +134,9 @@ static void on_verdict(void *user, const struct verdict *v) {
         fail_unavailable(m, &v->err);
         return;
     }
-    (void)cJSON_AddItemToArray(m->results, result_json(v));
+    moderation_result_add(&result, v);
+    (void)cJSON_AddItemToArray(m->results,
+                               moderation_result_json(&result, false));
     m->judged++;
     judge_next(m);
 }

@@ -33,3 +33,37 @@ void clock_stamp(char out[25]) {
     (void)snprintf(out, 25, "%s.%03uZ", head,
                    (unsigned)(t.tv_nsec / 1000000) % 1000u);
 }
+
+bool clock_parse(struct span text, int64_t *ms) {
+    static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
+    const int days = 10; /* bytes of a date alone */
+    int number[6] = {0}, part = 0;
+    struct tm t = {0}, back;
+    time_t s;
+
+    if (text.size != (size_t)days && text.size != sizeof form - 1) return false;
+    for (size_t i = 0; i < text.size; i++) {
+        bool digit = text.at[i] >= '0' && text.at[i] <= '9';
+
+        if (form[i] == 'd' ? !digit : text.at[i] != form[i]) return false;
+        if (digit)
+            number[part] = number[part] * 10 + (text.at[i] - '0');
+        else
+            part++;
+    }
+    t.tm_year = number[0] - 1900;
+    t.tm_mon = number[1] - 1;
+    t.tm_mday = number[2];
+    t.tm_hour = number[3];
+    t.tm_min = number[4];
+    t.tm_sec = number[5];
+    back = t;
+    s = timegm(&back);
+    /* A 30th of February would be another day. */
+    if (back.tm_mon != t.tm_mon || back.tm_mday != t.tm_mday ||
+        back.tm_hour != t.tm_hour || back.tm_min != t.tm_min ||
+        back.tm_sec != t.tm_sec || number[0] < 1970)
+        return false;
+    *ms = (int64_t)s * 1000;
+    return true;
+}

@@ -4,10 +4,14 @@
 
 #include <stdint.h>
 
+#include "base/bytes.h"
+
 uint64_t clock_ns(void);    /* monotonic */
 uint64_t clock_ms(void);    /* monotonic */
 int64_t clock_wall_s(void); /* seconds since 1970 */
 /* "2026-11-24T23:55:18.123Z" of now. */
 void clock_stamp(char out[25]);
+/* "2026-11-24" or "2026-11-24T23:55:18Z" as milliseconds since 1970. */
+MUST_USE bool clock_parse(struct span text, int64_t *ms);
 
 #endif

@@ -16,6 +16,10 @@ void log_set_level(enum log_level level) {
     atomic_store(&level_least, (int)level);
 }
 
+const char *log_level_name(enum log_level level) {
+    return level_names[level];
+}
+
 bool log_level_from_name(const char *name, enum log_level *out) {
     for (int i = LOG_DEBUG; i <= LOG_OFF; i++) {
         if (strcmp(name, level_names[i]) != 0) continue;

@@ -8,6 +8,7 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
 
 void log_set_level(enum log_level level);
+const char *log_level_name(enum log_level level);
 MUST_USE bool log_level_from_name(const char *name, enum log_level *out);
 
 /* log_event(LOG_INFO, "listening", "host=%s port=%d", host, port): the pairs

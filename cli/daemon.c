@@ -12,56 +12,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uv.h>
 
-#include "agent/llm.h"
+#include "cli/daemon_state.h"
 #include "cli/file_watch.h"
 #include "cli/mcp_servers.h"
 #include "cli/places.h"
 #include "cli/policy_watch.h"
-#include "guard/guard.h"
 #include "proxy/audit.h"
+#include "proxy/audit_chain.h"
 #include "proxy/auth.h"
 #include "proxy/fleet.h"
 #include "proxy/router.h"
-#include "proxy/server.h"
 #include "proxy/service.h"
 #include "proxy/sessions.h"
 #include "tools/options.h"
 #include "tools/registry.h"
-
-enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
-enum { SIGNALS = 3 };
-
-struct daemon {
-    enum daemon_state state;
-    const struct config *config;
-    uv_loop_t loop;
-    uv_async_t wakeup; /* the engine's scheduler thread has events for us */
-    uv_signal_t signals[SIGNALS];
-    struct policy_watch *watch; /* NULL: the folder cannot be watched */
-    struct file_watch *keys_watch;
-    char *policy_path;
-    char *model_path;
-    char *guard_folder;
-    char *model_name;
-    struct policy *policy;
-    struct engine *engine; /* NULL when neither model nor policy needs it */
-    struct guard *guard;
-    struct llm *llm; /* the engine as one; NULL: it serves no model */
-    struct fleet *fleets[UPSTREAMS_MAX];
-    struct router *router;
-    struct registry *tools;
-    struct mcp_servers *mcp; /* whose tools are among them; or NULL */
-    struct metrics *metrics;
-    struct auth *auth;
-    struct sessions *sessions;
-    struct audit *audit; /* NULL: none is kept */
-    char *data;
-    struct service *service;
-    struct tls_context *tls; /* NULL: in the clear */
-    struct server *server;
-};
 
 /* --- what the loop calls -------------------------------------------------- */
 
@@ -80,8 +45,11 @@ static void close_server(struct daemon *d) {
     if (d->state == CLOSING) return;
     d->state = CLOSING;
     server_close(d->server);
+    server_close(d->admin_server);
     service_close(d->service);
-    d->server = NULL;
+    admin_close(d->admin);
+    d->server = d->admin_server = NULL;
+    d->admin = NULL;
     sessions_close(d->sessions);
     d->service = NULL;
     d->sessions = NULL;
@@ -91,78 +59,18 @@ static void on_drained(void *user) {
     close_server(user);
 }
 
-/* `changed`: a file was, but perhaps none of the policy's. */
-static void reload(struct daemon *d, bool changed) {
-    char quoted[ERR_TEXT_MAX];
-    struct err err = {0};
-    struct policy *policy = policy_open(d->policy_path, &err);
-
-    if (!policy || !guard_fits(d->guard, policy, &err)) {
-        policy_free(policy);
-        log_event(LOG_ERROR, "policy_kept", "reason=%s",
-                  log_quote(err.text, quoted, sizeof quoted));
-        return;
-    }
-    if (changed &&
-        !strcmp(policy_revision(policy), policy_revision(d->policy))) {
-        policy_free(policy);
-        return;
-    }
-    service_set_policy(d->service, policy);
-    policy_free(d->policy);
-    d->policy = policy;
-    audit_event(d->audit, "policy", policy_revision(policy));
-    log_event(LOG_INFO, "policy", "revision=%s", policy_revision(policy));
-}
-
-static void reload_keys(struct daemon *d) {
-    char quoted[ERR_TEXT_MAX];
-    struct err err = {0};
-
-    if (auth_reload(d->auth, &err)) {
-        audit_event(d->audit, "keys", "");
-        log_event(LOG_INFO, "keys", "count=%d", auth_key_count(d->auth));
-    } else
-        log_event(LOG_ERROR, "keys_kept", "reason=%s",
-                  log_quote(err.text, quoted, sizeof quoted));
-}
-
-static bool open_tls(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
-    if (!c->tls.cert) return true;
-    d->tls = tls_context_serve(c->tls.cert, c->tls.key, c->tls.client_ca, err);
-    return d->tls != NULL;
-}
-
-/* A certificate was renewed: connections from now on get the new one. */
-static void reload_tls(struct daemon *d) {
-    struct tls_context *before = d->tls;
-    char quoted[ERR_TEXT_MAX];
-    struct err err = {0};
-
-    if (!before) return;
-    if (!open_tls(d, &err)) {
-        d->tls = before;
-        log_event(LOG_ERROR, "certificate_kept", "reason=%s",
-                  log_quote(err.text, quoted, sizeof quoted));
-        return;
-    }
-    server_set_tls(d->server, d->tls);
-    tls_context_close(before);
-    log_event(LOG_INFO, "certificate", "file=%s", d->config->tls.cert);
-}
-
 static void on_keys_changed(void *user) {
     struct daemon *d = user;
+    struct err err = {0};
 
-    if (d->state == SERVING) reload_keys(d);
+    if (d->state == SERVING) (void)daemon_reload_keys(d, &err);
 }
 
 static void on_policy_changed(void *user) {
     struct daemon *d = user;
+    struct err err = {0};
 
-    if (d->state == SERVING) reload(d, true);
+    if (d->state == SERVING) (void)daemon_reload_policy(d, true, &err);
 }
 
 static void watch_policy(struct daemon *d) {
@@ -180,11 +88,7 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *d = handle->data;
 
     if (number == SIGHUP) {
-        if (d->state == SERVING) {
-            reload(d, false);
-            reload_keys(d);
-            reload_tls(d);
-        }
+        if (d->state == SERVING) (void)daemon_reload(d, NULL);
         return;
     }
     if (d->state == SERVING) {
@@ -526,6 +430,7 @@ static bool open_audit(struct daemon *d, struct err *err) {
     d->data = places_data(c->data, err);
     if (!d->data) return false;
     o.folder = d->data;
+    d->audit_path = audit_db_path(d->data);
     d->audit = audit_open(&d->loop, &o, err);
     if (!d->audit) return false;
     audit_event(d->audit, "start", CORRAL_VERSION);
@@ -567,6 +472,60 @@ static bool open_server(struct daemon *d, struct err *err) {
     return d->server != NULL;
 }
 
+/* ---- administration ---- */
+
+static const struct config *config_now(void *user) {
+    return ((struct daemon *)user)->config;
+}
+
+static const struct policy *policy_now(void *user) {
+    return ((struct daemon *)user)->policy;
+}
+
+static cJSON *reload_asked(void *user, bool *ok) {
+    cJSON *parts = cJSON_CreateObject();
+
+    *ok = daemon_reload(user, parts);
+    return parts;
+}
+
+static bool reload_keys_asked(void *user, struct err *err) {
+    return daemon_reload_keys(user, err);
+}
+
+static bool open_admin(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+    struct server_options server = {.host = c->admin.host,
+                                    .port = c->admin.port,
+                                    .limits = c->limits,
+                                    .tls = d->tls};
+    struct admin_options admin = {.loop = &d->loop,
+                                  .door = d->auth,
+                                  .auth = d->auth,
+                                  .metrics = d->metrics,
+                                  .audit = d->audit,
+                                  .audit_path = d->audit_path,
+                                  .config = config_now,
+                                  .policy = policy_now,
+                                  .reload = reload_asked,
+                                  .reload_keys = reload_keys_asked,
+                                  .user = d};
+
+    if (!c->admin.host) return true;
+    if (c->admin.keys) {
+        d->admin_auth = auth_open(c->admin.keys, err);
+        if (!d->admin_auth) return false;
+        admin.door = d->admin_auth;
+    }
+    d->admin = admin_new(&admin);
+    server.handler = admin_handler(d->admin);
+    d->admin_server = server_open(&d->loop, &server, err);
+    if (!d->admin_server) return false;
+    log_event(LOG_INFO, "admin", "port=%d keys=%d",
+              server_port(d->admin_server), auth_key_count(admin.door));
+    return true;
+}
+
 static void announce(const struct daemon *d) {
     const char *host = d->config->host;
     bool six = strchr(host, ':') != NULL;
@@ -601,6 +560,7 @@ static void daemon_close(struct daemon *d) {
     uv_close((uv_handle_t *)&d->wakeup, NULL);
     policy_watch_close(d->watch);
     file_watch_close(d->keys_watch);
+    file_watch_close(d->admin_watch);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -608,8 +568,10 @@ static void daemon_close(struct daemon *d) {
     router_free(d->router);
     metrics_free(d->metrics);
     auth_close(d->auth);
+    auth_close(d->admin_auth);
     policy_free(d->policy);
     free(d->data);
+    free(d->audit_path);
     free(d->policy_path);
     free(d->model_path);
     free(d->guard_folder);
@@ -632,14 +594,17 @@ bool daemon_run(const struct config *config, struct err *err) {
     watch_signals(d);
     d->metrics = metrics_new();
     ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
-         open_sessions(d, err) && open_tls(d, err) && open_audit(d, err) &&
-         open_server(d, err);
+         open_sessions(d, err) && daemon_open_tls(d, err) &&
+         open_audit(d, err) && open_server(d, err) && open_admin(d, err);
     if (ok) {
         add_gauges(d);
         watch_policy(d);
         if (config->keys)
             d->keys_watch =
                 file_watch_open(&d->loop, config->keys, on_keys_changed, d);
+        if (d->admin_auth)
+            d->admin_watch = file_watch_open(&d->loop, config->admin.keys,
+                                             on_keys_changed, d);
         d->state = SERVING;
         heed_signals(d);
         announce(d);

@@ -23,6 +23,10 @@ void policy_check_clear(struct policy_check *c) {
 }
 
 static void free_texts(struct policy *p) {
+    for (int i = 0; i < p->source_count; i++) {
+        free(p->sources[i].path);
+        free(p->sources[i].text);
+    }
     for (int i = 0; i < p->message_count; i++) {
         free(p->messages[i].language);
         free(p->messages[i].text);
@@ -168,6 +172,18 @@ const char *policy_path(const struct policy *p) {
 
 const char *policy_revision(const struct policy *p) {
     return p->revision;
+}
+
+int policy_source_count(const struct policy *p) {
+    return p->source_count;
+}
+
+const char *policy_source_path(const struct policy *p, int index) {
+    return p->sources[index].path;
+}
+
+const char *policy_source_text(const struct policy *p, int index) {
+    return p->sources[index].text;
 }
 
 bool policy_shadow(const struct policy *p) {

@@ -73,9 +73,14 @@ void policy_free(struct policy *p); /* drops one reference */
 const char *policy_name(const struct policy *p);
 const char *policy_path(const struct policy *p);
 const char *policy_revision(const struct policy *p); /* 16 hex digits */
-bool policy_shadow(const struct policy *p);          /* mode: shadow */
-bool policy_on_block_error(const struct policy *p);  /* on_block: error */
-bool policy_stream_trail(const struct policy *p);    /* stream: trail */
+/* The files it was made of, as they were then: the first is its own, the others
+ * are what it extends. */
+int policy_source_count(const struct policy *p);
+const char *policy_source_path(const struct policy *p, int index);
+const char *policy_source_text(const struct policy *p, int index);
+bool policy_shadow(const struct policy *p);         /* mode: shadow */
+bool policy_on_block_error(const struct policy *p); /* on_block: error */
+bool policy_stream_trail(const struct policy *p);   /* stream: trail */
 const struct policy_limits *policy_limits(const struct policy *p);
 /* messages.block in `language` ("it"), falling back to English. */
 const char *policy_message(const struct policy *p, const char *language);

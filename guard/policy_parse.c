@@ -627,6 +627,9 @@ static bool load(struct loading *l, const char *path, const struct yaml *by,
         goto out;
     }
     if (!bytes_append(l->seen, text.at, text.size, l->err)) goto out;
+    /* enter() counts them against the same limit. */
+    l->policy->sources[l->policy->source_count++] = (struct policy_source){
+        xstrdup(path), span_dup(span_bytes(&text))};
     r.yaml = yaml_parse(span_bytes(&text), path, l->err);
     if (!r.yaml) goto out;
     ok = read_file(l, &r);

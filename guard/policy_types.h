@@ -52,8 +52,15 @@ struct policy_ruleset {
     int count;
 };
 
+/* As it was read. */
+struct policy_source {
+    char *path, *text;
+};
+
 struct policy {
     atomic_int references;
+    struct policy_source sources[POLICY_FILES_MAX];
+    int source_count;
     char *name, *path;
     char revision[VERDICT_REVISION_SIZE];
     bool shadow, on_block_error, trail;

@@ -346,14 +346,12 @@ struct audit_subject audit_subject_of(struct conn *c, const char *route) {
 struct audit *audit_open(uv_loop_t *loop, const struct audit_options *o,
                          struct err *err) {
     struct audit *a = xalloc(sizeof *a);
-    struct bytes path = {0};
+    char *path = audit_db_path(o->folder);
     struct db *db = NULL;
 
-    bytes_puts(&path, o->folder);
-    bytes_put(&path, (struct span){"/audit.db", sizeof "/audit.db"});
     if (audit_key_open(&a->key, o->folder, err))
-        db = audit_db_open(path.at, o->bytes_max, false, err);
-    bytes_free(&path);
+        db = audit_db_open(path, o->bytes_max, false, err);
+    free(path);
     if (!db) {
         free(a);
         return NULL;

@@ -108,6 +108,13 @@ struct hash_stream *audit_text_hash_new(const struct audit_key *key) {
     return h;
 }
 
+char *audit_db_path(const char *folder) {
+    struct bytes path = {0};
+
+    put_path(&path, folder, "audit.db");
+    return path.at;
+}
+
 struct db *audit_db_open(const char *path, uint64_t bytes_max, bool read_only,
                          struct err *err) {
     const struct db_schema schema = {.application_id = application_id,

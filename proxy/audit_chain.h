@@ -28,6 +28,8 @@ MUST_USE bool audit_key_read(struct audit_key *out, const char *path,
  * and not what they were. */
 struct hash_stream *audit_text_hash_new(const struct audit_key *key);
 
+/* FOLDER/audit.db; the caller frees. */
+char *audit_db_path(const char *folder);
 /* `bytes_max` 0: no limit. */
 MUST_USE struct db *audit_db_open(const char *path, uint64_t bytes_max,
                                   bool read_only, struct err *err);

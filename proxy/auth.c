@@ -184,6 +184,22 @@ int auth_key_count(const struct auth *a) {
     return count;
 }
 
+const char *auth_path(const struct auth *a) {
+    return a->path;
+}
+
+void auth_each_policy(const struct auth *a,
+                      void (*on_policy)(void *user, const struct policy *p,
+                                        const char *key_id),
+                      void *user) {
+    for (int i = 0; i < a->caller_count; i++) {
+        const struct caller *c = a->callers[i];
+
+        if (c->policy && c->listed && !c->key.revoked_s && !is_old(&c->key))
+            on_policy(user, c->policy, c->key.id);
+    }
+}
+
 /* ---- answers ---- */
 
 struct refusal {
@@ -313,28 +329,46 @@ static struct caller *caller_of(const struct auth *a, struct span text) {
     return caller;
 }
 
-bool auth_admit(struct auth *a, struct conn *c, const struct http_request *r,
-                int *status) {
+/* A good key of one of these scopes. */
+static bool known(struct auth *a, struct conn *c, const struct http_request *r,
+                  unsigned scopes, int *status) {
     struct pass *pass = conn_pass(c);
-    unsigned scope = scope_of(r->path);
-    enum rates_answer answer;
-    int64_t retry_s = 0;
     struct span text;
 
-    if (!scope || !a || !a->path)
-        return scope != KEY_ADMIN || refuse(c, r, &no_admin, 0, status);
     if (!sent_key(r, &text) || !text.size)
         return refuse(c, r, &no_key, 0, status);
     pass->caller = caller_of(a, text);
     if (!pass->caller) return refuse(c, r, &bad_key, 0, status);
-    if (!(pass->caller->key.scopes & scope))
-        return refuse(c, r, &no_scope, 0, status);
+    return (pass->caller->key.scopes & scopes) != 0 ||
+           refuse(c, r, &no_scope, 0, status);
+}
+
+bool auth_admit(struct auth *a, struct conn *c, const struct http_request *r,
+                int *status) {
+    unsigned scope = scope_of(r->path);
+    enum rates_answer answer;
+    struct caller *caller;
+    int64_t retry_s = 0;
+
+    if (!scope || !a || !a->path)
+        return scope != KEY_ADMIN || refuse(c, r, &no_admin, 0, status);
+    if (!known(a, c, r, scope, status)) return false;
     if (!(scope & (KEY_CHAT | KEY_GUARD))) return true;
-    answer = rates_take(&pass->caller->rates, &pass->caller->key.limits, now(),
-                        &retry_s);
-    add_limits(c, pass->caller);
+    caller = conn_pass(c)->caller;
+    answer = rates_take(&caller->rates, &caller->key.limits, now(), &retry_s);
+    add_limits(c, caller);
     return answer == RATES_FINE ||
            refuse(c, r, &limits[answer], retry_s, status);
+}
+
+bool auth_admit_admin(struct auth *a, struct conn *c,
+                      const struct http_request *r, int *status) {
+    unsigned scopes = KEY_ADMIN;
+
+    if (span_is(r->path, "/healthz")) return true;
+    if (span_is(r->path, "/metrics")) scopes |= KEY_METRICS;
+    if (!a->path) return refuse(c, r, &no_admin, 0, status);
+    return known(a, c, r, scopes, status);
 }
 
 /* ---- of a pass ---- */

@@ -26,7 +26,13 @@ bool auth_needs_model(const struct auth *a);
 MUST_USE bool auth_set_guard(struct auth *a, struct guard *g, struct err *err);
 /* Keys and their policies, again; on failure nothing has changed. */
 MUST_USE bool auth_reload(struct auth *a, struct err *err);
-int auth_key_count(const struct auth *a); /* those that are good */
+int auth_key_count(const struct auth *a);    /* those that are good */
+const char *auth_path(const struct auth *a); /* of the file; NULL: no keys */
+/* Policies of keys that are good, one call a key. Borrowed until a reload. */
+void auth_each_policy(const struct auth *a,
+                      void (*on_policy)(void *user, const struct policy *p,
+                                        const char *key_id),
+                      void *user);
 
 /* Let the request in, with conn_pass(c) filled in; or answer it with 401, 403
  * or 429, in the shape its path's API has, and be false. *status is then what
@@ -34,6 +40,11 @@ int auth_key_count(const struct auth *a); /* those that are good */
 /* `a` may be NULL: no keys. */
 MUST_USE bool auth_admit(struct auth *a, struct conn *c,
                          const struct http_request *r, int *status);
+
+/* The same at the door of administration: only keys of the scope admin, for
+ * /metrics those of its own as well. */
+MUST_USE bool auth_admit_admin(struct auth *a, struct conn *c,
+                               const struct http_request *r, int *status);
 
 /* Of a pass: `caller` may be NULL. */
 const char *caller_id(const struct caller *c); /* "" without a key */

@@ -35,6 +35,8 @@ static void clear_upstreams(struct config *c) {
 
 void config_clear(struct config *c) {
     free(c->host);
+    free(c->admin.host);
+    free(c->admin.keys);
     free(c->tls.cert);
     free(c->tls.key);
     free(c->tls.client_ca);
@@ -58,7 +60,8 @@ bool config_is_loopback(const char *host) {
            !strcmp(host, "::1") || !strcmp(host, "localhost");
 }
 
-bool config_listen(struct config *c, const char *text, struct err *err) {
+bool config_address(const char *text, char **out_host, int *out_port,
+                    struct err *err) {
     const char *colon = strrchr(text, ':'), *port = colon ? colon + 1 : text;
     struct span host = {text, colon ? (size_t)(colon - text) : 0};
     long number;
@@ -68,8 +71,8 @@ bool config_listen(struct config *c, const char *text, struct err *err) {
     if (!strncmp(text, "unix:", 5)) {
         if (text[5] != '/')
             return err_set(err, ERR_INPUT, "a unix socket is unix:/path");
-        config_set_string(&c->host, text);
-        c->port = 0;
+        config_set_string(out_host, text);
+        *out_port = 0;
         return true;
     }
     number = strtol(port, &end, 10);
@@ -88,10 +91,14 @@ bool config_listen(struct config *c, const char *text, struct err *err) {
                        "\"%.100s\": an IPv6 address needs brackets", text);
     }
     copy = host.size ? span_dup(host) : xstrdup("127.0.0.1");
-    free(c->host);
-    c->host = copy;
-    c->port = (int)number;
+    free(*out_host);
+    *out_host = copy;
+    *out_port = (int)number;
     return true;
+}
+
+bool config_listen(struct config *c, const char *text, struct err *err) {
+    return config_address(text, &c->host, &c->port, err);
 }
 
 /* Sections */
@@ -292,19 +299,33 @@ static bool read_tool_prompt(const struct config_source *s, const cJSON *root,
 
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {"listen",       "tls",
-                                       "allow_remote", "keys",
-                                       "model",        "model_name",
-                                       "threads",      "context_tokens",
-                                       "kv_tokens",    "kv_type",
-                                       "policy",       "guard",
-                                       "backend",      "upstreams",
-                                       "tools",        "agent",
-                                       "limits",       "cors_origins",
-                                       "drain_ms",     "log",
-                                       "data",         "audit",
-                                       "mcp",          "proxy_protocol",
-                                       "tool_prompt",  NULL};
+    static const char *const keys[] = {"listen",
+                                       "tls",
+                                       "allow_remote",
+                                       "keys",
+                                       "model",
+                                       "model_name",
+                                       "threads",
+                                       "context_tokens",
+                                       "kv_tokens",
+                                       "kv_type",
+                                       "policy",
+                                       "guard",
+                                       "backend",
+                                       "upstreams",
+                                       "tools",
+                                       "agent",
+                                       "limits",
+                                       "cors_origins",
+                                       "drain_ms",
+                                       "log",
+                                       "data",
+                                       "audit",
+                                       "mcp",
+                                       "proxy_protocol",
+                                       "tool_prompt",
+                                       "admin",
+                                       NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -314,7 +335,8 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_proxy_protocol(s, root, c) &&
            config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            config_read_path(s, root, "keys", &c->keys) &&
-           config_read_audit(s, root, c) && read_model(s, root, c) &&
+           config_read_audit(s, root, c) && config_read_admin(s, root, c) &&
+           read_model(s, root, c) &&
            config_read_text(s, root, "model_name", &c->model_name) &&
            read_tool_prompt(s, root, c) &&
            config_read_small(s, root, "threads", 0, 1024, &c->threads) &&
@@ -406,6 +428,7 @@ bool config_check(const struct config *c, struct err *err) {
         return err_set(err, ERR_INPUT,
                        "limits: target_bytes_max must be below "
                        "header_bytes_max");
+    if (!config_check_admin(c, err)) return false;
     if (remote && !c->keys)
         log_event(LOG_WARN, "open_to_all",
                   "reason=\"other machines may ask without a key\"");

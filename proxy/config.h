@@ -43,6 +43,11 @@ struct config {
         int days;          /* 0: for good */
         int64_t bytes_max; /* of the database; 0: no limit */
     } audit;
+    struct {
+        char *host; /* as above; NULL: there is no such listener */
+        int port;
+        char *keys; /* a file of keys for it alone; NULL: `keys` */
+    } admin;
     char *keys;         /* the file of API keys; NULL: none are asked for */
     char *model;        /* a path, or "default" */
     char *model_name;   /* what clients call it; NULL: from the model */
@@ -93,7 +98,11 @@ MUST_USE bool config_load(struct config *out, const char *path,
 MUST_USE bool config_parse(struct config *out, struct span text,
                            const char *name, struct err *err);
 
-/* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080", "unix:/path". */
+/* "127.0.0.1:8080", "[::1]:8080", ":8080" (loopback), "8080", "unix:/path": in
+ * parts. `host` is replaced. */
+MUST_USE bool config_address(const char *text, char **host, int *port,
+                             struct err *err);
+/* The same for where clients come in. */
 MUST_USE bool config_listen(struct config *c, const char *text,
                             struct err *err);
 /* --upstream: in the place of backend.openai.base_url, or of all upstreams. */

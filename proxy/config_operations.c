@@ -1,5 +1,6 @@
 #include "proxy/config_operations.h"
 
+#include <stdio.h>
 #include <string.h>
 
 bool config_read_audit(const struct config_source *s, const cJSON *root,
@@ -55,4 +56,43 @@ bool config_read_proxy_protocol(const struct config_source *s,
                          "proxy_protocol: no network is named");
     c->proxy_trust.on = true;
     return read_networks(s, node, &c->proxy_trust);
+}
+
+bool config_read_admin(const struct config_source *s, const cJSON *root,
+                       struct config *c) {
+    static const char *const keys[] = {"listen", "keys", NULL};
+    const cJSON *map, *listen;
+    char number[24];
+    const char *text;
+    struct err why;
+
+    if (!config_read_map(s, root, "admin", keys, &map)) return false;
+    if (!map) return true;
+    listen = config_get(map, "listen");
+    if (config_unset(listen))
+        return yaml_fail(s->yaml, map, s->err, "admin needs a listen address");
+    if (!cJSON_IsNumber(listen) && !config_check_text(s, listen, "listen"))
+        return false;
+    (void)snprintf(number, sizeof number, "%.0f", listen->valuedouble);
+    text = cJSON_IsNumber(listen) ? number : listen->valuestring;
+    if (!config_address(text, &c->admin.host, &c->admin.port, &why))
+        return yaml_fail(s->yaml, listen, s->err, "listen: %s", why.text);
+    return config_read_path(s, map, "keys", &c->admin.keys);
+}
+
+bool config_check_admin(const struct config *c, struct err *err) {
+    if (!c->admin.host) return true;
+    if (!c->admin.keys && !c->keys)
+        return err_set(err, ERR_INPUT,
+                       "admin: nobody is let in without a key; name a file of "
+                       "admin.keys, or of keys");
+    if (!c->tls.cert && !c->allow_remote && !config_is_loopback(c->admin.host))
+        return err_set(err, ERR_INPUT,
+                       "admin: on %.100s a key could be read on its way; set "
+                       "tls, or allow_remote: true if that is meant",
+                       c->admin.host);
+    if (c->admin.port && c->admin.port == c->port &&
+        !strcmp(c->admin.host, c->host))
+        return err_set(err, ERR_INPUT, "admin: needs an address of its own");
+    return true;
 }

@@ -1,5 +1,5 @@
 /* config_operations.h - the sections of a configuration that are about running
- * a server: the audit. */
+ * a server: the audit, administration. */
 #ifndef CORRAL_PROXY_CONFIG_OPERATIONS_H
 #define CORRAL_PROXY_CONFIG_OPERATIONS_H
 
@@ -11,5 +11,9 @@ MUST_USE bool config_read_proxy_protocol(const struct config_source *s,
                                          const cJSON *root, struct config *c);
 MUST_USE bool config_read_audit(const struct config_source *s,
                                 const cJSON *root, struct config *c);
+MUST_USE bool config_read_admin(const struct config_source *s,
+                                const cJSON *root, struct config *c);
+/* Has it keys, and an address that they are safe on? */
+MUST_USE bool config_check_admin(const struct config *c, struct err *err);
 
 #endif

@@ -59,3 +59,16 @@ void limits_set(struct limits *l, const struct limit_name *name,
     else
         memcpy(at, &size, sizeof size);
 }
+
+int64_t limits_get(const struct limits *l, const struct limit_name *name) {
+    const char *at = (const char *)l + name->offset;
+    size_t size;
+    int number;
+
+    if (name->is_int) {
+        memcpy(&number, at, sizeof number);
+        return number;
+    }
+    memcpy(&size, at, sizeof size);
+    return (int64_t)size;
+}

@@ -36,6 +36,7 @@ struct limit_name {
 /* The `count` limits that a configuration may set. */
 const struct limit_name *limits_names(int *count);
 /* Set one by its row; the value was checked against least and most. */
+int64_t limits_get(const struct limits *l, const struct limit_name *name);
 void limits_set(struct limits *l, const struct limit_name *name, int64_t value);
 
 #endif

@@ -41,9 +41,10 @@ struct metrics {
 const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
 static const char *const routes[ROUTE_COUNT] = {
-    "chat",      "completions", "responses", "embeddings", "moderations",
-    "decisions", "models",      "messages",  "ollama",     "guard",
-    "sessions",  "approvals",   "health",    "metrics",    "other"};
+    "chat",        "completions", "responses", "embeddings",
+    "moderations", "decisions",   "models",    "messages",
+    "ollama",      "guard",       "sessions",  "approvals",
+    "health",      "metrics",     "admin",     "other"};
 static const char *const channels[METRICS_CHANNEL_COUNT] = {
     "input", "output", "tool_call", "tool_result"};
 static const char *const results[RESULT_COUNT] = {
@@ -113,8 +114,18 @@ void metrics_ttft(struct metrics *m, double seconds) {
 void metrics_gauge(struct metrics *m, const char *name, const char *help,
                    bool counter, double (*value)(void *user), void *user) {
     assert(m->gauge_count < METRICS_GAUGES_MAX);
+    assert(!strncmp(name, "corral_", strlen("corral_")));
     m->gauges[m->gauge_count++] =
         (struct gauge){name, help, counter, value, user};
+}
+
+void metrics_gauges(const struct metrics *m, cJSON *out) {
+    for (int i = 0; i < m->gauge_count; i++) {
+        const struct gauge *g = &m->gauges[i];
+
+        (void)cJSON_AddNumberToObject(out, g->name + strlen("corral_"),
+                                      g->value(g->user));
+    }
 }
 
 /* All names and labels are ours, so the text has a size that we know. */

@@ -3,7 +3,7 @@
 #ifndef CORRAL_PROXY_METRICS_H
 #define CORRAL_PROXY_METRICS_H
 
-#include "base/bytes.h"
+#include "base/json.h"
 
 struct metrics; /* opaque */
 
@@ -22,6 +22,7 @@ enum metrics_route {
     ROUTE_APPROVALS,
     ROUTE_HEALTH,
     ROUTE_METRICS,
+    ROUTE_ADMIN,
     ROUTE_OTHER,
     ROUTE_COUNT
 };
@@ -75,6 +76,9 @@ void metrics_ttft(struct metrics *m, double seconds);
 enum { METRICS_GAUGES_MAX = 64 };
 void metrics_gauge(struct metrics *m, const char *name, const char *help,
                    bool counter, double (*value)(void *user), void *user);
+
+/* Every gauge as a member of `out`, by its name without "corral_". */
+void metrics_gauges(const struct metrics *m, cJSON *out);
 
 /* Everything, in the text format 0.0.4. */
 void metrics_print(const struct metrics *m, struct bytes *out);

@@ -44,10 +44,35 @@ static void test_stamp(void **state) {
     assert_true(stamped >= before && stamped <= clock_wall_s());
 }
 
+static void parses(const char *text, int64_t want) {
+    int64_t ms = -1;
+
+    if (!clock_parse(span_of(text), &ms)) fail_msg("%s: refused", text);
+    assert_true(ms == want);
+}
+
+static void test_parse(void **state) {
+    static const char *const wrong[] = {
+        "",           "2026",       "2026-02-30",           "2026-13-01",
+        "2026-00-10", "1969-12-31", "2026-11-28T25:00:00Z", "2026-11-28 10",
+        "2026-1-1",   "2026/01/01", "2026-11-28T10:00:00",  "2026-11-28T10:00",
+        "+026-01-01", "2026-01-0x", "2026-11-28T10:00:00z", "2026-02-29"};
+    int64_t ms = -1;
+
+    (void)state;
+    parses("1970-01-01", 0);
+    parses("2024-02-29", 1709164800000);
+    parses("2026-11-24T23:55:18Z", 1795564518000);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (clock_parse(span_of(wrong[i]), &ms)) fail_msg("%s", wrong[i]);
+    assert_true(ms == -1);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_monotonic),
         cmocka_unit_test(test_stamp),
+        cmocka_unit_test(test_parse),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

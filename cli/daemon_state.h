@@ -1,0 +1,63 @@
+/* daemon_state.h - what the parts of the daemon share; for daemon*.c alone. */
+#ifndef CORRAL_CLI_DAEMON_STATE_H
+#define CORRAL_CLI_DAEMON_STATE_H
+
+#include <uv.h>
+
+#include "agent/llm.h"
+#include "guard/guard.h"
+#include "proxy/admin.h"
+#include "proxy/config.h"
+#include "proxy/server.h"
+
+enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
+enum { SIGNALS = 3 };
+
+struct daemon {
+    enum daemon_state state;
+    const struct config *config;
+    uv_loop_t loop;
+    uv_async_t wakeup; /* the engine's scheduler thread has events for us */
+    uv_signal_t signals[SIGNALS];
+    struct policy_watch *watch; /* NULL: the folder cannot be watched */
+    struct file_watch *keys_watch;
+    struct file_watch *admin_watch;
+    char *policy_path;
+    char *model_path;
+    char *guard_folder;
+    char *model_name;
+    struct policy *policy;
+    struct engine *engine; /* NULL when neither model nor policy needs it */
+    struct guard *guard;
+    struct llm *llm; /* the engine as one; NULL: it serves no model */
+    struct fleet *fleets[UPSTREAMS_MAX];
+    struct router *router;
+    struct registry *tools;
+    struct mcp_servers *mcp; /* whose tools are among them; or NULL */
+    struct metrics *metrics;
+    struct auth *auth;
+    struct auth *admin_auth; /* NULL: administration has no keys of its own */
+    struct sessions *sessions;
+    struct audit *audit; /* NULL: none is kept */
+    char *data;
+    char *audit_path;
+    struct service *service;
+    struct tls_context *tls; /* NULL: in the clear */
+    struct server *server;
+    struct admin *admin; /* NULL: there is no administration */
+    struct server *admin_server;
+};
+
+/* daemon_reload.c */
+
+/* The certificate and its key, from the files that the configuration names. */
+MUST_USE bool daemon_open_tls(struct daemon *d, struct err *err);
+/* All that can be read again while serving; a bad file changes nothing of its
+ * part. `parts`, a map, hears what came of each; may be NULL. False when
+ * something was kept as it was. */
+bool daemon_reload(struct daemon *d, cJSON *parts);
+/* `changed`: a file was, but perhaps none of the policy's. */
+bool daemon_reload_policy(struct daemon *d, bool changed, struct err *err);
+bool daemon_reload_keys(struct daemon *d, struct err *err);
+
+#endif

@@ -1,5 +1,30 @@
 #include "base/sse.h"
 
+#include <string.h>
+
+enum { RETRY_DIGITS_MAX = 8 };
+
+/* An id goes into a header of ours one day, so one that could not is none. */
+static void take_id(struct sse *sse, struct span value) {
+    sse->id[0] = '\0';
+    if (value.size > SSE_ID_MAX) return;
+    for (size_t i = 0; i < value.size; i++)
+        if (value.at[i] < ' ' || value.at[i] > '~') return;
+    if (value.size) memcpy(sse->id, value.at, value.size);
+    sse->id[value.size] = '\0';
+}
+
+static void take_retry(struct sse *sse, struct span value) {
+    int ms = 0;
+
+    if (!value.size || value.size > RETRY_DIGITS_MAX) return;
+    for (size_t i = 0; i < value.size; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9') return;
+        ms = 10 * ms + (value.at[i] - '0');
+    }
+    sse->retry_ms = ms;
+}
+
 /* One whole line without its end. A blank one ends the event. */
 static bool take_line(struct sse *sse,
                       bool (*on_data)(void *, struct span, struct err *),
@@ -27,6 +52,8 @@ static bool take_line(struct sse *sse,
             value = span_slice(value, 1, value.size);
         line = span_slice(line, 0, colon);
     }
+    if (span_is(line, "id")) take_id(sse, value);
+    if (span_is(line, "retry")) take_retry(sse, value);
     if (!span_is(line, "data")) return true;
     if (sse->has_data) ok = bytes_append(&sse->data, "\n", 1, err);
     sse->has_data = true;

@@ -24,7 +24,7 @@ enum {
     STEADY_MS = 60000 /* READY for so long, the pauses begin anew */
 };
 
-enum state { DOWN, PROBING, INITIALIZING, LISTING, READY };
+enum state { DOWN, PROBING, INITIALIZING, NOTIFYING, LISTING, READY };
 
 struct mcp_client {
     enum state state;
@@ -232,18 +232,33 @@ static void be_modern(struct mcp_client *c) {
     list_tools(c);
 }
 
-static void initialized(struct mcp_client *c, const cJSON *result) {
+/* With requests that go their own ways the list waits until this one arrived,
+ * which on_lost() tells: a server may refuse a list before it. */
+static void tell_initialized(struct mcp_client *c) {
     struct bytes json = {0};
+    struct mcp_message m = {.id = -1, .method = "notifications/initialized"};
+    struct err err = {0};
+
+    c->state = NOTIFYING;
+    if (c->link->has_streams) c->control_id = m.id = ++c->last_id;
+    c->control_ms = c->start_ms;
+    mcp_put_notice(&json, m.method, NULL);
+    m.json = span_bytes(&json);
+    if (!c->link->send(c->link, &m, &err))
+        go_down(c, &err);
+    else if (!c->link->has_streams)
+        list_tools(c);
+    bytes_free(&json);
+}
+
+static void initialized(struct mcp_client *c, const cJSON *result) {
 
     c->link->version = known_version(result);
     if (!c->link->version) {
         broken(c, ERR_UNSUPPORTED, "the server speaks another version");
         return;
     }
-    mcp_put_notice(&json, "notifications/initialized", NULL);
-    say(c, &json, -1, "notifications/initialized");
-    bytes_free(&json);
-    list_tools(c);
+    tell_initialized(c);
 }
 
 static void list_done(struct mcp_client *c) {
@@ -400,6 +415,9 @@ static void on_lost(void *user, int64_t id, const struct err *err) {
     if (id == c->control_id && c->state == PROBING) {
         c->control_id = -1;
         initialize(c);
+    } else if (id == c->control_id && c->state == NOTIFYING) {
+        c->control_id = -1;
+        list_tools(c);
     } else if (id == c->control_id) {
         go_down(c, err);
     } else if (r) {

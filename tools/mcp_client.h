@@ -2,9 +2,9 @@
  * called, and connected again when it went away. Speaks 2026-07-28, and where
  * that is not understood 2025-11-25 with its handshake. Event-loop thread.
  *
- *   DOWN -> PROBING -> (INITIALIZING) -> LISTING -> READY
- *    ^         |             |              |         |
- *    +---------+-------------+--------------+---------+   a failure
+ *   DOWN -> PROBING -> (INITIALIZING -> NOTIFYING) -> LISTING -> READY
+ *    ^         |             |            |              |         |
+ *    +---------+-------------+------------+--------------+---------+  a failure
  *
  * A server that never was READY is not tried again; one that was is, with a
  * growing pause. */

@@ -9,7 +9,7 @@ struct world {
     uv_loop_t loop;
     struct page_server server;
     struct mcp_link *link;
-    bool close_in_message, answer_in_message;
+    bool close_in_message, answer_in_message, forget_in_message;
     int messages, lost, downs;
     int64_t lost_id;
     struct err err;
@@ -36,6 +36,7 @@ static void on_message(void *user, const cJSON *message) {
     cJSON_free(text);
     if (w->answer_in_message) say(w, -1, NULL);
     w->answer_in_message = false;
+    if (w->forget_in_message) w->link->forget(w->link, 1);
     if (!w->close_in_message) return;
     w->link->close(w->link);
     w->link = NULL;
@@ -119,7 +120,7 @@ static void test_events(void **state) {
     (void)state;
     world_open(&w);
     page(&w,
-         EVENTS "id: 0\ndata:\n\ndata: {\"method\":\"n\"}\n\n"
+         EVENTS "data:\n\ndata: {\"method\":\"n\"}\n\n"
                 "event: message\ndata: {\"id\":1,\ndata: \"result\":{}}\n\n");
     w.answer_in_message = true;
     say(&w, 1, "tools/list");
@@ -220,6 +221,93 @@ static void test_forget(void **state) {
     world_close(&w);
 }
 
+#define BREAKS_OFF EVENTS "id: e-1\nretry: 1\ndata:\n\n"
+
+/* The rest of an answer, to whoever asks for it. */
+static void on_request(struct page_server *s, struct span request) {
+    if (span_starts(request, span_of("GET ")) && s->page_count == 1)
+        page_put(s, "/mcp", s->user);
+}
+
+static void open_broken(struct world *w, const char *rest) {
+    world_open(w);
+    page(w, BREAKS_OFF);
+    w->server.on_request = on_request;
+    w->server.user = (void *)(uintptr_t)rest;
+    w->link->version = MCP_LEGACY;
+    say(w, 1, "tools/call");
+}
+
+static void test_resume(void **state) {
+    struct world w;
+
+    (void)state;
+    open_broken(&w, EVENTS "id: e-2\ndata: {\"id\":1,\"result\":{}}\n\n");
+    w.forget_in_message = true; /* as the client does with an answer */
+    until(&w, &w.messages);
+    assert_string_equal(w.last, "{\"id\":1,\"result\":{}}");
+    assert_non_null(strstr(w.server.request.at, "GET /mcp HTTP/1.1\r\n"));
+    assert_non_null(strstr(w.server.request.at, "Last-Event-ID: e-1\r\n"));
+    assert_non_null(strstr(w.server.request.at, "X-Key: sesame\r\n"));
+    assert_non_null(
+        strstr(w.server.request.at, "MCP-Protocol-Version: 2025-11-25\r\n"));
+    for (int i = 0; i < 20; i++) {
+        (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+        peer_nap();
+    }
+    assert_int_equal(w.server.requests, 2);
+    assert_int_equal(w.lost, 0);
+    world_close(&w);
+}
+
+static void check_broken(const char *rest, int requests, const char *reason) {
+    struct world w;
+
+    open_broken(&w, rest);
+    until(&w, &w.lost);
+    assert_int_equal(w.lost_id, 1);
+    assert_int_equal(w.server.requests, requests);
+    assert_non_null(strstr(w.err.text, reason));
+    world_close(&w);
+}
+
+static void test_resume_fails(void **state) {
+    (void)state;
+    check_broken("HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n", 2,
+                 "did not go on");
+    check_broken(JSON "\r\n{\"id\":1,\"result\":{}}", 2, "did not go on");
+    check_broken(EVENTS "data: {]\n\n", 2, "");
+    check_broken(EVENTS "id\ndata:\n\n", 2, "no answer"); /* it forgot */
+    check_broken(BREAKS_OFF, 33, "no answer");
+}
+
+/* Nothing comes of a pause for what is not wanted any more. */
+static void test_forget_in_pause(void **state) {
+    struct world w;
+
+    (void)state;
+    for (int closed = 0; closed < 2; closed++) {
+        world_open(&w);
+        page(&w, EVENTS "id: e-1\nretry: 30\ndata:\n\n");
+        say(&w, 1, "tools/call");
+        peer_until(&w.loop, NULL, &w.server.requests, 1);
+        peer_until(&w.loop, NULL, &w.server.open, 0);
+        if (closed) {
+            w.link->close(w.link);
+            w.link = NULL;
+        } else {
+            w.link->forget(w.link, 1);
+        }
+        for (int i = 0; i < 60; i++) {
+            (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+            peer_nap();
+        }
+        assert_int_equal(w.server.requests, 1);
+        assert_int_equal(w.lost, 0);
+        world_close(&w);
+    }
+}
+
 static void test_close_inside(void **state) {
     struct world w;
 
@@ -240,10 +328,16 @@ static void test_close_inside(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_json),         cmocka_unit_test(test_events),
-        cmocka_unit_test(test_session),      cmocka_unit_test(test_lost),
-        cmocka_unit_test(test_bad_session),  cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_events),
+        cmocka_unit_test(test_session),
+        cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_bad_session),
+        cmocka_unit_test(test_forget),
         cmocka_unit_test(test_close_inside),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume_fails),
+        cmocka_unit_test(test_forget_in_pause),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -57,6 +57,38 @@ static void test_events(void **state) {
     check("\n\n\nretry: 3\n\n", "");
 }
 
+static void check_place(const char *text, const char *id, int retry_ms) {
+    struct sse sse = {0};
+    struct bytes out = {0};
+    struct err err = {0};
+
+    assert_true(sse_feed(&sse, span_of(text), collect, &out, &err));
+    assert_string_equal(sse.id, id);
+    assert_int_equal(sse.retry_ms, retry_ms);
+    sse_clear(&sse);
+    bytes_free(&out);
+}
+
+/* Where a stream goes on, and when. */
+static void test_place(void **state) {
+    struct bytes much = {0};
+
+    (void)state;
+    check_place("data: a\n\n", "", 0);
+    check_place("id: e-1\nretry: 500\ndata:\n\n", "e-1", 500);
+    check_place("id: 1\ndata: a\n\ndata: b\n\nid: 2\n\n", "2", 0);
+    check_place("id: 1\n\nid\n\n", "", 0);
+    check_place("id: 1\n\nid: a\x01\n\n", "", 0);
+    check_place("id: 1\n\nid: \xc3\xa9\n\n", "", 0);
+    check_place("retry: 5\nretry: -1\nretry: 1e3\nretry:\n", "", 5);
+    check_place("retry: 99999999\nretry: 100000000\n", "", 99999999);
+    bytes_puts(&much, "id: 1\n\nid: ");
+    for (int i = 0; i <= SSE_ID_MAX; i++) bytes_puts(&much, "x");
+    bytes_put(&much, (struct span){"\n", 2});
+    check_place(much.at, "", 0);
+    bytes_free(&much);
+}
+
 static void test_limit(void **state) {
     struct sse sse = {0};
     struct bytes out = {0};
@@ -81,6 +113,7 @@ static void test_limit(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_events),
+                                       cmocka_unit_test(test_place),
                                        cmocka_unit_test(test_limit)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

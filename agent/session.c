@@ -1,4 +1,4 @@
-#include "agent/session.h"
+#include "agent/session_rows.h"
 
 #include "base/json.h"
 
@@ -29,7 +29,22 @@ static const char *const steps[] = {
     " PRIMARY KEY (session, place)) WITHOUT ROWID;",
     /* What lies before is not read any more: the window was full. */
     "ALTER TABLE sessions ADD COLUMN kept_from INTEGER NOT NULL DEFAULT 0;",
+    /* Turns that outlive the process: what entries.open says is OPEN_... */
+    "ALTER TABLE sessions ADD COLUMN rest TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE sessions ADD COLUMN resumed INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE questions ("
+    " id TEXT NOT NULL PRIMARY KEY,"
+    " session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,"
+    " call TEXT NOT NULL,"
+    " tool TEXT NOT NULL,"
+    " arguments TEXT NOT NULL,"
+    " checks TEXT NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL);"
+    "CREATE INDEX asked ON questions (session);",
     NULL};
+
+enum { OPEN_NOT, OPEN_RUNS, OPEN_ASKED, OPEN_AGAIN };
 
 const struct db_schema session_schema = {.application_id =
                                              0x43725365, /* CrSe */
@@ -42,8 +57,8 @@ static bool missing(struct err *err) {
 }
 
 /* Its number in the file. */
-static bool find(struct db *db, struct span id, int64_t *number,
-                 struct err *err) {
+bool session_find(struct db *db, struct span id, int64_t *number,
+                  struct err *err) {
     struct db_statement *s =
         db_use(db, "SELECT number FROM sessions WHERE id = ?", err);
     bool row = false;
@@ -58,8 +73,8 @@ static bool find(struct db *db, struct span id, int64_t *number,
 }
 
 /* A statement whose one parameter is a session's number. */
-static bool run_on(struct db *db, const char *sql, int64_t number,
-                   struct err *err) {
+bool session_run_on(struct db *db, const char *sql, int64_t number,
+                    struct err *err) {
     struct db_statement *s = db_use(db, sql, err);
 
     if (!s) return false;
@@ -118,8 +133,9 @@ bool session_owned(struct db *db, struct span id, struct span owner,
 bool session_delete(struct db *db, struct span id, struct err *err) {
     int64_t number;
 
-    return find(db, id, &number, err) &&
-           run_on(db, "DELETE FROM sessions WHERE number = ?", number, err);
+    return session_find(db, id, &number, err) &&
+           session_run_on(db, "DELETE FROM sessions WHERE number = ?", number,
+                          err);
 }
 
 /* ---- as JSON -------------------------------------------------------- */
@@ -171,8 +187,8 @@ bool session_describe(struct db *db, struct span id, struct bytes *out,
                       struct err *err) {
     int64_t number;
 
-    return find(db, id, &number, err) && put_session(db, number, out, err) &&
-           bytes_append(out, "}", 1, err);
+    return session_find(db, id, &number, err) &&
+           put_session(db, number, out, err) && bytes_append(out, "}", 1, err);
 }
 
 /* The entries of a statement's rows (json, is_message, created), each wrapped
@@ -204,7 +220,8 @@ bool session_show(struct db *db, struct span id, struct bytes *out,
     struct db_statement *s;
     int64_t number;
 
-    if (!find(db, id, &number, err) || !put_session(db, number, out, err) ||
+    if (!session_find(db, id, &number, err) ||
+        !put_session(db, number, out, err) ||
         !bytes_printf(out, err, ",\"entries\":[")) {
         return false;
     }
@@ -223,7 +240,7 @@ bool session_list(struct db *db, struct span owner, struct span after,
     int64_t before = INT64_MAX;
     bool row = false;
 
-    if (after.size && !find(db, after, &before, err)) return false;
+    if (after.size && !session_find(db, after, &before, err)) return false;
     s = db_use(db,
                "SELECT " COLUMNS " FROM sessions WHERE owner = ?"
                " AND number < ? ORDER BY number DESC LIMIT ?",
@@ -263,8 +280,24 @@ static bool count_entry(struct db *db, int64_t number, size_t size, int64_t now,
     return db_finish(s, err);
 }
 
-static bool add(struct db *db, int64_t number, const struct session_entry *e,
-                int64_t now, struct err *err) {
+static int open_of(enum session_kind kind) {
+    switch (kind) {
+    case SESSION_CALL:
+        return OPEN_RUNS;
+    case SESSION_AGAIN:
+        return OPEN_AGAIN;
+    case SESSION_ASK:
+        return OPEN_ASKED;
+    case SESSION_MESSAGE:
+    case SESSION_RESULT:
+    case SESSION_EVENT:
+        break;
+    }
+    return OPEN_NOT;
+}
+
+bool session_put(struct db *db, int64_t number, const struct session_entry *e,
+                 int64_t now, struct err *err) {
     struct db_statement *s = db_use(
         db,
         "INSERT INTO entries (session, place, created, is_message, call, open,"
@@ -276,16 +309,39 @@ static bool add(struct db *db, int64_t number, const struct session_entry *e,
     db_bind_int(s, 1, number);
     db_bind_int(s, 2, now);
     db_bind_int(s, 3, e->kind != SESSION_EVENT);
-    db_bind_text(s, 4, e->call);
-    db_bind_int(s, 5, e->kind == SESSION_CALL);
+    /* A result has the id in its text alone. */
+    db_bind_text(s, 4, open_of(e->kind) ? e->call : span_of(""));
+    db_bind_int(s, 5, open_of(e->kind));
     db_bind_text(s, 6, e->json);
     if (!db_finish(s, err)) return false;
     return count_entry(db, number, e->json.size, now, err);
 }
 
-static bool close_calls(struct db *db, int64_t number, struct err *err) {
-    return run_on(db, "UPDATE entries SET open = 0 WHERE session = ? AND open",
-                  number, err);
+/* A statement of a session's number and a call's id. */
+bool session_run_on_call(struct db *db, const char *sql, int64_t number,
+                         struct span call, struct err *err) {
+    struct db_statement *s = db_use(db, sql, err);
+
+    if (!s) return false;
+    db_bind_int(s, 1, number);
+    db_bind_text(s, 2, call);
+    return db_finish(s, err);
+}
+
+bool session_forget_question(struct db *db, int64_t number, struct span call,
+                             struct err *err) {
+    return session_run_on_call(
+        db, "DELETE FROM questions WHERE session = ?1 AND call = ?2", number,
+        call, err);
+}
+
+static bool close_call(struct db *db, int64_t number, struct span call,
+                       struct err *err) {
+    return session_run_on_call(db,
+                               "UPDATE entries SET open = 0"
+                               " WHERE session = ?1 AND open AND call = ?2",
+                               number, call, err) &&
+           session_forget_question(db, number, call, err);
 }
 
 bool session_add(struct db *db, struct span id,
@@ -293,41 +349,70 @@ bool session_add(struct db *db, struct span id,
                  struct err *err) {
     int64_t number;
 
-    if (!find(db, id, &number, err)) return false;
-    if (entry->kind == SESSION_RESULT && !close_calls(db, number, err))
+    if (!session_find(db, id, &number, err)) return false;
+    if (entry->kind == SESSION_RESULT &&
+        !close_call(db, number, entry->call, err))
         return false;
-    return add(db, number, entry, now, err);
+    return session_put(db, number, entry, now, err);
 }
 
-/* What the model reads of a tool whose result nobody saw. */
-static bool put_interrupted(struct span call, struct bytes *out,
-                            struct err *err) {
+/* What the model reads of a call that has no result: of one that may have had
+ * its effect, and of one that nobody allowed. */
+static const char *const cut_off[] = {
+    [OPEN_RUNS] = "error: interrupted: the tool was running when the turn was "
+                  "cut off; it may or may not have had its effect, and was not "
+                  "run again",
+    [OPEN_AGAIN] = "error: interrupted: the tool was running when the turn was "
+                   "cut off, and was not run again",
+    [OPEN_ASKED] = "error: denied: the turn was over before a person approved "
+                   "it"};
+
+static bool put_cut_off(struct span call, int open, struct bytes *out,
+                        struct err *err) {
     return bytes_printf(out, err, "{\"role\":\"tool\",\"tool_call_id\":") &&
            json_put_string(out, call, err) &&
-           bytes_printf(out, err,
-                        ",\"content\":\"error: interrupted: the tool was "
-                        "running when the turn was cut off; it may or may not "
-                        "have had its effect, and was not run again\"}");
+           bytes_printf(out, err, ",\"content\":\"%s\"}", cut_off[open]);
+}
+
+/* The first open call; *open is OPEN_NOT when there is none. */
+static bool first_open(struct db *db, int64_t number, struct bytes *call,
+                       int *open, struct err *err) {
+    struct db_statement *s =
+        db_use(db,
+               "SELECT call, open FROM entries WHERE session = ? AND open"
+               " ORDER BY place LIMIT 1",
+               err);
+    bool row = false, ok = true;
+
+    *open = OPEN_NOT;
+    if (!s) return false;
+    db_bind_int(s, 1, number);
+    if (!db_step(s, &row, err)) return false;
+    if (row) {
+        *open = (int)db_int(s, 1);
+        ok = bytes_append(call, db_text(s, 0).at, db_text(s, 0).size, err);
+    }
+    db_done(s);
+    return ok;
 }
 
 static bool close_interrupted(struct db *db, int64_t number, int64_t now,
                               struct err *err) {
-    struct db_statement *s =
-        db_use(db, "SELECT call FROM entries WHERE session = ? AND open", err);
     struct session_entry entry = {.kind = SESSION_RESULT};
-    struct bytes json = {0};
-    bool row = false, ok;
+    struct bytes call = {0}, json = {0};
+    int open = OPEN_NOT;
+    bool ok;
 
-    if (!s) return false;
-    db_bind_int(s, 1, number);
-    /* One at most: a turn's calls are made one after the other. */
-    ok = db_step(s, &row, err) &&
-         (!row || put_interrupted(db_text(s, 0), &json, err));
-    db_done(s);
-    if (ok && row) {
+    do {
+        call.size = json.size = 0;
+        ok = first_open(db, number, &call, &open, err);
+        if (!ok || open == OPEN_NOT) break;
+        ok = put_cut_off(span_bytes(&call), open, &json, err);
         entry.json = span_bytes(&json);
-        ok = close_calls(db, number, err) && add(db, number, &entry, now, err);
-    }
+        ok = ok && close_call(db, number, span_bytes(&call), err) &&
+             session_put(db, number, &entry, now, err);
+    } while (ok);
+    bytes_free(&call);
     bytes_free(&json);
     return ok;
 }
@@ -337,54 +422,43 @@ static bool end(struct db *db, int64_t number, struct span event, int64_t now,
     const struct session_entry entry = {.kind = SESSION_EVENT, .json = event};
 
     return close_interrupted(db, number, now, err) &&
-           add(db, number, &entry, now, err) &&
-           run_on(db, "UPDATE sessions SET running = 0 WHERE number = ?",
-                  number, err);
+           session_put(db, number, &entry, now, err) &&
+           session_run_on(
+               db,
+               "UPDATE sessions SET running = 0, resumed = 0, rest = ''"
+               " WHERE number = ?",
+               number, err);
 }
 
 bool session_end(struct db *db, struct span id, struct span event, int64_t now,
                  struct err *err) {
     int64_t number;
 
-    return find(db, id, &number, err) && end(db, number, event, now, err);
+    return session_find(db, id, &number, err) &&
+           end(db, number, event, now, err);
 }
 
 /* ---- a turn --------------------------------------------------------- */
 
-static bool end_cut_off(struct db *db, int64_t number, int64_t now,
-                        struct err *err) {
+bool session_end_cut_off(struct db *db, int64_t number, int64_t now,
+                         struct err *err) {
     return end(db, number,
                span_of("{\"type\":\"turn\",\"finish\":\"interrupted\"}"), now,
                err);
 }
 
-bool session_recover(struct db *db, int64_t now, int64_t *count,
-                     struct err *err) {
-    for (*count = 0;; ++*count) {
-        struct db_statement *s = db_use(
-            db, "SELECT number FROM sessions WHERE running LIMIT 1", err);
-        bool row = false;
-        int64_t number;
-
-        if (!s || !db_step(s, &row, err)) return false;
-        if (!row) return true;
-        number = db_int(s, 0);
-        db_done(s);
-        if (!end_cut_off(db, number, now, err)) return false;
-    }
-}
-
 bool session_begin(struct db *db, struct span id, struct err *err) {
     int64_t number;
 
-    return find(db, id, &number, err) &&
-           run_on(db, "UPDATE sessions SET running = 1 WHERE number = ?",
-                  number, err);
+    return session_find(db, id, &number, err) &&
+           session_run_on(db,
+                          "UPDATE sessions SET running = 1 WHERE number = ?",
+                          number, err);
 }
 
 /* The system text comes first, as a message. */
-static bool load_row(struct db *db, int64_t number, bool *running,
-                     struct session_view *out, struct err *err) {
+bool session_load_row(struct db *db, int64_t number, bool *running,
+                      struct session_view *out, struct err *err) {
     struct db_statement *s =
         db_use(db,
                "SELECT model, system, entries, bytes, running FROM sessions"
@@ -417,37 +491,48 @@ static bool load_row(struct db *db, int64_t number, bool *running,
     return ok;
 }
 
-bool session_load(struct db *db, struct span id, int64_t now,
-                  struct session_view *out, struct err *err) {
-    struct db_statement *s;
-    bool running = false, row = false;
-    int64_t number;
+/* Those of the statement's rows (json), after one another. */
+bool session_put_messages(struct db_statement *s, struct bytes *out,
+                          struct err *err) {
+    bool row = false;
 
-    if (!find(db, id, &number, err) ||
-        !load_row(db, number, &running, out, err) ||
-        (running && !end_cut_off(db, number, now, err))) {
-        return false;
-    }
-    s = db_use(db,
-               "SELECT json FROM entries WHERE session = ?1 AND is_message"
-               " AND place >= (SELECT kept_from FROM sessions"
-               " WHERE number = ?1) ORDER BY place",
-               err);
-    if (!s) return false;
-    db_bind_int(s, 1, number);
     for (;;) {
         struct span json;
 
         if (!db_step(s, &row, err)) return false;
         if (!row) return true;
         json = db_text(s, 0);
-        if ((out->messages.size &&
-             !bytes_append(&out->messages, ",", 1, err)) ||
-            !bytes_append(&out->messages, json.at, json.size, err)) {
+        if ((out->size && !bytes_append(out, ",", 1, err)) ||
+            !bytes_append(out, json.at, json.size, err)) {
             db_done(s);
             return false;
         }
     }
+}
+
+bool session_load_messages(struct db *db, int64_t number, struct bytes *out,
+                           struct err *err) {
+    struct db_statement *s =
+        db_use(db,
+               "SELECT json FROM entries WHERE session = ?1 AND is_message"
+               " AND NOT open AND place >= (SELECT kept_from FROM sessions"
+               " WHERE number = ?1) ORDER BY place",
+               err);
+
+    if (!s) return false;
+    db_bind_int(s, 1, number);
+    return session_put_messages(s, out, err);
+}
+
+bool session_load(struct db *db, struct span id, int64_t now,
+                  struct session_view *out, struct err *err) {
+    bool running = false;
+    int64_t number;
+
+    return session_find(db, id, &number, err) &&
+           session_load_row(db, number, &running, out, err) &&
+           (!running || session_end_cut_off(db, number, now, err)) &&
+           session_load_messages(db, number, &out->messages, err);
 }
 
 bool session_compact(struct db *db, struct span id, int64_t messages,
@@ -456,7 +541,8 @@ bool session_compact(struct db *db, struct span id, int64_t messages,
     struct db_statement *s;
     int64_t number;
 
-    if (!find(db, id, &number, err) || !add(db, number, &entry, now, err))
+    if (!session_find(db, id, &number, err) ||
+        !session_put(db, number, &entry, now, err))
         return false;
     s = db_use(db,
                "UPDATE sessions SET kept_from = ifnull((SELECT place FROM"
@@ -530,11 +616,12 @@ static bool fork_copy(struct db *db, int64_t from, int64_t place, int64_t to,
     db_bind_int(s, 2, place);
     db_bind_int(s, 3, to);
     return db_finish(s, err) &&
-           run_on(db,
-                  "UPDATE sessions SET (entries, bytes) = (SELECT count(*),"
-                  " ifnull(sum(length(CAST(json AS BLOB))), 0) FROM entries"
-                  " WHERE session = ?1) WHERE number = ?1",
-                  to, err);
+           session_run_on(
+               db,
+               "UPDATE sessions SET (entries, bytes) = (SELECT count(*),"
+               " ifnull(sum(length(CAST(json AS BLOB))), 0) FROM entries"
+               " WHERE session = ?1) WHERE number = ?1",
+               to, err);
 }
 
 bool session_fork(struct db *db, struct span id, struct span fresh_id,
@@ -542,7 +629,7 @@ bool session_fork(struct db *db, struct span id, struct span fresh_id,
     struct db_statement *s;
     int64_t number, place, fresh;
 
-    if (!find(db, id, &number, err) || !has_room(db, err) ||
+    if (!session_find(db, id, &number, err) || !has_room(db, err) ||
         !fork_place(db, number, messages, &place, err) ||
         !fork_is_whole(db, number, place, err)) {
         return false;

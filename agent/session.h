@@ -4,9 +4,9 @@
  * the database.
  *
  * A turn is begun, added to and ended. A tool's call is written before the
- * tool runs and is open until its result is: a call that is open when its turn
- * is not under way was cut off, and is closed by telling the model so. It is
- * never made again by itself. */
+ * tool runs and is open until its result is. A call that is open when its turn
+ * is not under way was cut off: it is closed by telling the model so, unless it
+ * waits for a person, or may be made again (session_recover()). */
 #ifndef CORRAL_AGENT_SESSION_H
 #define CORRAL_AGENT_SESSION_H
 
@@ -40,14 +40,26 @@ struct session_view {
 enum session_kind {
     SESSION_MESSAGE, /* one that the model reads */
     SESSION_CALL,    /* the same, of a tool that is about to run: open */
-    SESSION_RESULT,  /* the same, what the tool said: closes the open ones */
+    SESSION_AGAIN,   /* the same, and running it twice does no harm */
+    SESSION_ASK,     /* the same, but a person is asked first */
+    SESSION_RESULT,  /* the same, what the tool said: closes its call */
     SESSION_EVENT    /* for people: a verdict, an end */
 };
 
 struct session_entry {
     enum session_kind kind;
     struct span json; /* a message in OpenAI's shape, or an event */
-    struct span call; /* SESSION_CALL: the call's id */
+    struct span call; /* of a call and a result: the call's id */
+};
+
+/* What a person is asked about a call. */
+struct session_question {
+    struct span id; /* of the approval */
+    struct span session;
+    struct span tool;
+    struct span arguments;
+    struct span checks;
+    int64_t created, expires; /* seconds since 1970 */
 };
 
 /* ERR_NOT_FOUND: no session of this id; ERR_LIMIT: past a number above. */
@@ -82,6 +94,19 @@ MUST_USE bool session_begin(struct db *db, struct span id, struct err *err);
 MUST_USE bool session_add(struct db *db, struct span id,
                           const struct session_entry *entry, int64_t now,
                           struct err *err);
+/* An entry of the kind SESSION_ASK, and the question. */
+MUST_USE bool session_ask(struct db *db, struct span id,
+                          const struct session_entry *entry,
+                          const struct session_question *q, int64_t now,
+                          struct err *err);
+/* The person said yes: the call is about to run, as SESSION_CALL, or with
+ * `again` as SESSION_AGAIN. */
+MUST_USE bool session_run(struct db *db, struct span id, struct span call,
+                          bool again, struct err *err);
+/* What a turn was asked for beside its messages, a JSON object, for the case
+ * that it must be taken up again; forgotten at its end. */
+MUST_USE bool session_note(struct db *db, struct span id, struct span rest,
+                           struct err *err);
 /* The oldest `messages` messages that session_load() gives are not given any
  * more; they stay in the record, and `event` says so. */
 MUST_USE bool session_compact(struct db *db, struct span id, int64_t messages,
@@ -89,8 +114,29 @@ MUST_USE bool session_compact(struct db *db, struct span id, int64_t messages,
 /* No turn is under way any more; `event` is told as its last entry. */
 MUST_USE bool session_end(struct db *db, struct span id, struct span event,
                           int64_t now, struct err *err);
-/* At the start of the server: end all turns that a crash cut off. */
+/* At the start of the server: end all turns that a crash cut off, but for two
+ * kinds that can go on: those in which a person may still answer, and those of
+ * whose tools all may run again. These only once, lest a tool that brings the
+ * server down does so for ever. */
 MUST_USE bool session_recover(struct db *db, int64_t now, int64_t *count,
                               struct err *err);
+/* The turns that session_recover() left, one after another: with the question
+ * that is open in it, or an empty one but for its session. Borrowed during the
+ * callback, which may not use the database. */
+MUST_USE bool session_each_open(struct db *db,
+                                void (*each)(void *user,
+                                             const struct session_question *q),
+                                void *user, struct err *err);
+
+/* What such a turn goes on from. The bytes are the caller's to free. */
+struct session_cut {
+    struct session_view view; /* without the messages of the open calls */
+    struct bytes owner;
+    struct bytes rest;  /* see session_note() */
+    struct bytes calls; /* the messages of the open calls, with commas */
+    struct bytes asked; /* the id of the call a person was asked about, or "" */
+};
+MUST_USE bool session_take_up(struct db *db, struct span id,
+                              struct session_cut *out, struct err *err);
 
 #endif

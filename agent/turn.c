@@ -523,6 +523,19 @@ static void drive(struct turn *t) {
 
 /* ---- the face ---- */
 
+/* As if the model had just made them. */
+static bool take_pending(struct turn *t, const struct turn_options *o) {
+    assert(o->pending_count <= CHAT_TOOL_CALLS_MAX);
+    if (!bytes_append(&t->text, o->pending_text.at, o->pending_text.size,
+                      &t->end.err))
+        return false;
+    for (; t->call_count < o->pending_count; t->call_count++)
+        if (!copy_call(t, &o->pending[t->call_count], &t->calls[t->call_count]))
+            return false;
+    t->state = NEXT_CALL;
+    return keep_answer(t);
+}
+
 struct turn *turn_start(const struct turn_options *o,
                         const struct turn_hooks *hooks, struct err *err) {
     struct turn *t = xalloc(sizeof *t);
@@ -547,7 +560,7 @@ struct turn *turn_start(const struct turn_options *o,
                count * sizeof *request->messages);
     t->calls = xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *t->calls);
     t->made = xalloc_array((size_t)o->limits.tool_calls + 1, sizeof *t->made);
-    if (launch(t)) return t;
+    if (o->pending_count ? take_pending(t, o) : launch(t)) return t;
     if (err) *err = t->end.err;
     turn_destroy(t);
     return NULL;
@@ -611,6 +624,6 @@ void turn_free(struct turn *t) {
 
 void turn_tick(struct turn *t) {
     enter(t);
-    (void)in_time(t);
+    if (in_time(t) && t->state == NEXT_CALL) drive(t);
     leave(t);
 }

@@ -78,6 +78,12 @@ struct turn_options {
     struct turn_limits limits;
     uint64_t client;
     struct span session; /* its key, borrowed likewise; empty: none */
+    /* Calls that the model made before this process began, and that have no
+     * result: they are made first, beginning with the next turn_tick(), and
+     * ask leave as others do. Borrowed during the call of turn_start(). */
+    const struct chat_tool_call *pending;
+    int pending_count;        /* at most CHAT_TOOL_CALLS_MAX */
+    struct span pending_text; /* that the model wrote before them; judged */
     /* See fence.h; 0: the model reads results as they are. */
     uint64_t fence_key;
 };
@@ -100,7 +106,8 @@ const struct chat_request *turn_request(const struct turn *t);
 void turn_free(struct turn *t);
 /* See llm.h; holds for this generation and those after it. */
 void turn_throttle(struct turn *t, bool on);
-/* Call now and then (a timer, once a second): ends a turn past its seconds. */
+/* Call now and then (a timer, once a second): ends a turn past its seconds, and
+ * begins one with pending calls. */
 void turn_tick(struct turn *t);
 
 #endif

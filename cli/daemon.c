@@ -467,6 +467,8 @@ static bool open_server(struct daemon *d, struct err *err) {
     };
 
     d->service = service_new(&service);
+    if (d->sessions)
+        sessions_resume(d->sessions, service_exchanges(d->service), d->auth);
     server.handler = service_handler(d->service);
     d->server = server_open(&d->loop, &server, err);
     return d->server != NULL;

@@ -66,24 +66,11 @@ void approval_cancel(struct approval *p) {
     free(p);
 }
 
-struct approval *approvals_ask(struct approvals *a,
-                               const struct approval_question *q,
-                               approval_done *done, void *user,
-                               struct err *err) {
-    struct approval *p;
+static struct approval *add(struct approvals *a,
+                            const struct approval_question *q,
+                            approval_done *done, void *user) {
+    struct approval *p = xalloc(sizeof *p);
 
-    if (a->count == APPROVALS_MAX) {
-        (void)err_set(err, ERR_BUSY, "%d calls wait for a person already",
-                      APPROVALS_MAX);
-        return NULL;
-    }
-    if (q->arguments.size > APPROVAL_ARGUMENT_BYTES_MAX - q->tool.size ||
-        q->tool.size > APPROVAL_ARGUMENT_BYTES_MAX) {
-        (void)err_set(err, ERR_LIMIT, "the call is past %d bytes",
-                      APPROVAL_ARGUMENT_BYTES_MAX);
-        return NULL;
-    }
-    p = xalloc(sizeof *p);
     hash_random_id(p->id);
     p->created = clock_wall_s();
     p->expires = p->created + q->seconds;
@@ -97,6 +84,49 @@ struct approval *approvals_ask(struct approvals *a,
     p->user = user;
     link_last(a, p);
     return p;
+}
+
+struct approval *approvals_ask(struct approvals *a,
+                               const struct approval_question *q,
+                               approval_done *done, void *user,
+                               struct err *err) {
+    if (a->count == APPROVALS_MAX) {
+        (void)err_set(err, ERR_BUSY, "%d calls wait for a person already",
+                      APPROVALS_MAX);
+        return NULL;
+    }
+    if (q->arguments.size > APPROVAL_ARGUMENT_BYTES_MAX - q->tool.size ||
+        q->tool.size > APPROVAL_ARGUMENT_BYTES_MAX) {
+        (void)err_set(err, ERR_LIMIT, "the call is past %d bytes",
+                      APPROVAL_ARGUMENT_BYTES_MAX);
+        return NULL;
+    }
+    return add(a, q, done, user);
+}
+
+struct approval *approvals_restore(struct approvals *a, struct span id,
+                                   int64_t created, int64_t expires,
+                                   const struct approval_question *q,
+                                   approval_done *done, void *user) {
+    struct approval *p = add(a, q, done, user);
+    int64_t left = expires - clock_wall_s();
+
+    memset(p->id, 0, sizeof p->id);
+    memcpy(p->id, id.at, id.size < sizeof p->id ? id.size : sizeof p->id - 1);
+    p->created = created;
+    p->expires = expires;
+    p->deadline_ms = clock_ms() + (left > 0 ? (uint64_t)left * 1000 : 0);
+    return p;
+}
+
+const char *approval_id(const struct approval *p) {
+    return p->id;
+}
+
+void approval_times(const struct approval *p, int64_t *created,
+                    int64_t *expires) {
+    *created = p->created;
+    *expires = p->expires;
 }
 
 static void answer(struct approval *p, enum approval_answer how) {

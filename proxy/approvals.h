@@ -36,6 +36,16 @@ MUST_USE struct approval *approvals_ask(struct approvals *a,
                                         const struct approval_question *q,
                                         approval_done *done, void *user,
                                         struct err *err);
+/* One that an earlier process asked, under its id and with the time it has
+ * left; `q->seconds` does not count. Never NULL: it was within the limits. */
+struct approval *approvals_restore(struct approvals *a, struct span id,
+                                   int64_t created, int64_t expires,
+                                   const struct approval_question *q,
+                                   approval_done *done, void *user);
+/* Borrowed while it waits; times in seconds since 1970. */
+const char *approval_id(const struct approval *p);
+void approval_times(const struct approval *p, int64_t *created,
+                    int64_t *expires);
 void approval_cancel(struct approval *p); /* NULL is fine */
 /* Now and then: those past their time expire. */
 void approvals_tick(struct approvals *a);

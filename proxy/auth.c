@@ -329,6 +329,13 @@ static struct caller *caller_of(const struct auth *a, struct span text) {
     return caller;
 }
 
+struct caller *auth_caller(const struct auth *a, struct span key_id) {
+    struct caller *c =
+        a && key_id.size == KEY_ID_SIZE - 1 ? find(a, key_id) : NULL;
+
+    return c && c->listed && !c->key.revoked_s && !is_old(&c->key) ? c : NULL;
+}
+
 /* A good key of one of these scopes. */
 static bool known(struct auth *a, struct conn *c, const struct http_request *r,
                   unsigned scopes, int *status) {

@@ -46,6 +46,8 @@ MUST_USE bool auth_admit(struct auth *a, struct conn *c,
 MUST_USE bool auth_admit_admin(struct auth *a, struct conn *c,
                                const struct http_request *r, int *status);
 
+/* The caller of a key that is still good; NULL when there is none. */
+struct caller *auth_caller(const struct auth *a, struct span key_id);
 /* Of a pass: `caller` may be NULL. */
 const char *caller_id(const struct caller *c); /* "" without a key */
 /* Its own, else the server's. Borrowed until the next reload. */

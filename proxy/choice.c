@@ -443,7 +443,7 @@ static void on_end(void *user, const struct turn_end *end) {
 
 void choice_start_early(struct choice *c) {
     take_request(c);
-    if (c->request.logprobs) return; /* which are not kept */
+    if (c->request.logprobs || c->o.resume) return; /* nothing to keep */
     /* What the turn will ask for, byte for byte (see turn.c). */
     c->early = c->request;
     c->early.messages =
@@ -476,6 +476,11 @@ bool choice_start(struct choice *c, struct err *err) {
         .user = c,
     };
 
+    if (c->o.resume) {
+        options.pending = c->o.resume->calls;
+        options.pending_count = c->o.resume->count;
+        options.pending_text = c->o.resume->text;
+    }
     hash_random_id(c->session);
     options.session =
         c->o.journal ? journal_session(c->o.journal) : span_of(c->session);

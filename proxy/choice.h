@@ -25,6 +25,16 @@ struct journal;
 struct moderated;
 struct registry;
 
+/* A turn that an earlier process began, and that goes on from calls which have
+ * no result: what the person said who was asked about one of them. */
+struct choice_resume {
+    const struct chat_tool_call *calls;
+    int count;
+    struct span text;   /* that the model wrote before them */
+    struct span asked;  /* the id of that call; empty: none */
+    const char *denied; /* why it is not made; NULL: it was approved */
+};
+
 /* Borrowed by the choice for its life. Only on_block(), on_fail() and on_done()
  * may free the choice. */
 struct choice_options {
@@ -39,6 +49,7 @@ struct choice_options {
     int turn_seconds;
     int turn_tokens;
     uint64_t fence_key;
+    const struct choice_resume *resume; /* NULL: a turn of its own */
     const struct dialect *dialect;
     const struct reply *reply;
     struct moderated *moderated; /* what the client wants of the verdicts */

@@ -54,9 +54,16 @@ static void on_call_kept(void *user, bool ok, const struct err *err) {
         turn_answer(c->turn, true);
 }
 
+static bool may_run_again(const struct choice *c) {
+    const struct tool *tool =
+        c->o.tools ? registry_find(c->o.tools, c->call.name) : NULL;
+
+    return tool && tool->idempotent;
+}
+
 static void allow_call(struct choice *c) {
     if (c->call_server)
-        journal_call(c->o.journal, &c->call, on_call_kept, c);
+        journal_call(c->o.journal, &c->call, may_run_again(c), on_call_kept, c);
     else
         turn_answer(c->turn, true);
 }
@@ -91,6 +98,8 @@ static void ask_person(struct choice *c, const struct verdict *v) {
         verdict_checks(v, &checks);
         q.checks = span_bytes(&checks);
         c->approval = approvals_ask(c->o.approvals, &q, on_approval, c, &err);
+        if (c->approval && c->call_server)
+            journal_ask(c->o.journal, &c->call, q.checks, c->approval);
         bytes_free(&checks);
     }
     if (!c->approval) {
@@ -100,6 +109,13 @@ static void ask_person(struct choice *c, const struct verdict *v) {
     }
     turn_pause(c->turn);
     choice_tell_waiting(c);
+}
+
+/* A person was asked about this very call by an earlier process. */
+static bool was_answered(const struct choice *c) {
+    const struct choice_resume *r = c->o.resume;
+
+    return r && r->asked.size && span_equal(r->asked, c->call.id);
 }
 
 /* What the rules about tools found, and then the guard. */
@@ -116,7 +132,10 @@ static void on_call_verdict(void *user, const struct verdict *v) {
 
     if (v->cause == VERDICT_CAUSE_POLICY) join_verdicts(&whole, c->leave);
     note_check(c, &whole);
-    if (whole.action == VERDICT_ASK) ask_person(c, &whole);
+    if (whole.action == VERDICT_ASK && was_answered(c))
+        allow_call(c);
+    else if (whole.action == VERDICT_ASK)
+        ask_person(c, &whole);
     /* A redaction could turn the arguments into something that was never
      * judged, so it counts as a block here. */
     else if (verdict_lets_pass(&whole) && whole.action != VERDICT_REDACT)
@@ -187,7 +206,9 @@ void choice_ask_call(void *user, const struct chat_tool_call *call,
         return;
     }
     /* Text before the call is settled first, so that it goes out first. */
-    if (c->stream)
+    if (was_answered(c) && c->o.resume->denied)
+        deny_call(c, c->o.resume->denied);
+    else if (c->stream)
         choice_settle(c, AFTER_CALL);
     else
         choice_judge_call(c);

@@ -66,7 +66,7 @@ static enum metrics_result result_of(enum channel channel,
 static void note_verdict(struct exchange *x, enum channel channel,
                          const struct verdict *v, uint64_t ns,
                          const char *hash) {
-    const struct audit_subject s = audit_subject_of(x->conn, x->dialect->name);
+    const struct audit_subject s = exchange_subject(x);
     struct bytes checks = {0};
 
     x->decisions++;
@@ -77,7 +77,7 @@ static void note_verdict(struct exchange *x, enum channel channel,
     if (!*x->decision || v->action < VERDICT_ALLOW)
         (void)snprintf(x->decision, sizeof x->decision, "%s", v->id);
     verdict_checks(v, &checks);
-    if (checks.size && !conn_streaming(x->conn)) {
+    if (checks.size && !exchange_streaming(x)) {
         if (x->checks.size) bytes_puts(&x->checks, ",");
         bytes_put(&x->checks, span_bytes(&checks));
     }
@@ -85,7 +85,7 @@ static void note_verdict(struct exchange *x, enum channel channel,
 }
 
 static bool refusal_is_error(const struct exchange *x) {
-    return policy_on_block_error(x->policy) && !conn_streaming(x->conn);
+    return policy_on_block_error(x->policy) && !exchange_streaming(x);
 }
 
 /* The policy said no to the request: its message in the place of every answer,
@@ -189,6 +189,7 @@ static void make_choices(struct exchange *x) {
         .turn_seconds = context->turn_seconds,
         .turn_tokens = context->turn_tokens,
         .fence_key = x->llm->fences ? 0 : context->fence_key,
+        .resume = x->resumed ? &x->resume : NULL,
         .dialect = x->dialect,
         .reply = &x->reply,
         .moderated = &x->moderated,
@@ -338,34 +339,26 @@ static void judge_next(struct exchange *x) {
     if (check) x->check = check;
 }
 
-static void start(struct exchange_context *context,
-                  const struct dialect *dialect, struct conn *c,
-                  struct span body, struct journal *journal) {
+static struct exchange *begin(struct exchange_context *context,
+                              const struct dialect *dialect,
+                              struct caller *caller, struct journal *journal) {
     struct exchange *x = xalloc(sizeof *x);
-    struct err err = {0};
 
     x->context = context;
     x->next = context->list;
     if (x->next) x->next->prev = x;
     context->list = x;
-    x->conn = c;
-    conn_set_user(c, x);
     x->dialect = dialect;
     x->journal = journal;
-    x->caller = conn_pass(c)->caller;
+    x->caller = caller;
     x->policy = policy_ref(caller_policy(x->caller, context->policy));
     x->arena = arena_new(EXCHANGE_ARENA_BYTES_MAX);
-    x->client = caller_number(x->caller, c);
     x->started_ns = clock_ns();
     hash_random_id(x->id);
-    if (!exchange_read(x, body, &err)) {
-        exchange_fail(x, &err);
-        return;
-    }
-    if (x->dialect->count) {
-        exchange_count_tokens(x);
-        return;
-    }
+    return x;
+}
+
+static void judge(struct exchange *x) {
     x->reply = (struct reply){.body = x->body,
                               .id = x->id,
                               .created = clock_wall_s(),
@@ -376,6 +369,23 @@ static void start(struct exchange_context *context,
                               .moderated = &x->moderated};
     make_choices(x);
     judge_next(x);
+}
+
+static void start(struct exchange_context *context,
+                  const struct dialect *dialect, struct conn *c,
+                  struct span body, struct journal *journal) {
+    struct exchange *x = begin(context, dialect, conn_pass(c)->caller, journal);
+    struct err err = {0};
+
+    x->conn = c;
+    conn_set_user(c, x);
+    x->client = caller_number(x->caller, c);
+    if (!exchange_read(x, body, &err))
+        exchange_fail(x, &err);
+    else if (x->dialect->count)
+        exchange_count_tokens(x);
+    else
+        judge(x);
 }
 
 void exchange_start(struct exchange_context *context,
@@ -389,9 +399,35 @@ void exchange_start_turn(struct exchange_context *context, struct conn *c,
     start(context, &dialect_openai, c, body, journal);
 }
 
+void exchange_resume_turn(struct exchange_context *context,
+                          const struct exchange_resume *r,
+                          struct journal *journal) {
+    struct exchange *x = begin(context, &dialect_openai, r->caller, journal);
+    struct err err = {0};
+
+    x->client = hash_random_u64();
+    if (exchange_read(x, r->body, &err) && exchange_read_calls(x, r, &err))
+        judge(x);
+    else
+        exchange_fail(x, &err);
+}
+
+/* Those that nobody waits for, that is all that are left. */
+void exchange_end_resumed(struct exchange_context *context) {
+    struct exchange *x = context->list, *next;
+
+    for (; x; x = next) {
+        next = x->next;
+        if (x->conn) continue;
+        if (context->closing) journal_outlive(x->journal);
+        exchange_free(x);
+    }
+}
+
 void exchange_gone(struct exchange *x) {
     /* 499: nginx's number for a client that closed its request. */
     exchange_count(x, 499);
+    if (x->context->closing) journal_outlive(x->journal);
     exchange_free(x);
 }
 

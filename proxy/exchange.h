@@ -37,6 +37,7 @@ struct exchange_context {
     int turn_tool_calls;
     int turn_seconds;
     int turn_tokens;
+    bool closing;          /* what waits for a person is left to the next */
     uint64_t fence_key;    /* see fence.h */
     struct exchange *list; /* those under way, linked through themselves */
 };
@@ -50,6 +51,20 @@ void exchange_start(struct exchange_context *context,
  * borrowed during the call, and `journal` (taken) keeps the record. */
 void exchange_start_turn(struct exchange_context *context, struct conn *c,
                          struct span body, struct journal *journal);
+/* A turn of a session that an earlier process began goes on, for nobody but its
+ * record. */
+struct exchange_resume {
+    struct span body;   /* as above, borrowed during the call */
+    struct span calls;  /* messages with the calls without a result, likewise */
+    struct span asked;  /* see choice.h, likewise */
+    const char *denied; /* static */
+    struct caller *caller; /* whose session it is; NULL: without keys */
+};
+void exchange_resume_turn(struct exchange_context *context,
+                          const struct exchange_resume *r,
+                          struct journal *journal);
+/* No more of them: the server closes. */
+void exchange_end_resumed(struct exchange_context *context);
 /* The client left: cancel everything; conn_user(c) is the exchange. */
 void exchange_gone(struct exchange *x);
 /* It has taken what was queued for it: go on. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/exchange_state.h"
@@ -65,8 +66,19 @@ static void sum_usage(struct exchange *x) {
     }
 }
 
+struct audit_subject exchange_subject(const struct exchange *x) {
+    if (x->conn) return audit_subject_of(x->conn, x->dialect->name);
+    return (struct audit_subject){.request_id = x->id,
+                                  .route = x->dialect->name,
+                                  .key_id = exchange_owner(x)};
+}
+
+bool exchange_streaming(const struct exchange *x) {
+    return x->conn && conn_streaming(x->conn);
+}
+
 static void audit_answer(const struct exchange *x, int status, uint64_t ns) {
-    const struct audit_subject s = audit_subject_of(x->conn, x->dialect->name);
+    const struct audit_subject s = exchange_subject(x);
     const struct audit_end end = {.status = status,
                                   .ns = ns,
                                   .decisions = x->decisions,
@@ -118,8 +130,9 @@ static void answer(struct exchange *x, int status, const struct bytes *body) {
     int count = put_headers(x, headers, guard_ms);
 
     exchange_count(x, status);
-    conn_respond(x->conn, status, "application/json", headers, count,
-                 span_bytes(body));
+    if (x->conn)
+        conn_respond(x->conn, status, "application/json", headers, count,
+                     span_bytes(body));
     exchange_free(x);
 }
 
@@ -128,7 +141,7 @@ void exchange_begin_stream(struct exchange *x) {
     char guard_ms[24];
     int count;
 
-    if (conn_streaming(x->conn)) return;
+    if (exchange_streaming(x)) return;
     count = put_headers(x, headers, guard_ms);
     conn_begin_stream(x->conn, 200, x->dialect->stream_type, headers, count);
 }
@@ -145,7 +158,14 @@ static void end_stream(struct exchange *x, const struct bytes *last) {
 void exchange_fail(struct exchange *x, const struct err *why) {
     struct bytes out = {0};
 
-    if (!conn_streaming(x->conn)) {
+    if (!x->conn) {
+        char quoted[ERR_TEXT_MAX];
+
+        log_event(LOG_WARN, "resumed_turn_failed", "reason=%s",
+                  log_quote(why->text, quoted, sizeof quoted));
+        exchange_count(x, http_error_of(why->code)->status);
+        exchange_free(x);
+    } else if (!exchange_streaming(x)) {
         exchange_count(x, http_error_of(why->code)->status);
         conn_fail(x->conn, why);
         exchange_free(x);
@@ -184,7 +204,7 @@ void exchange_fail_unavailable(struct exchange *x, const struct err *why) {
         exchange_fail(x, &err);
         return;
     }
-    if (conn_streaming(x->conn)) {
+    if (exchange_streaming(x)) {
         (void)err_set(&err, ERR_UNAVAILABLE, "guard_unavailable");
         exchange_fail(x, &err);
         return;

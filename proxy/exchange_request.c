@@ -81,3 +81,48 @@ bool exchange_read(struct exchange *x, struct span body, struct err *err) {
                           &x->question_count, err) &&
            offer_tools(x, err) && check_choice(&x->request, err);
 }
+
+/* One call in each message, as the session's record has them: with the words
+ * before the first. */
+static bool take_calls(struct exchange *x, const struct chat_request *r,
+                       struct err *err) {
+    struct chat_tool_call *calls;
+
+    calls = arena_alloc(x->arena, (size_t)r->message_count, sizeof *calls, err);
+    if (!calls) return false;
+    for (int i = 0; i < r->message_count; i++) {
+        const struct chat_message *m = &r->messages[i];
+
+        if (!m->call_count) continue; /* the text that begins the list */
+        if (!x->resume.count) x->resume.text = m->text;
+        calls[x->resume.count++] = m->calls[0];
+        if (x->resume.count == CHAT_TOOL_CALLS_MAX) break;
+    }
+    x->resume.calls = calls;
+    x->resumed = true;
+    return true;
+}
+
+bool exchange_read_calls(struct exchange *x, const struct exchange_resume *r,
+                         struct err *err) {
+    struct bytes text = {0};
+    struct chat_request request;
+    cJSON *json = NULL;
+    bool ok = bytes_printf(&text, err,
+                           "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
+                           "\"content\":\"\"},") &&
+              bytes_append(&text, r->calls.at, r->calls.size, err) &&
+              bytes_append(&text, "]}", 2, err) &&
+              (json = json_parse(span_bytes(&text), err));
+
+    bytes_free(&text);
+    chat_request_init(&request, x->arena);
+    /* The tree's texts are borrowed by what is read from it. */
+    ok = ok && cJSON_AddItemToObject(x->body, "corral_calls", json);
+    ok = ok && x->dialect->parse(json, &request, err) &&
+         take_calls(x, &request, err) &&
+         arena_copy(x->arena, r->asked, &x->resume.asked, err);
+    x->resume.denied = r->denied;
+    if (ok) journal_known(x->journal, x->resume.calls, x->resume.count);
+    return ok;
+}

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "guard/guard.h"
+#include "proxy/audit.h"
 #include "proxy/choice.h"
 #include "proxy/exchange.h"
 #include "proxy/fields.h"
@@ -16,7 +17,7 @@ struct caller;
 struct exchange {
     struct exchange_context *context;
     struct exchange *next, *prev;
-    struct conn *conn;
+    struct conn *conn; /* NULL: nobody waits for the answer */
     const struct dialect *dialect;
     struct policy *policy;
     struct arena *arena;
@@ -40,6 +41,9 @@ struct exchange {
     uint64_t guard_ns; /* spent on verdicts so far */
     enum channel channel;
 
+    struct choice_resume resume;
+    bool resumed; /* `resume` is filled */
+
     struct choice *choices[CHAT_CHOICES_MAX];
     int choice_count;
     int choices_left; /* not done yet */
@@ -59,6 +63,11 @@ struct exchange {
 /* exchange_request.c: the body read, checked and made ready to be judged. */
 MUST_USE bool exchange_read(struct exchange *x, struct span body,
                             struct err *err);
+
+/* The calls of a turn that goes on; after exchange_read(). */
+MUST_USE bool exchange_read_calls(struct exchange *x,
+                                  const struct exchange_resume *r,
+                                  struct err *err);
 
 /* exchange_answer.c: each ends the exchange, but for the first two. */
 
@@ -81,6 +90,8 @@ void exchange_finish(struct exchange *x);
 /* Cancels what still runs. The connection has been answered, or has left. */
 void exchange_free(struct exchange *x);
 
+struct audit_subject exchange_subject(const struct exchange *x);
+bool exchange_streaming(const struct exchange *x);
 /* Whose request it is, in stores that outlive it. */
 const char *exchange_owner(const struct exchange *x);
 

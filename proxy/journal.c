@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "proxy/approvals.h"
 
 enum { JOURNAL_TEXT_BYTES_MAX = 8 << 20, JOURNAL_ID_MAX = 2 * HASH_ID_SIZE };
 
@@ -20,6 +21,12 @@ struct journal {
     void (*on_closed)(void *data, struct span session);
     void *data;
 
+    /* Whose entry is in the file although it does not run: borrowed ids. */
+    struct span known[CHAT_TOOL_CALLS_MAX];
+    int known_count;
+    bool asking;   /* a person, right now */
+    bool outlives; /* see journal_outlive() */
+
     struct bytes text; /* cleared, and not in an entry yet */
     struct err err;    /* the first write that failed */
     int pending;       /* writes under way */
@@ -28,7 +35,14 @@ struct journal {
     bool closed;
 };
 
-enum write_kind { WRITE_COMPACT, WRITE_BEGIN, WRITE_ADD, WRITE_END };
+enum write_kind {
+    WRITE_COMPACT,
+    WRITE_BEGIN,
+    WRITE_ADD,
+    WRITE_ASK,
+    WRITE_RUN,
+    WRITE_END
+};
 
 /* One entry on its way to the file; owns its texts. */
 struct write {
@@ -40,7 +54,11 @@ struct write {
     struct bytes json;
     struct bytes call;
     int64_t now;
-    int dropped;        /* WRITE_COMPACT */
+    int dropped; /* WRITE_COMPACT */
+    /* WRITE_ASK */
+    char question[HASH_ID_SIZE];
+    struct bytes tool, arguments, checks;
+    int64_t created, expires;
     journal_done *done; /* NULL: nobody waits */
     void *user;
 };
@@ -80,6 +98,18 @@ static bool on_write(struct db_job *job, struct db *db, struct err *err) {
         return session_begin(db, id, err);
     case WRITE_ADD:
         return session_add(db, id, &entry, w->now, err);
+    case WRITE_ASK:
+        return session_ask(
+            db, id, &entry,
+            &(struct session_question){.id = span_of(w->question),
+                                       .tool = span_bytes(&w->tool),
+                                       .arguments = span_bytes(&w->arguments),
+                                       .checks = span_bytes(&w->checks),
+                                       .created = w->created,
+                                       .expires = w->expires},
+            w->now, err);
+    case WRITE_RUN:
+        return session_run(db, id, entry.call, w->entry == SESSION_AGAIN, err);
     case WRITE_END:
         return session_end(db, id, entry.json, w->now, err);
     }
@@ -89,6 +119,9 @@ static bool on_write(struct db_job *job, struct db *db, struct err *err) {
 static void write_free(struct write *w) {
     bytes_free(&w->json);
     bytes_free(&w->call);
+    bytes_free(&w->tool);
+    bytes_free(&w->arguments);
+    bytes_free(&w->checks);
     free(w);
 }
 
@@ -229,7 +262,7 @@ void journal_close(struct journal *j) {
     j->closed = true;
     /* Whatever went wrong, the session must not stay in a turn; if this write
      * fails too, the next turn, or the next start, closes it. */
-    if (j->begun && !j->ended) {
+    if (j->begun && !j->ended && !(j->outlives && j->asking)) {
         j->err = (struct err){0};
         push_event(j, "aborted", NULL, NULL, NULL);
     }
@@ -289,8 +322,48 @@ void journal_drop_text(struct journal *j) {
     if (j) j->text.size = 0;
 }
 
+static bool is_known(const struct journal *j, struct span call) {
+    for (int i = 0; i < j->known_count; i++)
+        if (span_equal(j->known[i], call)) return true;
+    return false;
+}
+
+static void know(struct journal *j, struct span call) {
+    if (j->known_count < CHAT_TOOL_CALLS_MAX && !is_known(j, call))
+        j->known[j->known_count++] = call;
+}
+
+void journal_known(struct journal *j, const struct chat_tool_call *calls,
+                   int count) {
+    for (int i = 0; i < count; i++) know(j, calls[i].id);
+}
+
+void journal_outlive(struct journal *j) {
+    if (j) j->outlives = true;
+}
+
+void journal_ask(struct journal *j, const struct chat_tool_call *call,
+                 struct span checks, const struct approval *approval) {
+    struct write *w;
+
+    if (!j) return;
+    j->asking = true;
+    w = assistant(j, SESSION_ASK, call, 1);
+    w->kind = WRITE_ASK;
+    bytes_put(&w->call, call->id);
+    bytes_put(&w->tool, call->name);
+    bytes_put(&w->arguments, call->arguments);
+    bytes_put(&w->checks, checks);
+    (void)snprintf(w->question, sizeof w->question, "%s",
+                   approval_id(approval));
+    approval_times(approval, &w->created, &w->expires);
+    know(j, call->id);
+    push(j, w);
+}
+
 void journal_call(struct journal *j, const struct chat_tool_call *call,
-                  journal_done *done, void *user) {
+                  bool again, journal_done *done, void *user) {
+    enum session_kind kind = again ? SESSION_AGAIN : SESSION_CALL;
     const struct err none = {0};
     struct write *w;
 
@@ -298,7 +371,9 @@ void journal_call(struct journal *j, const struct chat_tool_call *call,
         done(user, true, &none);
         return;
     }
-    w = assistant(j, SESSION_CALL, call, 1);
+    j->asking = false;
+    w = is_known(j, call->id) ? write_new(j, WRITE_RUN, kind)
+                              : assistant(j, kind, call, 1);
     bytes_put(&w->call, call->id);
     w->done = done;
     w->user = user;
@@ -311,9 +386,12 @@ void journal_denied(struct journal *j, const struct chat_tool_call *call,
     struct write *w;
 
     if (!j) return;
-    w = assistant(j, SESSION_CALL, call, 1);
-    bytes_put(&w->call, call->id);
-    push(j, w);
+    j->asking = false;
+    if (!is_known(j, call->id)) {
+        w = assistant(j, SESSION_CALL, call, 1);
+        bytes_put(&w->call, call->id);
+        push(j, w);
+    }
     bytes_puts(&text, "error: ");
     bytes_puts(&text, reason);
     journal_result(j, call, span_bytes(&text));
@@ -327,6 +405,7 @@ void journal_result(struct journal *j, const struct chat_tool_call *call,
 
     if (!j) return;
     w = write_new(j, WRITE_ADD, SESSION_RESULT);
+    bytes_put(&w->call, call->id);
     check(j, put_tool(&w->json, call->id, text, &err), &err);
     push(j, w);
 }

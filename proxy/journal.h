@@ -37,9 +37,21 @@ void journal_begin(struct journal *j, const struct chat_request *request);
 void journal_text(struct journal *j, struct span text);
 /* It is withdrawn: a refusal takes the place of all that was not sent. */
 void journal_drop_text(struct journal *j);
-/* A call that may be made, and its result, as the model will read it. */
+/* A call that may be made, and its result, as the model will read it. `again`:
+ * after a crash it may be made once more. Of a call that a person was asked
+ * about, or that an earlier process wrote, only that it runs is written. */
 void journal_call(struct journal *j, const struct chat_tool_call *call,
-                  journal_done *done, void *user);
+                  bool again, journal_done *done, void *user);
+/* A person is asked about the call; it was not made yet. */
+struct approval;
+void journal_ask(struct journal *j, const struct chat_tool_call *call,
+                 struct span checks, const struct approval *approval);
+/* Calls that the session's file has already, by an earlier process. */
+void journal_known(struct journal *j, const struct chat_tool_call *calls,
+                   int count);
+/* From now on the turn's end is not written when it is given up while a person
+ * is asked: the next process goes on with it. */
+void journal_outlive(struct journal *j);
 void journal_result(struct journal *j, const struct chat_tool_call *call,
                     struct span text);
 

@@ -515,7 +515,9 @@ struct service *service_new(const struct service_options *o) {
 }
 
 void service_close(struct service *s) {
-    if (s) uv_close((uv_handle_t *)&s->timer, on_closed);
+    if (!s) return;
+    exchange_end_resumed(&s->exchanges);
+    uv_close((uv_handle_t *)&s->timer, on_closed);
 }
 
 struct conn_handler service_handler(struct service *s) {
@@ -538,6 +540,11 @@ void service_set_policy(struct service *s, struct policy *policy) {
     policy_free(before);
 }
 
+struct exchange_context *service_exchanges(struct service *s) {
+    return &s->exchanges;
+}
+
 void service_drain(struct service *s) {
+    s->exchanges.closing = true;
     s->draining = true;
 }

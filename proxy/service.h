@@ -45,7 +45,10 @@ struct conn_handler service_handler(struct service *s);
 /* Judge what comes from now on by another policy; requests in flight finish
  * under the one they began with. Takes a reference. */
 void service_set_policy(struct service *s, struct policy *policy);
-/* /readyz says no from here on. */
+/* What its turns run in; borrowed until service_close(). */
+struct exchange_context *service_exchanges(struct service *s);
+/* /readyz says no from here on, and calls that wait for a person are left to
+ * the next process. */
 void service_drain(struct service *s);
 
 #endif

@@ -21,6 +21,7 @@
 #include "proxy/journal.h"
 #include "proxy/keys.h"
 #include "proxy/router.h"
+#include "proxy/suspended.h"
 
 enum { FRESH_MAX = 64, SESSION_ID_MAX = 2 * HASH_ID_SIZE, PAGE_DEFAULT = 20 };
 
@@ -65,6 +66,10 @@ struct sessions {
     struct db_queue *queue;
     struct busy *busy;
     struct call *calls;
+    struct suspended_turn
+        *turns; /* that the last process left; until resumed */
+    int turn_count;
+    struct suspended *suspended;
 };
 
 /* ---- busy ----------------------------------------------------------- */
@@ -156,7 +161,8 @@ static bool run_call(struct call *k, struct db *db, struct err *err) {
         return session_fork(db, id, fresh_id, k->messages, k->now, err) &&
                session_describe(db, fresh_id, &k->out, err);
     case TURN:
-        return session_load(db, id, k->now, &k->view, err);
+        return session_load(db, id, k->now, &k->view, err) &&
+               session_note(db, id, span_bytes(&k->rest), err);
     }
     return false;
 }
@@ -548,11 +554,26 @@ static char *path_in(const char *folder, const char *name) {
     return path.at;
 }
 
-static bool recover(struct db *db, struct err *err) {
+static void note_turn(void *user, const struct session_question *q) {
+    struct sessions *s = user;
+
+    s->turns =
+        xrealloc_array(s->turns, (size_t)s->turn_count + 1, sizeof *s->turns);
+    suspended_turn_take(&s->turns[s->turn_count++], q);
+}
+
+static void drop_turns(struct sessions *s) {
+    while (s->turn_count > 0) suspended_turn_clear(&s->turns[--s->turn_count]);
+    free(s->turns);
+    s->turns = NULL;
+}
+
+static bool recover(struct sessions *s, struct db *db, struct err *err) {
     int64_t count = 0;
 
     if (!db_begin(db, err)) return false;
-    if (!session_recover(db, clock_wall_s(), &count, err)) {
+    if (!session_recover(db, clock_wall_s(), &count, err) ||
+        !session_each_open(db, note_turn, s, err)) {
         db_rollback(db);
         return false;
     }
@@ -566,18 +587,20 @@ struct sessions *sessions_open(uv_loop_t *loop, const char *folder,
                                struct err *err) {
     char *path = path_in(folder, "/sessions.db");
     char *lock_path = path_in(folder, "/sessions.lock");
-    struct sessions *s = NULL;
+    struct sessions *s = xalloc(sizeof *s);
     struct db *db = NULL;
     int lock = take_lock(lock_path, err);
 
     if (lock >= 0) db = db_open(path, &session_schema, err);
-    if (db && recover(db, err)) {
-        s = xalloc(sizeof *s);
+    if (db && recover(s, db, err)) {
         s->lock = lock;
         s->queue = db_queue_open(loop, db, SESSIONS_JOBS_MAX);
     } else {
         db_close(db);
         if (lock >= 0) (void)close(lock);
+        drop_turns(s);
+        free(s);
+        s = NULL;
     }
     free(lock_path);
     free(path);
@@ -591,6 +614,22 @@ static void on_closed(void *data) {
     free(s); /* every journal has been told, so nothing is busy */
 }
 
+void sessions_resume(struct sessions *s, struct exchange_context *context,
+                     const struct auth *auth) {
+    const struct suspended_options o = {.queue = s->queue,
+                                        .context = context,
+                                        .auth = auth,
+                                        .on_over = on_journal_closed,
+                                        .data = s};
+
+    for (int i = 0; i < s->turn_count; i++) busy_add(s, s->turns[i].session);
+    s->suspended = suspended_open(&o, s->turns, s->turn_count);
+    drop_turns(s);
+}
+
 void sessions_close(struct sessions *s) {
-    if (s) db_queue_close(s->queue, on_closed, s);
+    if (!s) return;
+    suspended_close(s->suspended);
+    drop_turns(s);
+    db_queue_close(s->queue, on_closed, s);
 }

@@ -12,10 +12,16 @@ struct sessions;
 
 enum { SESSIONS_JOBS_MAX = 4096 };
 
-/* Open or create `folder`/sessions.db and end the turns that a crash cut off.
+/* Open or create `folder`/sessions.db and end the turns that a crash cut
+ * off and that cannot go on.
  * NULL with `err`; ERR_BUSY when another server has them. */
 MUST_USE struct sessions *sessions_open(uv_loop_t *loop, const char *folder,
                                         struct err *err);
+/* Go on with the turns that outlived the last process (suspended.h). Once;
+ * `context` as below, and `auth`, must outlive sessions_close(). */
+struct auth;
+void sessions_resume(struct sessions *s, struct exchange_context *context,
+                     const struct auth *auth);
 /* Every connection must be closed before. Writes what is waiting and frees
  * itself in the loop. NULL is fine. */
 void sessions_close(struct sessions *s);

@@ -95,7 +95,7 @@ static void test_a_turn(void **state) {
     assert_true(session_begin(db, span_of("s"), NULL));
     add("s", SESSION_MESSAGE, "{\"n\":1}", "");
     add("s", SESSION_CALL, "{\"n\":2}", "c1");
-    add("s", SESSION_RESULT, "{\"n\":3}", "");
+    add("s", SESSION_RESULT, "{\"n\":3}", "c1");
     add("s", SESSION_MESSAGE, "{\"n\":4}", "");
     assert_true(session_end(db, span_of("s"), span_of("{\"e\":1}"), NOW, NULL));
     check_messages("s", SYSTEM ",{\"n\":1},{\"n\":2},{\"n\":3},{\"n\":4}");
@@ -133,6 +133,136 @@ static void test_cut_off(void **state) {
                                ",{\"n\":3}," INTERRUPTED);
 }
 
+/* ---- turns that outlive the process ---- */
+
+static void ask(const char *id, const char *call, const char *question,
+                int64_t expires) {
+    const struct session_entry e = {SESSION_ASK, span_of("{\"ask\":1}"),
+                                    span_of(call)};
+    const struct session_question q = {.id = span_of(question),
+                                       .tool = span_of("pay"),
+                                       .arguments = span_of("{\"n\":1}"),
+                                       .checks = span_of("a,b"),
+                                       .created = NOW,
+                                       .expires = expires};
+
+    assert_true(session_ask(db, span_of(id), &e, &q, NOW + 1, NULL));
+}
+
+static int recover(int64_t now) {
+    int64_t count = 0;
+
+    assert_true(session_recover(db, now, &count, NULL));
+    return (int)count;
+}
+
+static void note_open(void *user, const struct session_question *q) {
+    struct bytes *seen = user;
+
+    bytes_put(seen, q->session);
+    bytes_puts(seen, ":");
+    bytes_put(seen, q->id);
+    bytes_put(seen, q->tool);
+    bytes_puts(seen, " ");
+}
+
+static void check_open(const char *expected) {
+    struct bytes seen = {0};
+
+    assert_true(session_each_open(db, note_open, &seen, NULL));
+    bytes_put(&seen, (struct span){"", 1});
+    assert_string_equal(seen.at, expected);
+    bytes_free(&seen);
+}
+
+static void check_cut(const char *id, const char *calls, const char *asked) {
+    struct session_cut cut = {0};
+
+    assert_true(session_take_up(db, span_of(id), &cut, NULL));
+    assert_true(span_is(span_bytes(&cut.calls), calls));
+    assert_true(span_is(span_bytes(&cut.asked), asked));
+    assert_true(span_is(span_bytes(&cut.rest), "{\"x\":1}"));
+    assert_true(span_is(span_bytes(&cut.owner), "o"));
+    bytes_free(&cut.view.model);
+    bytes_free(&cut.view.messages);
+    bytes_free(&cut.owner);
+    bytes_free(&cut.rest);
+    bytes_free(&cut.calls);
+    bytes_free(&cut.asked);
+}
+
+static void begin_turn(const char *id) {
+    create(id, "o");
+    assert_true(session_note(db, span_of(id), span_of("{\"x\":1}"), NULL));
+    assert_true(session_begin(db, span_of(id), NULL));
+    add(id, SESSION_MESSAGE, "{\"n\":1}", "");
+}
+
+/* It waits for the person as long as the person has time. */
+static void test_asked(void **state) {
+    (void)state;
+    begin_turn("s");
+    add("s", SESSION_CALL, "{\"call\":0}", "c0");
+    ask("s", "c1", "q1", NOW + 100);
+    assert_int_equal(recover(NOW + 50), 0);
+    check_open("s:q1pay ");
+    check_cut("s", "{\"call\":0},{\"ask\":1}", "c1");
+    assert_int_equal(recover(NOW + 60), 0);
+    assert_true(session_run(db, span_of("s"), span_of("c1"), false, NULL));
+    /* From here on it may have run, so that it must not run again. */
+    assert_int_equal(recover(NOW + 70), 1);
+    check_open("");
+    check_messages("s",
+                   "{\"role\":\"system\",\"content\":\"be "
+                   "\\\"kind\\\"\"},{\"n\":1},{\"call\":0},{\"ask\":1},"
+                   "{\"role\":\"tool\",\"tool_call_id\":\"c0\",\"content\":"
+                   "\"error: interrupted: the tool was running when the "
+                   "turn was cut off; it may or may not have had its "
+                   "effect, and was not run again\"},"
+                   "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":"
+                   "\"error: interrupted: the tool was running when the "
+                   "turn was cut off; it may or may not have had its "
+                   "effect, and was not run again\"}");
+}
+
+static void test_asked_too_late(void **state) {
+    (void)state;
+    begin_turn("s");
+    ask("s", "c1", "q1", NOW + 100);
+    assert_int_equal(recover(NOW + 100), 1);
+    check_open("");
+    check_messages("s",
+                   "{\"role\":\"system\",\"content\":\"be "
+                   "\\\"kind\\\"\"},{\"n\":1},{\"ask\":1},"
+                   "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":"
+                   "\"error: denied: the turn was over before a person "
+                   "approved it\"}");
+}
+
+/* What may run again does, once; beside one that may not, it does not. */
+static void test_again(void **state) {
+    (void)state;
+    begin_turn("s");
+    add("s", SESSION_AGAIN, "{\"call\":0}", "c0");
+    assert_int_equal(recover(NOW + 2), 0);
+    check_open("s: ");
+    check_cut("s", "{\"call\":0}", "");
+    assert_int_equal(recover(NOW + 3), 1);
+    check_open("");
+
+    begin_turn("t");
+    add("t", SESSION_AGAIN, "{\"call\":0}", "c0");
+    add("t", SESSION_CALL, "{\"call\":1}", "c1");
+    assert_int_equal(recover(NOW + 4), 1);
+
+    begin_turn("u");
+    add("u", SESSION_AGAIN, "{\"call\":0}", "c0");
+    add("u", SESSION_CALL, "{\"call\":1}", "c1");
+    add("u", SESSION_RESULT, "{\"result\":1}", "c1");
+    assert_int_equal(recover(NOW + 5), 0);
+    check_cut("u", "{\"call\":0}", "");
+}
+
 static void test_forks(void **state) {
     struct err err = {0};
     cJSON *json;
@@ -141,7 +271,7 @@ static void test_forks(void **state) {
     create("s", "k");
     add("s", SESSION_MESSAGE, "{\"n\":1}", "");
     add("s", SESSION_CALL, "{\"n\":2}", "c1");
-    add("s", SESSION_RESULT, "{\"n\":3}", "");
+    add("s", SESSION_RESULT, "{\"n\":3}", "c1");
     add("s", SESSION_EVENT, "{\"e\":1}", "");
     add("s", SESSION_MESSAGE, "{\"n\":4}", "");
     assert_true(
@@ -259,8 +389,11 @@ static void test_limits(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_a_turn), CASE(test_cut_off), CASE(test_forks),
-        CASE(test_limits), CASE(test_compact), CASE(test_list_and_owners),
+        CASE(test_a_turn),  CASE(test_cut_off),
+        CASE(test_forks),   CASE(test_limits),
+        CASE(test_compact), CASE(test_list_and_owners),
+        CASE(test_asked),   CASE(test_asked_too_late),
+        CASE(test_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

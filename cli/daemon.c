@@ -375,11 +375,13 @@ static bool open_models(struct daemon *d, struct err *err) {
 
 static bool open_mcp(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
+    const struct mcp_judge judge = {&d->loop, d->guard, d->policy};
     char *data;
 
     if (!c->mcp) return true;
     data = places_data(c->data, err);
-    if (data) d->mcp = mcp_servers_open(c, &d->loop, data, d->tools, err);
+    if (data)
+        d->mcp = mcp_servers_open(c, &d->loop, data, &judge, d->tools, err);
     free(data);
     return d->mcp != NULL;
 }

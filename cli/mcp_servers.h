@@ -5,17 +5,20 @@
 
 #include <uv.h>
 
+#include "cli/mcp_judge.h"
 #include "proxy/config.h"
 #include "tools/registry.h"
 
 struct mcp_servers;
 
 /* Starts or reaches them all, side by side, and adds their tools to `r`, in
- * the order of the configuration. Runs the loop meanwhile: to be called before
- * anything is served. `data` is where the file of pins is. NULL with `err` when
- * one of them fails that is not optional, or its options are wrong. */
+ * the order of the configuration, but for those that `judge` refuses. Runs the
+ * loop meanwhile: to be called before anything is served. `data` is where the
+ * file of pins is. NULL with `err` when one of them fails that is not optional,
+ * or its options are wrong. */
 MUST_USE struct mcp_servers *mcp_servers_open(const struct config *c,
                                               uv_loop_t *loop, const char *data,
+                                              const struct mcp_judge *judge,
                                               struct registry *r,
                                               struct err *err);
 /* After registry_free(); the loop must run until nothing is left. NULL is

@@ -12,6 +12,8 @@
 #include "tools/mcp_options.h"
 #include "tools/mcp_pins.h"
 
+enum { REMOTE_NAME_MAX = 256 };
+
 struct mcp_tool {
     struct tool tool; /* first, so that run() can cast back */
     const struct mcp *owner;
@@ -154,17 +156,46 @@ static bool approve(const struct mcp *m, struct mcp_pins *pins,
     return true;
 }
 
+static const char *remote_name(const cJSON *definition) {
+    const char *name = cJSON_GetStringValue(get(definition, "name"));
+
+    return name && *name && strlen(name) <= REMOTE_NAME_MAX ? name : NULL;
+}
+
+const cJSON *mcp_definitions(const struct mcp *m) {
+    return m->list;
+}
+
+bool mcp_is_approved(const struct mcp *m, const cJSON *definition) {
+    const char *remote = remote_name(definition);
+    const char *pin = remote ? mcp_options_pin(&m->o, remote) : NULL;
+    char hash[HASH_HEX_SIZE];
+
+    return pin && mcp_definition_hash(definition, hash, NULL) &&
+           !strcmp(pin, hash);
+}
+
+void mcp_refuse(struct mcp *m, const cJSON *definition, const char *reason) {
+    const char *remote = remote_name(definition);
+    char hash[HASH_HEX_SIZE] = "";
+    cJSON *item = m->list ? m->list->child : NULL;
+
+    (void)!mcp_definition_hash(definition, hash, NULL);
+    warn(m, "mcp_tool_refused", remote ? remote : "", hash, reason);
+    while (item && item != definition) item = item->next;
+    if (item) cJSON_Delete(cJSON_DetachItemViaPointer(m->list, item));
+}
+
 static void add_tool(struct mcp *m, struct registry *r, struct mcp_pins *pins,
                      const cJSON *definition) {
-    const char *remote = cJSON_GetStringValue(get(definition, "name"));
+    const char *remote = remote_name(definition);
     struct err err = {0};
     struct mcp_tool *t;
 
-    if (!remote || !*remote || strlen(remote) > 256) {
+    if (!remote) {
         warn(m, "mcp_tool_refused", "", "", "it has no name");
         return;
     }
-    if (!mcp_options_wants(&m->o, remote)) return;
     t = tool_new(m, definition, remote, &err);
     if (t && approve(m, pins, t, &err) && registry_add(r, &t->tool, &err)) {
         m->tools[m->tool_count++] = t;
@@ -186,6 +217,19 @@ bool mcp_add_tools(struct mcp *m, struct registry *r, struct err *err) {
     cJSON_Delete(m->list);
     m->list = NULL;
     return ok;
+}
+
+/* What nobody wants need not be looked at. */
+static void keep_wanted(struct mcp *m, const cJSON *list) {
+    const cJSON *item;
+
+    m->list = cJSON_CreateArray();
+    cJSON_ArrayForEach(item, list) {
+        const char *remote = remote_name(item);
+
+        if (!remote || mcp_options_wants(&m->o, remote))
+            cJSON_AddItemToArray(m->list, cJSON_Duplicate(item, true));
+    }
 }
 
 /* ---- on watch ---- */
@@ -241,7 +285,7 @@ static void on_tools(void *user, const cJSON *list) {
 
     if (m->state == MCP_STARTING) {
         m->state = MCP_LISTED;
-        m->list = cJSON_Duplicate(list, true);
+        keep_wanted(m, list);
         return;
     }
     for (int i = 0; i < m->tool_count; i++) compare(m, m->tools[i], list);

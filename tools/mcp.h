@@ -31,6 +31,14 @@ void mcp_close(struct mcp *m);
 enum mcp_state mcp_state(const struct mcp *m, struct err *why);
 bool mcp_is_optional(const struct mcp *m);
 const char *mcp_name(const struct mcp *m);
+/* While LISTED and before mcp_add_tools(): what the server says of the tools
+ * that are wanted, for someone to judge. Borrowed until mcp_refuse() or
+ * mcp_add_tools(), but for what mcp_refuse() leaves. */
+const cJSON *mcp_definitions(const struct mcp *m);
+/* The configuration names the digest of this definition: a person read it. */
+bool mcp_is_approved(const struct mcp *m, const cJSON *definition);
+/* Take one of them away, and log why. */
+void mcp_refuse(struct mcp *m, const cJSON *definition, const char *reason);
 /* Once, when LISTED: every tool that is approved and can be used, as
  * "server__tool"; the others are logged. Borrowed by the registry. ERR_IO when
  * the pins cannot be read or kept. */

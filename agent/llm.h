@@ -16,7 +16,8 @@ struct llm_usage {
     int prompt_tokens;
     int cached_tokens;
     int completion_tokens;
-    uint64_t prompt_ns; /* up to the first text; 0: not known */
+    int reasoning_tokens; /* of those, what the client does not see */
+    uint64_t prompt_ns;   /* up to the first text; 0: not known */
     uint64_t completion_ns;
 };
 
@@ -24,8 +25,19 @@ struct llm_end {
     bool ok;
     enum llm_finish finish;
     struct llm_usage usage;
-    struct err err; /* when not ok */
+    struct span stop; /* LLM_STOP: the request's stop string, if one ended it */
+    struct err err;   /* when not ok */
 };
+
+/* What a server says of its own answer. Not judged: the texts are a few plain
+ * letters, digits and signs, and may be empty. */
+struct llm_origin {
+    struct span id;
+    struct span fingerprint;
+    int64_t created; /* seconds since 1970; 0: not said */
+};
+
+enum { LLM_ORIGIN_BYTES_MAX = 128 }; /* of each text */
 
 /* One token of an answer. */
 struct llm_logprob {
@@ -42,6 +54,8 @@ struct llm_events {
     /* What the model was given, in its own tokens, before any text: lets a
      * guard ride on the same KV cache. Only the engine calls it. */
     void (*on_prompt)(void *user, const int *tokens, int token_count);
+    /* Before any text, from a server that says so; perhaps never. */
+    void (*on_origin)(void *user, const struct llm_origin *origin);
     /* Answer text. `tokens` are its own when the engine wrote it, else NULL. */
     void (*on_text)(void *user, struct span text, const int *tokens,
                     int token_count);

@@ -323,10 +323,14 @@ static bool held_call(struct llm_call *c, enum job_end how) {
     return tell_calls(c) || (c->tagged && tell_code(c));
 }
 
-static void text_done(struct llm_call *c, enum job_end how) {
+static void text_done(struct llm_call *c, enum job_end how, int stop) {
+    struct llm_end end = {
+        .ok = true, .finish = how == JOB_END_LENGTH ? LLM_LENGTH : LLM_STOP};
+
     if (held_call(c, how)) return;
     say(c, c->text.size - c->said, true);
-    call_finish(c, how == JOB_END_LENGTH ? LLM_LENGTH : LLM_STOP);
+    if (stop) end.stop = c->request->stops[stop - 1];
+    call_end(c, &end);
 }
 
 /* The arguments of this tool are what comes next. */
@@ -380,7 +384,7 @@ static void on_done(struct llm_call *c, const struct job_event *event) {
     } else if (c->stage == CALLING) {
         calling_done(c, event->end);
     } else {
-        text_done(c, event->end);
+        text_done(c, event->end, event->stop);
     }
 }
 

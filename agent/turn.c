@@ -150,6 +150,14 @@ static void on_prompt(void *user, const int *tokens, int token_count) {
     leave(t);
 }
 
+static void on_origin(void *user, const struct llm_origin *origin) {
+    struct turn *t = user;
+
+    enter(t);
+    if (t->hooks.on_origin) t->hooks.on_origin(t->hooks.user, origin);
+    leave(t);
+}
+
 static void on_text(void *user, struct span text, const int *tokens,
                     int token_count) {
     struct turn *t = user;
@@ -188,6 +196,7 @@ static void usage_add(struct llm_usage *sum, const struct llm_usage *u) {
     sum->prompt_tokens += u->prompt_tokens;
     sum->cached_tokens += u->cached_tokens;
     sum->completion_tokens += u->completion_tokens;
+    sum->reasoning_tokens += u->reasoning_tokens;
     sum->prompt_ns += u->prompt_ns;
     sum->completion_ns += u->completion_ns;
 }
@@ -219,6 +228,7 @@ static void on_generated(void *user, const struct llm_end *end) {
     } else if (end->finish == LLM_LENGTH) {
         finish(t, TURN_LENGTH); /* its calls may lack their last */
     } else if (t->call_count == 0) {
+        t->end.stop = end->stop;
         finish(t, TURN_STOP);
     } else if (!keep_answer(t)) {
         finish(t, TURN_FAILED);
@@ -255,6 +265,7 @@ static bool show_messages(struct turn *t) {
 
 static bool launch(struct turn *t) {
     struct llm_events events = {.on_prompt = on_prompt,
+                                .on_origin = on_origin,
                                 .on_text = on_text,
                                 .on_logprobs = on_logprobs,
                                 .on_tool_call = on_tool_call,

@@ -38,6 +38,7 @@ enum turn_finish {
 struct turn_end {
     enum turn_finish finish;
     struct llm_usage usage; /* summed over the steps */
+    struct span stop;       /* TURN_STOP: see llm_end */
     int steps;
     int tool_calls;
     struct err err;
@@ -48,6 +49,8 @@ struct turn_end {
 struct turn_hooks {
     /* A generation begins: its prompt in the engine's tokens (see llm.h). */
     void (*on_prompt)(void *user, const int *tokens, int token_count);
+    /* A generation's own name, not judged (see llm.h). */
+    void (*on_origin)(void *user, const struct llm_origin *origin);
     /* Raw model text, not judged yet. */
     void (*on_text)(void *user, struct span text, const int *tokens,
                     int token_count);

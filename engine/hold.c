@@ -70,14 +70,16 @@ static void push_token(struct hold *h, int token) {
 }
 
 /* Where the first stop string begins at or after `from`, or SIZE_MAX. */
-static size_t find_stop(const struct hold *h, size_t from) {
+static size_t find_stop(struct hold *h, size_t from) {
     struct span text = span_slice(span_bytes(&h->text), from, SIZE_MAX);
     size_t first = SIZE_MAX;
 
     for (int i = 0; i < h->stop_count; i++) {
         size_t at = span_find(text, h->stops[i]);
 
-        if (at < first) first = at;
+        if (at >= first) continue;
+        first = at;
+        h->met = i + 1;
     }
     return first == SIZE_MAX ? first : from + first;
 }

@@ -17,6 +17,7 @@ struct hold {
     size_t token_capacity;
     struct span *stops; /* ours, at most ENGINE_STOPS_MAX */
     int stop_count;
+    int met; /* 1 + the index of the stop string that was complete; 0: none */
 };
 
 /* Copies the stops. */

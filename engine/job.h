@@ -48,7 +48,8 @@ struct job_event {
     const float *scores; /* JOB_SCORES: raw logits, of labels or the head, or
                           * a hidden state */
     int score_count;
-    enum job_end end;       /* JOB_DONE: always the last event of a job */
+    enum job_end end; /* JOB_DONE: always the last event of a job */
+    int stop;         /* JOB_END_STOP: 1 + the index of the stop string, or 0 */
     bool context_full;      /* JOB_END_LENGTH: the context ended the text,
                              * before max_tokens did */
     struct job_usage usage; /* JOB_DONE, JOB_SCORES */
@@ -69,8 +70,8 @@ struct job {
 
     const int *labels; /* JOB_SCORE: head rows wanted at the last position; */
     int label_count;   /* 0: the adapter's label head */
-    bool embed; /* JOB_SCORE without labels: the scores are the last
-                 * position's hidden state itself, shape.embedding floats */
+    bool embed;        /* JOB_SCORE without labels: the scores are the last
+                        * position's hidden state itself, shape.embedding floats */
 
     struct sampling sampling; /* JOB_GENERATE from here on; biases copied */
     bool logprobs;

@@ -60,6 +60,7 @@ struct scheduler_event *report_done(const struct task *t, enum job_end end) {
     struct scheduler_event *e = event_new(t, JOB_DONE, 0);
 
     e->event.end = end;
+    if (end == JOB_END_STOP) e->event.stop = t->hold.met;
     e->event.context_full = end == JOB_END_LENGTH && t->cut_by_context;
     return e;
 }

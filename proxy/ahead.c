@@ -3,7 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum record_kind { RECORD_PROMPT, RECORD_TEXT, RECORD_CALL, RECORD_END };
+enum record_kind {
+    RECORD_PROMPT,
+    RECORD_ORIGIN,
+    RECORD_TEXT,
+    RECORD_CALL,
+    RECORD_END
+};
 enum ahead_state { KEEPING, REPLAYING, PASSING, OVER };
 
 /* One event. A call's three texts lie one behind the other. */
@@ -11,7 +17,8 @@ struct record {
     struct record *next;
     enum record_kind kind;
     struct bytes text;
-    size_t id_size, name_size; /* of a call */
+    size_t id_size, name_size; /* of a call; the first of an origin, too */
+    int64_t created;           /* of an origin */
     int *tokens;               /* NULL: none */
     int token_count;
     struct llm_end end;
@@ -103,6 +110,22 @@ static void on_prompt(void *user, const int *tokens, int token_count) {
     count(a, (size_t)token_count * sizeof *tokens);
 }
 
+static void on_origin(void *user, const struct llm_origin *origin) {
+    struct ahead *a = user;
+    struct record *r;
+
+    if (a->state == PASSING) {
+        if (a->events.on_origin) a->events.on_origin(a->events.user, origin);
+        return;
+    }
+    r = keep(a, RECORD_ORIGIN, NULL, 0);
+    r->id_size = origin->id.size;
+    r->created = origin->created;
+    bytes_put(&r->text, origin->id);
+    bytes_put(&r->text, origin->fingerprint);
+    count(a, r->text.size);
+}
+
 static void on_text(void *user, struct span text, const int *tokens,
                     int token_count) {
     struct ahead *a = user;
@@ -148,6 +171,7 @@ static void on_end(void *user, const struct llm_end *end) {
 
 static bool begin(struct ahead *a, struct err *err) {
     const struct llm_events events = {.on_prompt = on_prompt,
+                                      .on_origin = on_origin,
                                       .on_text = on_text,
                                       .on_tool_call = on_tool_call,
                                       .on_end = on_end,
@@ -167,10 +191,16 @@ static void tell(struct ahead *a, const struct record *r) {
     struct chat_tool_call call = {span_slice(text, 0, r->id_size),
                                   span_slice(text, r->id_size, name_end),
                                   span_slice(text, name_end, text.size)};
+    struct llm_origin origin = {span_slice(text, 0, r->id_size),
+                                span_slice(text, r->id_size, text.size),
+                                r->created};
 
     switch (r->kind) {
     case RECORD_PROMPT:
         if (e->on_prompt) e->on_prompt(e->user, r->tokens, r->token_count);
+        break;
+    case RECORD_ORIGIN:
+        if (e->on_origin) e->on_origin(e->user, &origin);
         break;
     case RECORD_TEXT:
         if (e->on_text) e->on_text(e->user, text, r->tokens, r->token_count);

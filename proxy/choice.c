@@ -357,6 +357,27 @@ static void on_prompt(void *user, const int *tokens, int token_count) {
         open_stream(c, tokens, token_count);
 }
 
+/* Too short to be a text, but a rule may name it. */
+static struct span unless_minded(const struct choice *c, struct span text) {
+    struct verdict v;
+
+    verdict_begin(&v, policy_revision(c->o.policy));
+    if (!policy_scan(c->o.policy, CHANNEL_OUTPUT, 0, text, &v, NULL) ||
+        reaches(&v, 0))
+        text.size = 0;
+    return text;
+}
+
+static void on_origin(void *user, const struct llm_origin *origin) {
+    struct choice *c = user;
+    struct llm_origin told = *origin;
+
+    if (c->o.index > 0) return;
+    told.id = unless_minded(c, told.id);
+    told.fingerprint = unless_minded(c, told.fingerprint);
+    c->o.on_origin(c->o.user, &told);
+}
+
 static void on_text(void *user, struct span text, const int *tokens,
                     int token_count) {
     struct choice *c = user;
@@ -393,6 +414,7 @@ static void finish_turn(struct choice *c) {
 
     switch (c->end.finish) {
     case TURN_STOP:
+        c->reply.stop = c->end.stop;
         finish(c, REPLY_STOP);
         return;
     case TURN_LENGTH:
@@ -467,6 +489,7 @@ bool choice_start(struct choice *c, struct err *err) {
         .fence_key = c->o.fence_key};
     struct turn_hooks hooks = {
         .on_prompt = on_prompt,
+        .on_origin = on_origin,
         .on_text = on_text,
         .on_logprobs = on_logprobs,
         .ask_call = choice_ask_call,

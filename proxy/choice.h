@@ -63,6 +63,9 @@ struct choice_options {
     const struct audit *audit; /* may be NULL */
     int index;
 
+    /* What the server of the first choice calls its answer; no rule minds it.
+     * Borrowed during the call. */
+    void (*on_origin)(void *user, const struct llm_origin *origin);
     /* Text was cleared. */
     void (*on_cleared)(void *user);
     /* To the client, now; only when the request streams. */

@@ -25,6 +25,10 @@ struct reply {
     const cJSON *body; /* the request, for APIs whose answers repeat parts */
     const char *id;
     int64_t created; /* seconds since 1970 */
+    /* An upstream's own, that takes its place where the API is the upstream's;
+     * empty: there is none. */
+    struct span own_id;
+    struct span fingerprint;
     struct span model;
     bool include_usage;
     bool legacy_calls;      /* as in chat_request */
@@ -41,7 +45,8 @@ struct reply_choice {
     const struct chat_tool_call *calls; /* the same */
     int call_count;
     enum reply_finish finish; /* for whole() and end() */
-    cJSON *corral;            /* the additive object of a refusal, or NULL */
+    struct span stop; /* REPLY_STOP: the client's stop string that ended it */
+    cJSON *corral;    /* the additive object of a refusal, or NULL */
     /* By logprob(), for whole(), or for the next text() or end(). */
     struct span logprobs;
     bool refused; /* the text is the policy's, in APIs that tell it apart */

@@ -140,13 +140,17 @@ static bool put_head(const struct reply *r, struct bytes *out,
 
 static bool put_stop(const struct reply_choice *c, struct bytes *out,
                      struct err *err) {
-    return bytes_printf(
-        out, err,
-        "\"stop_reason\":\"%s\",\"stop_sequence\":null,\"stop_details\":%s",
-        stop_reason(c->finish),
-        c->finish == REPLY_FILTERED
-            ? "{\"type\":\"refusal\",\"category\":null,\"explanation\":null}"
-            : "null");
+    bool met = c->finish == REPLY_STOP && c->stop.size;
+
+    return bytes_printf(out, err, "\"stop_reason\":\"%s\",\"stop_sequence\":",
+                        met ? "stop_sequence" : stop_reason(c->finish)) &&
+           (met ? json_put_string(out, c->stop, err)
+                : bytes_printf(out, err, "null")) &&
+           bytes_printf(out, err, ",\"stop_details\":%s",
+                        c->finish == REPLY_FILTERED
+                            ? "{\"type\":\"refusal\",\"category\":null,"
+                              "\"explanation\":null}"
+                            : "null");
 }
 
 static bool put_corral(const struct reply_choice *c, struct bytes *out,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "proxy/extras.h"
 #include "proxy/http_error.h"
 #include "proxy/moderated.h"
@@ -114,11 +115,18 @@ static const char *finish_name(const struct reply *r,
 
 static bool put_head(const struct reply *r, const char *object,
                      struct bytes *out, struct err *err) {
-    return bytes_printf(out, err,
-                        "{\"id\":\"chatcmpl-%s\",\"object\":\"%s\","
-                        "\"created\":%lld,\"model\":",
-                        r->id, object, (long long)r->created) &&
-           json_put_string(out, r->model, err);
+    bool own = r->own_id.size > 0;
+
+    return bytes_printf(out, err, "{\"id\":\"%s%.*s\",\"object\":\"%s\"",
+                        own ? "" : "chatcmpl-",
+                        own ? (int)r->own_id.size : HASH_ID_SIZE,
+                        own ? r->own_id.at : r->id, object) &&
+           bytes_printf(out, err, ",\"created\":%lld,\"model\":",
+                        (long long)r->created) &&
+           json_put_string(out, r->model, err) &&
+           (!r->fingerprint.size ||
+            (bytes_printf(out, err, ",\"system_fingerprint\":") &&
+             json_put_string(out, r->fingerprint, err)));
 }
 
 /* `{"name":"f","arguments":"{}"}` */

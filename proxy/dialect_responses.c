@@ -115,9 +115,9 @@ static bool put_usage(const struct llm_usage *u, struct bytes *out,
                         ",\"usage\":{\"input_tokens\":%d,"
                         "\"input_tokens_details\":{\"cached_tokens\":%d},"
                         "\"output_tokens\":%d,\"output_tokens_details\":{"
-                        "\"reasoning_tokens\":0},\"total_tokens\":%d}",
+                        "\"reasoning_tokens\":%d},\"total_tokens\":%d}",
                         u->prompt_tokens, u->cached_tokens,
-                        u->completion_tokens,
+                        u->completion_tokens, u->reasoning_tokens,
                         u->prompt_tokens + u->completion_tokens);
 }
 

@@ -108,6 +108,18 @@ static void refuse(struct exchange *x, enum channel channel,
 
 /* ---- RUNNING ---- */
 
+/* The first step's, and only before a client was told ours. */
+static void on_origin(void *user, const struct llm_origin *origin) {
+    struct exchange *x = user;
+    struct reply *r = &x->reply;
+
+    if (conn_streaming(x->conn) || r->own_id.size ||
+        !arena_copy(x->arena, origin->id, &r->own_id, NULL) ||
+        !arena_copy(x->arena, origin->fingerprint, &r->fingerprint, NULL))
+        return;
+    if (origin->created) r->created = origin->created;
+}
+
 static void on_cleared(void *user) {
     struct exchange *x = user;
 
@@ -199,6 +211,7 @@ static void make_choices(struct exchange *x) {
         .client = x->client,
         .loop = context->loop,
         .audit = context->audit,
+        .on_origin = on_origin,
         .on_cleared = on_cleared,
         .on_bytes = on_bytes,
         .on_waiting = on_waiting,

@@ -58,6 +58,7 @@ static void sum_usage(struct exchange *x) {
 
         if (i == 0) *sum = *u;
         if (i > 0) sum->completion_tokens += u->completion_tokens;
+        if (i > 0) sum->reasoning_tokens += u->reasoning_tokens;
         if (i > 0 && chat_prompt_of(&x->request, i) !=
                          chat_prompt_of(&x->request, i - 1)) {
             sum->prompt_tokens += u->prompt_tokens;

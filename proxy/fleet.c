@@ -179,6 +179,13 @@ static void on_other_prompt(void *user, const int *tokens, int count) {
         call->events.on_prompt(call->events.user, tokens, count);
 }
 
+static void on_other_origin(void *user, const struct llm_origin *origin) {
+    struct llm_call *call = user;
+
+    if (call->events.on_origin)
+        call->events.on_origin(call->events.user, origin);
+}
+
 static void on_other_text(void *user, struct span text, const int *tokens,
                           int count) {
     struct llm_call *call = user;
@@ -229,9 +236,13 @@ static struct llm_call *start(struct llm *llm, const struct chat_request *r,
 
 static bool try_fallback(struct llm_call *call, struct llm *to,
                          struct err *err) {
-    const struct llm_events events = {on_other_prompt,   on_other_text,
-                                      on_other_logprobs, on_other_call,
-                                      on_other_end,      call};
+    const struct llm_events events = {.on_prompt = on_other_prompt,
+                                      .on_origin = on_other_origin,
+                                      .on_text = on_other_text,
+                                      .on_logprobs = on_other_logprobs,
+                                      .on_tool_call = on_other_call,
+                                      .on_end = on_other_end,
+                                      .user = call};
 
     call->other = to;
     call->other_call =

@@ -8,9 +8,10 @@ bool openai_put_usage(const struct llm_usage *u, struct bytes *out,
         out, err,
         "{\"prompt_tokens\":%d,\"completion_tokens\":%d,"
         "\"total_tokens\":%d,\"prompt_tokens_details\":{\"cached_tokens\":%d}"
-        "}",
+        ",\"completion_tokens_details\":{\"reasoning_tokens\":%d}}",
         u->prompt_tokens, u->completion_tokens,
-        u->prompt_tokens + u->completion_tokens, u->cached_tokens);
+        u->prompt_tokens + u->completion_tokens, u->cached_tokens,
+        u->reasoning_tokens);
 }
 
 bool openai_put_corral(const struct reply_choice *c, struct bytes *out,

@@ -24,6 +24,7 @@ struct upstream {
 struct upstream_call {
     struct http_call *http;
     struct upstream_reader *reader;
+    const struct chat_request *request;
     void *user;
     void (*on_end)(void *user, const struct upstream_end *end);
     struct err err; /* of the body; told when the call ends */
@@ -165,6 +166,16 @@ static bool feed_whole(struct upstream_call *call, struct err *err) {
     return ok;
 }
 
+/* Only one that was asked for is told. */
+static struct span stop_met(const struct upstream_call *call) {
+    struct span said = upstream_reader_stop(call->reader);
+
+    for (int i = 0; said.size && i < call->request->stop_count; i++)
+        if (span_equal(call->request->stops[i], said))
+            return call->request->stops[i];
+    return (struct span){0};
+}
+
 /* The whole answer, with its tool calls. */
 static bool conclude(struct upstream_call *call, struct llm_end *end,
                      struct err *why) {
@@ -188,6 +199,7 @@ static void on_end(void *user, const struct err *err) {
     } else {
         call->reading = true;
         ok = conclude(call, &end.llm, &why);
+        if (ok) end.llm.stop = stop_met(call);
         call->reading = false;
     }
     if (call->cancelled)
@@ -246,6 +258,7 @@ upstream_start(struct upstream *u, const struct chat_request *r,
     call->user = end_user;
     call->on_end = told;
     call->reader = upstream_reader_new(events);
+    call->request = r;
     http.user = call;
     call->http = request(u, "POST", u->path, span_bytes(&body), 0, &http, err);
     bytes_free(&body);

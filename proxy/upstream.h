@@ -71,6 +71,8 @@ void upstream_reader_mute(struct upstream_reader *r);
 /* False with `err` when it is not what an upstream may say. */
 MUST_USE bool upstream_reader_feed(struct upstream_reader *r, struct span in,
                                    struct err *err);
+/* The stop string that the server says it met; empty: none. Borrowed. */
+struct span upstream_reader_stop(const struct upstream_reader *r);
 /* The body is complete: the tool calls and `end` (not sent to on_end()). */
 MUST_USE bool upstream_reader_finish(struct upstream_reader *r,
                                      struct llm_end *end, struct err *err);

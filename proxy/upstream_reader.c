@@ -21,12 +21,15 @@ struct upstream_reader {
     bool finished;
     enum llm_finish finish;
     struct llm_usage usage;
+    bool named;        /* its origin was told */
+    struct bytes stop; /* the stop string that it names */
 };
 
 enum {
     CALL_ID_BYTES_MAX = 256,
     CALL_NAME_BYTES_MAX = 128,
-    CALL_ARGUMENT_BYTES_MAX = 1 << 20
+    CALL_ARGUMENT_BYTES_MAX = 1 << 20,
+    CREATED_MAX = 1 << 30 /* times 8: far enough */
 };
 
 struct upstream_reader *upstream_reader_new(const struct llm_events *events) {
@@ -43,11 +46,13 @@ void upstream_reader_free(struct upstream_reader *r) {
         bytes_free(&r->calls[i].name);
         bytes_free(&r->calls[i].arguments);
     }
+    bytes_free(&r->stop);
     sse_clear(&r->sse);
     free(r);
 }
 
 void upstream_reader_mute(struct upstream_reader *r) {
+    r->events.on_origin = NULL;
     r->events.on_text = NULL;
     r->events.on_logprobs = NULL;
     r->events.on_tool_call = NULL;
@@ -88,7 +93,9 @@ static bool call_delta(struct upstream_reader *r, const cJSON *json,
 static void take_usage(struct upstream_reader *r, const cJSON *usage) {
     const cJSON *details =
         cJSON_GetObjectItemCaseSensitive(usage, "prompt_tokens_details");
-    int64_t prompt = 0, completion = 0, cached = 0;
+    const cJSON *written =
+        cJSON_GetObjectItemCaseSensitive(usage, "completion_tokens_details");
+    int64_t prompt = 0, completion = 0, cached = 0, reasoning = 0;
 
     /* Figures for people: nonsense in them is left out, not an error. */
     if (!json_get_int(usage, "", "prompt_tokens", 0, INT32_MAX, &prompt,
@@ -96,11 +103,55 @@ static void take_usage(struct upstream_reader *r, const cJSON *usage) {
         !json_get_int(usage, "", "completion_tokens", 0, INT32_MAX, &completion,
                       NULL) ||
         !json_get_int(details, "", "cached_tokens", 0, INT32_MAX, &cached,
+                      NULL) ||
+        !json_get_int(written, "", "reasoning_tokens", 0, INT32_MAX, &reasoning,
                       NULL))
         return;
     r->usage = (struct llm_usage){.prompt_tokens = (int)prompt,
                                   .cached_tokens = (int)cached,
-                                  .completion_tokens = (int)completion};
+                                  .completion_tokens = (int)completion,
+                                  .reasoning_tokens = (int)reasoning};
+}
+
+/* ---- what it calls its answer ---- */
+
+/* A text that can say nothing: no blank, and not long. */
+static struct span plain_text(const cJSON *json) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
+                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
+    struct span s = span_of(cJSON_IsString(json) ? json->valuestring : NULL);
+
+    if (s.size > LLM_ORIGIN_BYTES_MAX ||
+        (s.size && strspn(s.at, plain) != s.size))
+        s.size = 0;
+    return s;
+}
+
+static void take_origin(struct upstream_reader *r, const cJSON *json) {
+    int64_t created = 0;
+    struct llm_origin origin = {
+        .id = plain_text(cJSON_GetObjectItemCaseSensitive(json, "id")),
+        .fingerprint = plain_text(
+            cJSON_GetObjectItemCaseSensitive(json, "system_fingerprint"))};
+
+    if (r->named || !r->events.on_origin) return;
+    r->named = true;
+    if (json_get_int(json, "", "created", 0, 8 * (int64_t)CREATED_MAX, &created,
+                     NULL))
+        origin.created = created;
+    r->events.on_origin(r->events.user, &origin);
+}
+
+/* vLLM tells which stop string it met. */
+static void take_stop(struct upstream_reader *r, const cJSON *choice) {
+    r->stop.size = 0;
+    r->stop.limit = CHAT_STOP_BYTES_MAX; /* a longer one was not asked for */
+    (void)append(&r->stop,
+                 cJSON_GetObjectItemCaseSensitive(choice, "stop_reason"), NULL);
+}
+
+struct span upstream_reader_stop(const struct upstream_reader *r) {
+    return span_bytes(&r->stop);
 }
 
 static void take_finish(struct upstream_reader *r, const char *reason) {
@@ -214,7 +265,9 @@ static bool take_choice(struct upstream_reader *r, const cJSON *choice,
         if (!call_delta(r, call, err)) return false;
     }
     reason = cJSON_GetObjectItemCaseSensitive(choice, "finish_reason");
-    if (cJSON_IsString(reason)) take_finish(r, reason->valuestring);
+    if (!cJSON_IsString(reason)) return true;
+    take_finish(r, reason->valuestring);
+    take_stop(r, choice);
     return true;
 }
 
@@ -238,6 +291,7 @@ static bool take_data(void *user, struct span data, struct err *err) {
     usage = cJSON_GetObjectItemCaseSensitive(json, "usage");
     if (cJSON_IsObject(usage)) take_usage(r, usage);
     choices = cJSON_GetObjectItemCaseSensitive(json, "choices");
+    if (cJSON_GetArraySize(choices) > 0) take_origin(r, json);
     if (error && !cJSON_IsNull(error))
         ok = err_set(err, ERR_IO, "the upstream reported an error");
     else if (cJSON_GetArraySize(choices) > 1)

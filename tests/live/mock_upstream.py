@@ -38,6 +38,7 @@ class MockUpstream:
         self.break_after = None
         self.pause = 0.0
         self.raw = None
+        self.choose = None  # the pieces of this answer, if they change
         self.sse = True
         self.extra = {}  # headers of an answer with `status`
         self.get_status = 200  # what a GET is answered with
@@ -110,8 +111,9 @@ class MockUpstream:
                         self.event(event)
                     self.wfile.write(b"data: [DONE]\n\n")
                     return
+                pieces = mock.choose() if mock.choose else mock.pieces
                 self.event(chunk({"role": "assistant", "content": ""}))
-                for i, piece in enumerate(mock.pieces):
+                for i, piece in enumerate(pieces):
                     if i == mock.break_after:
                         return
                     event = chunk({"content": piece})

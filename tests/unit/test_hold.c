@@ -73,6 +73,19 @@ static void test_bytes_that_are_no_text(void **state) {
     check("\xC3(", NULL, 0, "\xEF\xBF\xBD(");
 }
 
+static void test_which_stop(void **state) {
+    const struct span stops[] = {{"xy", 2}, {"bc", 2}, {"b", 1}};
+    struct hold h;
+
+    (void)state;
+    hold_init(&h, stops, 3);
+    assert_false(hold_push(&h, 1, span_of("a")));
+    assert_int_equal(h.met, 0);
+    assert_true(hold_push(&h, 2, span_of("bc")));
+    assert_int_equal(h.met, 2); /* the first of those that begin first */
+    hold_clear(&h);
+}
+
 static void test_stops(void **state) {
     static const char *const one[] = {"END"};
     static const char *const nested[] = {"ab", "bcd", "\n\n"};
@@ -121,6 +134,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),
         cmocka_unit_test(test_bytes_that_are_no_text),
+        cmocka_unit_test(test_which_stop),
         cmocka_unit_test(test_stops),
         cmocka_unit_test(test_held_back),
     };

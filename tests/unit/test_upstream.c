@@ -35,6 +35,18 @@ static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
     }
 }
 
+static void on_origin(void *user, const struct llm_origin *origin) {
+    char created[32];
+
+    (void)snprintf(created, sizeof created, " %lld]",
+                   (long long)origin->created);
+    bytes_puts(user, "[");
+    bytes_put(user, origin->id);
+    bytes_puts(user, " ");
+    bytes_put(user, origin->fingerprint);
+    bytes_puts(user, created);
+}
+
 static void on_tool_call(void *user, const struct chat_tool_call *call) {
     bytes_puts(user, "<");
     bytes_put(user, call->id);
@@ -46,9 +58,10 @@ static void on_tool_call(void *user, const struct chat_tool_call *call) {
 }
 
 /* The events of a stream, cut into pieces of `step` bytes; false on error. */
-static bool read_all(const char *in, size_t step, struct bytes *out,
-                     struct llm_end *end, struct err *err) {
-    struct llm_events events = {.on_text = on_text,
+static bool read_as(const char *in, size_t step, bool named, struct bytes *out,
+                    struct llm_end *end, struct err *err) {
+    struct llm_events events = {.on_origin = named ? on_origin : NULL,
+                                .on_text = on_text,
                                 .on_logprobs = on_logprobs,
                                 .on_tool_call = on_tool_call,
                                 .user = out};
@@ -61,6 +74,11 @@ static bool read_all(const char *in, size_t step, struct bytes *out,
     ok = ok && upstream_reader_finish(r, end, err);
     upstream_reader_free(r);
     return ok;
+}
+
+static bool read_all(const char *in, size_t step, struct bytes *out,
+                     struct llm_end *end, struct err *err) {
+    return read_as(in, step, false, out, end, err);
 }
 
 static void check(const char *in, const char *expected,
@@ -92,6 +110,65 @@ static void check_refused(const char *in, const char *reason) {
 #define CHUNK(delta, finish)                                                   \
     "data: {\"choices\":[{\"index\":0,\"delta\":{" delta                       \
     "},\"finish_reason\":" finish "}]}\n\n"
+
+/* What a server calls its answer comes once, before the text. */
+static void check_origin(const char *top, const char *expected) {
+    struct bytes in = {0}, out = {0};
+    struct llm_end end = {0};
+    struct err err = {0};
+
+    for (int i = 0; i < 2; i++)
+        assert_true(bytes_printf(
+            &in, &err,
+            "data: {%s,\"choices\":[{\"delta\":{\"content\":\"a\"},"
+            "\"finish_reason\":\"stop\"}]}\n\n",
+            top));
+    assert_true(bytes_append(&in, "", 1, &err));
+    assert_true(read_as(in.at, 7, true, &out, &end, &err));
+    if (!span_is(span_bytes(&out), expected))
+        fail_msg("%s: %.*s", top, (int)out.size, out.at);
+    bytes_free(&in);
+    bytes_free(&out);
+}
+
+static void test_origin(void **state) {
+    (void)state;
+    check_origin("\"id\":\"a-1\",\"created\":12,\"system_fingerprint\":"
+                 "\"fp_:/.\"",
+                 "[a-1 fp_:/. 12]aa");
+    check_origin("\"x\":1", "[  0]aa");
+    check_origin("\"id\":\"a b\",\"created\":-1,\"system_fingerprint\":[]",
+                 "[  0]aa");
+    check_origin("\"id\":\"\\u00e9\",\"created\":1e300", "[  0]aa");
+}
+
+/* The stop string that it names, when it is one that could be asked for. */
+static void check_stop(const char *finish, const char *expected) {
+    struct llm_events events = {.on_text = NULL};
+    struct upstream_reader *r = upstream_reader_new(&events);
+    struct bytes in = {0};
+    struct err err = {0};
+
+    assert_true(bytes_printf(
+        &in, &err, "data: {\"choices\":[{\"delta\":{},%s}]}\n\n", finish));
+    assert_true(upstream_reader_feed(r, span_bytes(&in), &err));
+    assert_true(span_is(upstream_reader_stop(r), expected));
+    upstream_reader_free(r);
+    bytes_free(&in);
+}
+
+static void test_stop(void **state) {
+    char longer[400];
+
+    (void)state;
+    check_stop("\"finish_reason\":\"stop\",\"stop_reason\":\"END\"", "END");
+    check_stop("\"finish_reason\":\"stop\",\"stop_reason\":128009", "");
+    check_stop("\"finish_reason\":\"stop\",\"stop_reason\":null", "");
+    check_stop("\"finish_reason\":null,\"stop_reason\":\"END\"", "");
+    (void)snprintf(longer, sizeof longer,
+                   "\"finish_reason\":\"stop\",\"stop_reason\":\"%0300d\"", 0);
+    check_stop(longer, "");
+}
 
 static void test_text(void **state) {
     (void)state;
@@ -226,8 +303,9 @@ static void test_body(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_text), cmocka_unit_test(test_logprobs),
-        cmocka_unit_test(test_calls), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_origin), cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_text),   cmocka_unit_test(test_logprobs),
+        cmocka_unit_test(test_calls),  cmocka_unit_test(test_refused),
         cmocka_unit_test(test_body)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

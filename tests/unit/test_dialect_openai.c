@@ -191,7 +191,8 @@ static struct reply reply_of(void) {
     "\",\"created\":5,\"model\":\"m\",\"choices\":["
 #define USAGE                                                                  \
     "\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,"                  \
-    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":1}}"
+    "\"total_tokens\":5,\"prompt_tokens_details\":{\"cached_tokens\":1},"      \
+    "\"completion_tokens_details\":{\"reasoning_tokens\":0}}"
 
 #define PLAIN(text, finish)                                                    \
     "\"message\":{\"role\":\"assistant\",\"content\":\"" text                  \

@@ -193,10 +193,12 @@ struct db *db_open(const char *path, const struct db_schema *schema,
                 DB_PATH_MAX);
         return NULL;
     }
-    if (!schema->read_only && !file_create(path, err)) return NULL;
+    if (!schema->read_only && !schema->memory && !file_create(path, err))
+        return NULL;
     db = xalloc(sizeof *db);
     db->path = xstrdup(path);
-    code = sqlite3_open_v2(path, &db->file, flags, NULL);
+    code = sqlite3_open_v2(schema->memory ? ":memory:" : path, &db->file, flags,
+                           NULL);
     if (code != SQLITE_OK) {
         fail(db, code, "open", err);
     } else if (set_up(db, schema, err) && migrate(db, schema, err)) {

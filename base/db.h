@@ -25,6 +25,7 @@ struct db_schema {
     const char *const *steps;
     uint64_t bytes_max; /* size past which a write fails; 0: no limit */
     int busy_ms;        /* how long to wait for a lock; 0: DB_BUSY_MS */
+    bool memory;        /* no file: `path` is a name for errors */
     bool read_only;     /* the file must exist and have all the steps */
     /* A commit may be lost with the machine's power, never with the process:
      * for rows that cost a sync each and are worth less than that. */

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ struct world {
     uv_loop_t loop;
     struct tool *tool;
     char folder[64];
+    const char *data; /* where the index is kept; NULL: nowhere */
 };
 
 struct answer {
@@ -48,17 +50,13 @@ static void gone(struct world *w, const char *name) {
     (void)remove(path);
 }
 
-static void ready(struct world *w, const char *more) {
-    struct tool_options o = {.name = "file_search", .loop = &w->loop};
+static void open_tool(struct world *w, const char *more) {
+    struct tool_options o = {
+        .name = "file_search", .loop = &w->loop, .data = w->data};
     struct err err = {0};
-    char options[256], path[256];
+    char options[256];
     cJSON *map;
 
-    (void)snprintf(w->folder, sizeof w->folder, "/tmp/corral-test-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
-    (void)snprintf(path, sizeof path, "%s/deep", w->folder);
-    assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(uv_loop_init(&w->loop), 0);
     (void)snprintf(options, sizeof options, "{\"folder\":\"%s\"%s}", w->folder,
                    more);
     map = json_parse(span_of(options), NULL);
@@ -66,6 +64,22 @@ static void ready(struct world *w, const char *more) {
     w->tool = file_search_open(&o, &err);
     if (!w->tool) fail_msg("%s", err.text);
     cJSON_Delete(map);
+}
+
+static void ready_in(struct world *w, const char *data, const char *more) {
+    char path[256];
+
+    w->data = data;
+    (void)snprintf(w->folder, sizeof w->folder, "/tmp/corral-test-XXXXXX");
+    assert_non_null(mkdtemp(w->folder));
+    (void)snprintf(path, sizeof path, "%s/deep", w->folder);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(uv_loop_init(&w->loop), 0);
+    open_tool(w, more);
+}
+
+static void ready(struct world *w, const char *more) {
+    ready_in(w, NULL, more);
 }
 
 static void over(struct world *w) {
@@ -151,6 +165,64 @@ static void test_changes(void **state) {
     over(&w);
 }
 
+static void open_again(struct world *w, const char *more) {
+    w->tool->close(w->tool);
+    open_tool(w, more);
+}
+
+/* Other words of the same length, with the same time of change: what only a
+ * reading would tell. */
+static void put_unseen(struct world *w, const char *name, const char *text) {
+    struct timespec times[2];
+    struct stat before;
+    char path[256];
+
+    (void)snprintf(path, sizeof path, "%s/%s", w->folder, name);
+    assert_int_equal(stat(path, &before), 0);
+    put(w, name, text);
+    times[0] = before.st_atim;
+    times[1] = before.st_mtim;
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* The index outlives the process: nothing is read twice, and what happened in
+ * between is seen. */
+static void test_kept(void **state) {
+    char data[] = "/tmp/corral-test-data-XXXXXX";
+    char path[256];
+    struct world w;
+    FILE *file;
+
+    (void)state;
+    assert_non_null(mkdtemp(data));
+    (void)snprintf(path, sizeof path, "%s/search-file_search.db", data);
+    ready_in(&w, data, "");
+    put(&w, "a.md", "a heron\n");
+    put(&w, "b.txt", "a heron too\n");
+    check(&w, "too", true, "b.txt:1:\na heron too\n\n");
+    put_unseen(&w, "a.md", "a stork\n");
+    gone(&w, "b.txt");
+    put(&w, "deep/c.md", "an otter\n");
+    open_again(&w, "");
+    /* Still found, so it was not read again. */
+    check(&w, "heron", true, "a.md:1:\na heron\n\n");
+    check(&w, "too", true, nothing);
+    check(&w, "otter", true, "deep/c.md:1:\nan otter\n\n");
+    open_again(&w, ",\"file_kb\":100"); /* another index */
+    check(&w, "heron", true, nothing);
+    check(&w, "stork", true, "a.md:1:\na stork\n\n");
+    w.tool->close(w.tool);
+    file = fopen(path, "wb"); /* no database any more */
+    assert_non_null(file);
+    assert_true(fputs("garbage garbage garbage", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    open_tool(&w, "");
+    check(&w, "stork", true, "a.md:1:\na stork\n\n");
+    over(&w);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(rmdir(data), 0);
+}
+
 static void test_outside(void **state) {
     struct world w;
     char path[256];
@@ -203,6 +275,7 @@ static void test_refused(void **state) {
         {"{\"folder\":\"/no/such\"}", "/no/such is no folder"},
         {"{\"folder\":\"/etc/hostname\"}", "is no folder"},
         {"{\"folder\":\"/tmp\",\"results\":0}", "results must be"},
+        {"{\"folder\":\"/tmp\",\"name\":\"../x\"}", "a name has letters"},
         {"{\"path\":\"x\"}", "unknown key \"path\""},
     };
     uv_loop_t loop;
@@ -226,7 +299,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_found),   cmocka_unit_test(test_changes),
         cmocka_unit_test(test_outside), cmocka_unit_test(test_pattern),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,8 @@ static int processors(void) {
 static void open_guard(struct bench *b, const char *given) {
     struct err err = {0};
     char *folder = places_guard(given, &err);
-    struct guard_options options = {b->engine, folder};
+    struct guard_options options = {.engine = b->engine,
+                                    .model_folder = folder};
 
     if (folder) b->guard = guard_open(&options, &err);
     if (!b->guard)

@@ -8,9 +8,10 @@
 #include "guard/feature.h"
 #include "guard/head.h"
 #include "guard/reading.h"
+#include "guard/scores.h"
 
 enum {
-    MODELS = GUARD_MODEL_ACTIVATED + 1,
+    MODELS = GUARD_MODELS,
     ANSWER_BYTES = 2048 /* of an earlier answer, to see whether it complied */
 };
 
@@ -28,13 +29,15 @@ enum probe_kind {
 struct probe {
     struct guard_check *check;
     struct classify_job *job; /* while it runs */
+    void *asked;              /* the same of a peer */
     bool scored;
-    float scores[LABEL_COUNT];
+    float scores[PEER_SCORES];
 };
 
 struct guard {
     struct engine *engine;
     struct classifier *classifier;
+    const struct peer *peer;
 };
 
 /*   PROBING -> (PROBING again for BEFORE and ANSWER) -> FEATURES -> done, freed
@@ -68,6 +71,7 @@ struct guard *guard_open(const struct guard_options *options, struct err *err) {
     struct guard *g = xalloc(sizeof *g);
 
     g->engine = options->engine;
+    g->peer = options->peer;
     if (!g->engine) return g;
     g->classifier = classifier_open(g->engine, options->model_folder, err);
     if (g->classifier) return g;
@@ -85,111 +89,8 @@ struct classifier *guard_classifier(const struct guard *g) {
     return g->classifier;
 }
 
-/* ---- scores to findings ---- */
-
-static bool classifies(const struct check *check, enum channel channel) {
-    return check->kind == CHECK_CLASSIFIER && check->on[channel];
-}
-
-unsigned guard_models(const struct policy *p, enum channel channel,
-                      bool *acts) {
-    unsigned models = 0;
-
-    *acts = false;
-    for (int i = 0; i < policy_check_count(p); i++) {
-        const struct check *check = policy_check(p, i);
-
-        if (!classifies(check, channel)) continue;
-        models |= 1u << check->model;
-        if (!check->shadow && !policy_shadow(p)) *acts = true;
-    }
-    return models;
-}
-
-static int likeliest_category(const float *scores) {
-    int best = LABEL_S1;
-
-    for (int l = LABEL_S1; l <= LABEL_S14; l++)
-        if (scores[l] > scores[best]) best = l;
-    return best;
-}
-
-/* Does `label` count at this check's level, and with which probability? The
- * overall one speaks for the likeliest category, at that category's level. */
-static bool label_fires(const struct classifier *c, const struct check *check,
-                        const float *scores, int label, float *score) {
-    enum level level = check->levels[label];
-    float unsafe = scores[LABEL_UNSAFE];
-    float own = scores[label];
-
-    if (level >= LEVEL_OFF) return false;
-    if (label != LABEL_INJ && label == likeliest_category(scores) &&
-        unsafe >= classifier_threshold(c, check->model, level, LABEL_UNSAFE)) {
-        *score = unsafe > own ? unsafe : own;
-        return true;
-    }
-    *score = own;
-    return own >= classifier_threshold(c, check->model, level, label);
-}
-
-static void check_apply(const struct classifier *c, const struct policy *p,
-                        const struct check *check, const float *scores,
-                        struct verdict *v) {
-    for (int l = LABEL_S1; l < LABEL_COUNT; l++) {
-        struct finding f = {.check = check->id,
-                            .category = label_name(l),
-                            .item = -1,
-                            .action = check->action,
-                            .shadow = check->shadow || policy_shadow(p)};
-
-        if (label_fires(c, check, scores, l, &f.score)) verdict_add(v, &f);
-    }
-}
-
-/* With several guard models the verdict shows the greatest of each label. */
-static void show_scores(struct verdict *v, const float *scores) {
-    for (int l = 0; l < LABEL_COUNT; l++)
-        if (!v->classified || scores[l] > v->score[l]) v->score[l] = scores[l];
-    v->classified = true;
-}
-
-void guard_apply_model_scores(const struct guard *g, const struct policy *p,
-                              enum channel channel, enum guard_model model,
-                              const float *scores, struct verdict *v) {
-    for (int i = 0; i < policy_check_count(p); i++) {
-        const struct check *check = policy_check(p, i);
-
-        if (classifies(check, channel) && check->model == model)
-            check_apply(g->classifier, p, check, scores, v);
-    }
-    show_scores(v, scores);
-}
-
-void guard_apply_scores(const struct guard *g, const struct policy *p,
-                        enum channel channel, const float *scores,
-                        struct verdict *v) {
-    guard_apply_model_scores(g, p, channel, GUARD_MODEL_FULL, scores, v);
-    guard_apply_model_scores(g, p, channel, GUARD_MODEL_ACTIVATED, scores, v);
-}
-
-/* What these scores would lead to, shadows counted as if they acted. */
-static enum verdict_action would_be(const struct guard_check *check,
-                                    enum guard_model model,
-                                    const struct probe *probe) {
-    enum verdict_action worst = VERDICT_ALLOW;
-    const struct classifier *c = check->g->classifier;
-
-    for (int i = 0; i < policy_check_count(check->policy); i++) {
-        const struct check *one = policy_check(check->policy, i);
-        float score;
-
-        if (!classifies(one, check->channel) || one->model != model) continue;
-        for (int l = LABEL_S1; l < LABEL_COUNT; l++)
-            if (label_fires(c, one, probe->scores, l, &score) &&
-                one->action < worst)
-                worst = one->action;
-    }
-    return worst;
+const struct peer *guard_peer(const struct guard *g) {
+    return g->peer;
 }
 
 /* ---- the texts of a conversation ---- */
@@ -227,10 +128,20 @@ static bool join_turns(const struct guard_turn *turns, int from, int end,
 
 /* ---- a check ---- */
 
-static void check_free(struct guard_check *check) {
+static void probes_stop(struct guard_check *check) {
     for (int m = 0; m < MODELS; m++)
-        for (int k = 0; k < PROBE_COUNT; k++)
-            classify_cancel(check->probes[m][k].job);
+        for (int k = 0; k < PROBE_COUNT; k++) {
+            struct probe *probe = &check->probes[m][k];
+
+            classify_cancel(probe->job);
+            if (probe->asked) check->g->peer->cancel(probe->asked);
+            probe->job = NULL;
+            probe->asked = NULL;
+        }
+}
+
+static void check_free(struct guard_check *check) {
+    probes_stop(check);
     bytes_free(&check->before);
     bytes_free(&check->question);
     bytes_free(&check->answer);
@@ -245,11 +156,7 @@ static void check_end(struct guard_check *check) {
     if (check->started_ns)
         check->v.stage_us[STAGE_CLASSIFY] =
             (uint32_t)((clock_ns() - check->started_ns) / 1000);
-    for (int m = 0; m < MODELS; m++)
-        for (int k = 0; k < PROBE_COUNT; k++) {
-            classify_cancel(check->probes[m][k].job);
-            check->probes[m][k].job = NULL;
-        }
+    probes_stop(check);
     feature_cancel(check->features);
     check->features = NULL;
     check->ended = true;
@@ -265,20 +172,30 @@ static void check_fail(struct guard_check *check, const struct err *err) {
 
 static void check_advance(struct guard_check *check);
 
-static void on_scores(void *user, const float *scores, const struct err *err) {
-    struct probe *probe = user;
+static void probe_take(struct probe *probe, const float *scores, size_t count,
+                       const struct err *err) {
     struct guard_check *check = probe->check;
 
     probe->job = NULL;
+    probe->asked = NULL;
     check->waiting--;
     if (!scores) {
         check_fail(check, err);
         return;
     }
-    memcpy(probe->scores, scores, sizeof probe->scores);
+    memcpy(probe->scores, scores, count * sizeof *scores);
     if (check->operator_text) probe->scores[LABEL_INJ] = 0;
     probe->scored = true;
     if (check->waiting == 0) check_advance(check);
+}
+
+static void on_scores(void *user, const float *scores, const struct err *err) {
+    probe_take(user, scores, LABEL_COUNT, err);
+}
+
+static void on_peer_scores(void *user, const float *scores,
+                           const struct err *err) {
+    probe_take(user, scores, PEER_SCORES, err);
 }
 
 static bool probe_start(struct guard_check *check, enum guard_model model,
@@ -293,9 +210,32 @@ static bool probe_start(struct guard_check *check, enum guard_model model,
                                  .deadline_ms = check->deadline_ms};
 
     probe->check = check;
+    if (!check->g->classifier)
+        return err_set(err, ERR_UNAVAILABLE,
+                       "the policy asks a guard model and none is loaded");
     probe->job =
         classify_start(check->g->classifier, &r, on_scores, probe, err);
     if (!probe->job) return false;
+    check->waiting++;
+    return true;
+}
+
+static bool peer_start(struct guard_check *check, enum probe_kind kind,
+                       const struct guard_turn *turns, int count,
+                       struct err *err) {
+    const struct peer *peer = check->g->peer;
+    struct probe *probe = &check->probes[GUARD_MODEL_PEER][kind];
+    struct guard_turn read[PEER_TURNS_MAX];
+    struct peer_request r = {.turns = read,
+                             .turn_count = peer_turns(turns, count, read),
+                             .tokens_max =
+                                 policy_limits(check->policy)->input_tokens,
+                             .client = check->client,
+                             .deadline_ms = check->deadline_ms};
+
+    probe->check = check;
+    probe->asked = peer->ask(peer->self, &r, on_peer_scores, probe, err);
+    if (!probe->asked) return false;
     check->waiting++;
     return true;
 }
@@ -313,6 +253,13 @@ static bool second_round(struct guard_check *check, enum guard_model model,
             probe_start(check, model, PROBE_ANSWER, answered, 2, 0, err));
 }
 
+static enum verdict_action probe_action(const struct guard_check *check,
+                                        enum guard_model model,
+                                        const struct probe *probe) {
+    return scores_action(check->g, check->policy, check->channel, model,
+                         probe->scores);
+}
+
 /* The probe whose scores count, or NULL when the second round must tell. */
 static const struct probe *probe_choose(const struct guard_check *check,
                                         enum guard_model model) {
@@ -322,13 +269,13 @@ static const struct probe *probe_choose(const struct guard_check *check,
     enum verdict_action found;
 
     if (!joined->scored) return alone;
-    found = would_be(check, model, joined);
-    if (found >= would_be(check, model, alone)) return alone;
+    found = probe_action(check, model, joined);
+    if (found >= probe_action(check, model, alone)) return alone;
     if (!probes[PROBE_BEFORE].scored) return NULL;
     /* Old news: it was as bad without the last turn, and was not answered. */
-    if (would_be(check, model, &probes[PROBE_BEFORE]) <= found &&
+    if (probe_action(check, model, &probes[PROBE_BEFORE]) <= found &&
         probes[PROBE_ANSWER].scored &&
-        would_be(check, model, &probes[PROBE_ANSWER]) > found)
+        probe_action(check, model, &probes[PROBE_ANSWER]) > found)
         return alone;
     return joined;
 }
@@ -452,7 +399,7 @@ static void merge_decoded(struct guard_check *check, int model) {
     struct probe *alone = &check->probes[model][PROBE_ALONE];
     struct probe *decoded = &check->probes[model][PROBE_DECODED];
 
-    for (int l = 0; decoded->scored && l < LABEL_COUNT; l++)
+    for (int l = 0; decoded->scored && l < PEER_SCORES; l++)
         if (check->noise || decoded->scores[l] > alone->scores[l])
             alone->scores[l] = decoded->scores[l];
     decoded->scored = false;
@@ -475,9 +422,8 @@ static void check_advance(struct guard_check *check) {
     if (check->waiting) return;
     for (int m = 0; m < MODELS; m++)
         if (chosen[m])
-            guard_apply_model_scores(check->g, check->policy, check->channel,
-                                     (enum guard_model)m, chosen[m]->scores,
-                                     &check->v);
+            scores_apply(check->g, check->policy, check->channel,
+                         (enum guard_model)m, chosen[m]->scores, &check->v);
     (void)check_examine(check);
 }
 
@@ -512,7 +458,7 @@ static bool probe_joined(struct guard_check *check,
                      GUARD_JOINED_USER_BYTES, err) &&
          append_head(&check->answer, turns[last - 1].text, ANSWER_BYTES, err);
     joined.text = span_bytes(&text);
-    for (int m = 0; ok && m < MODELS; m++)
+    for (int m = 0; ok && m < GUARD_MODEL_PEER; m++)
         if (check->models & 1u << m)
             ok = probe_start(check, (enum guard_model)m, PROBE_JOINED, &joined,
                              1, 0, err);
@@ -532,10 +478,12 @@ static bool probe_decoded(struct guard_check *check,
     memcpy(pair, turns + from, (size_t)(last + 1) * sizeof *pair);
     if (reading_of(pair[last].text, &read_out, &check->noise)) {
         pair[last].text = span_bytes(&read_out);
-        for (int m = 0; ok && m < MODELS; m++)
+        for (int m = 0; ok && m < GUARD_MODEL_PEER; m++)
             if (check->models & 1u << m)
                 ok = probe_start(check, (enum guard_model)m, PROBE_DECODED,
                                  pair, last + 1, tokens_max, err);
+        if (ok && check->models & 1u << GUARD_MODEL_PEER)
+            ok = peer_start(check, PROBE_DECODED, pair, last + 1, err);
     }
     bytes_free(&read_out);
     return ok;
@@ -550,15 +498,16 @@ static bool check_probe(struct guard_check *check,
     const struct guard_turn *turns = conversation ? r->turns + last : r->turns;
     int count = conversation ? 1 : r->turn_count;
 
-    if (!check->g->classifier)
-        return err_set(err, ERR_UNAVAILABLE,
-                       "the policy asks a guard model and none is loaded");
     check->started_ns = clock_ns();
-    for (int m = 0; m < MODELS; m++)
+    for (int m = 0; m < GUARD_MODEL_PEER; m++)
         if (check->models & 1u << m &&
             !probe_start(check, (enum guard_model)m, PROBE_ALONE, turns, count,
                          policy_limits(r->policy)->input_tokens, err))
             return false;
+    /* A peer was made to judge a conversation's last turn by all of it. */
+    if (check->models & 1u << GUARD_MODEL_PEER &&
+        !peer_start(check, PROBE_ALONE, r->turns, r->turn_count, err))
+        return false;
     if (!probe_decoded(check, turns, count,
                        policy_limits(r->policy)->input_tokens, err))
         return false;
@@ -599,7 +548,7 @@ struct guard_check *guard_check_start(struct guard *g,
     check->deadline_ms = request->deadline_ms;
     if (!check->deadline_ms)
         check->deadline_ms = clock_ms() + (uint64_t)policy_limits(p)->guard_ms;
-    check->models = guard_models(p, request->channel, &check->acts);
+    check->models = scores_models(check->g, p, request->channel, &check->acts);
     check->done = done;
     check->user = user;
     verdict_begin(&check->v, policy_revision(p));

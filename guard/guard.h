@@ -13,6 +13,7 @@
 #define CORRAL_GUARD_GUARD_H
 
 #include "guard/classify.h"
+#include "guard/peer.h"
 
 enum {
     GUARD_JOINED_TURNS = 3,         /* user turns that are judged together */
@@ -26,6 +27,7 @@ struct guard_check; /* one verdict under way */
 struct guard_options {
     struct engine *engine;    /* NULL: no model; classifier checks then block */
     const char *model_folder; /* with guard.gguf and its fellows */
+    const struct peer *peer;  /* NULL: none. Outlives the guard */
 };
 
 struct guard_item {
@@ -66,6 +68,8 @@ struct classifier *guard_classifier(const struct guard *g);
 MUST_USE bool guard_fits(const struct guard *g, const struct policy *p,
                          struct err *err);
 
+const struct peer *guard_peer(const struct guard *g); /* NULL: none */
+
 /* Judge. Everything is copied; the policy is referenced. `done` is called
  * exactly once unless cancelled: either before this returns (then the result
  * is NULL), or later from engine_poll(), and the check is gone then. */
@@ -73,20 +77,5 @@ struct guard_check *guard_check_start(struct guard *g,
                                       const struct guard_request *request,
                                       guard_done *done, void *user);
 void guard_check_cancel(struct guard_check *check); /* NULL is fine */
-
-/* The categories at whose level the scores count, added to `v` as findings of
- * every classifier check of the channel. Used by guard.c and stream.c. */
-void guard_apply_scores(const struct guard *g, const struct policy *p,
-                        enum channel channel, const float *scores,
-                        struct verdict *v);
-
-/* The same for the checks of one guard model only. */
-void guard_apply_model_scores(const struct guard *g, const struct policy *p,
-                              enum channel channel, enum guard_model model,
-                              const float *scores, struct verdict *v);
-
-/* Which guard models (bit set of enum guard_model) the classifier checks of
- * the channel ask; *acts: whether one of those checks is not a shadow. */
-unsigned guard_models(const struct policy *p, enum channel channel, bool *acts);
 
 #endif

@@ -27,7 +27,14 @@ enum level {
     LEVEL_COUNT
 };
 
-enum guard_model { GUARD_MODEL_FULL, GUARD_MODEL_ACTIVATED };
+/* A policy names the first two. Where the operator gave the guard a peer
+ * (peer.h), it answers for the full model about everything but INJ. */
+enum guard_model {
+    GUARD_MODEL_FULL,
+    GUARD_MODEL_ACTIVATED,
+    GUARD_MODEL_PEER,
+    GUARD_MODELS
+};
 
 struct check {
     const char *id;

@@ -5,9 +5,10 @@
 
 #include "base/clock.h"
 #include "base/utf8.h"
+#include "guard/scores.h"
 
 enum {
-    MODELS = GUARD_MODEL_ACTIVATED + 1,
+    MODELS = GUARD_MODELS,
     /* Bytes between two places where rules are asked: so small a share of
      * those before, so many at most. */
     RULES_STEP_SHARE = 64,
@@ -23,10 +24,11 @@ enum state { OPEN, FINISHING, DONE, BLOCKED };
 /* One guard model reading along. */
 struct reader {
     struct guard_stream *s;
-    enum guard_model model;
     struct classify_text *text;
-    struct classify_job *job; /* while it runs */
-    float scores[LABEL_COUNT];
+    struct classify_job *job;    /* while it runs */
+    struct peer_text *peer_text; /* of GUARD_MODEL_PEER, and its job */
+    void *asked;
+    float scores[PEER_SCORES];
 };
 
 /* Positions count from the first byte of the stream:
@@ -81,6 +83,10 @@ static void readers_stop(struct guard_stream *s) {
         s->readers[m].job = NULL;
         classify_text_free(s->readers[m].text);
         s->readers[m].text = NULL;
+        if (s->readers[m].asked) guard_peer(s->g)->cancel(s->readers[m].asked);
+        s->readers[m].asked = NULL;
+        peer_text_free(s->readers[m].peer_text);
+        s->readers[m].peer_text = NULL;
     }
     s->waiting = 0;
     s->scored = false;
@@ -333,15 +339,16 @@ static bool checkpoint_next(const struct guard_stream *s, size_t *end,
 
 static void run(struct guard_stream *s);
 
-static void on_scores(void *user, const float *scores, const struct err *err) {
-    struct reader *reader = user;
+static void reader_take(struct reader *reader, const float *scores,
+                        size_t count, const struct err *err) {
     struct guard_stream *s = reader->s;
     bool outer = s->running;
 
     reader->job = NULL;
+    reader->asked = NULL;
     s->waiting--;
     if (scores) {
-        memcpy(reader->scores, scores, sizeof reader->scores);
+        memcpy(reader->scores, scores, count * sizeof *scores);
         s->scored = s->waiting == 0;
         run(s);
         return;
@@ -350,6 +357,36 @@ static void on_scores(void *user, const float *scores, const struct err *err) {
     reader_fail(s, err);
     s->running = outer;
     run(s);
+}
+
+static void on_scores(void *user, const float *scores, const struct err *err) {
+    reader_take(user, scores, LABEL_COUNT, err);
+}
+
+static void on_peer_scores(void *user, const float *scores,
+                           const struct err *err) {
+    reader_take(user, scores, PEER_SCORES, err);
+}
+
+static bool reader_reads(const struct reader *reader) {
+    return reader->text || reader->peer_text;
+}
+
+static bool reader_ask(struct reader *reader, struct span piece,
+                       uint64_t deadline_ms, struct err *err) {
+    struct guard_stream *s = reader->s;
+    struct peer_request r = {.client = s->client, .deadline_ms = deadline_ms};
+
+    if (reader->peer_text) {
+        peer_text_add(reader->peer_text, piece);
+        reader->asked =
+            peer_text_judge(reader->peer_text, &r, on_peer_scores, reader, err);
+        return reader->asked != NULL;
+    }
+    if (!classify_text_add(reader->text, piece, err)) return false;
+    reader->job = classify_text_judge(reader->text, s->client, deadline_ms,
+                                      on_scores, reader, err);
+    return reader->job != NULL;
 }
 
 /* Give the readers the text up to `end` and ask them. */
@@ -363,13 +400,8 @@ static void judge(struct guard_stream *s, size_t end) {
     s->checkpoints++;
     s->asked_ns = clock_ns();
     for (int m = 0; m < MODELS; m++) {
-        struct reader *reader = &s->readers[m];
-
-        if (!reader->text) continue;
-        if (classify_text_add(reader->text, piece, &err))
-            reader->job = classify_text_judge(reader->text, s->client, deadline,
-                                              on_scores, reader, &err);
-        if (!reader->job) {
+        if (!reader_reads(&s->readers[m])) continue;
+        if (!reader_ask(&s->readers[m], piece, deadline, &err)) {
             reader_fail(s, &err);
             return;
         }
@@ -399,10 +431,9 @@ static bool scores_take(struct guard_stream *s) {
         (uint32_t)((clock_ns() - s->asked_ns) / 1000);
     verdict_begin(&found, policy_revision(s->policy));
     for (int m = 0; m < MODELS; m++)
-        if (s->readers[m].text)
-            guard_apply_model_scores(s->g, s->policy, s->channel,
-                                     (enum guard_model)m, s->readers[m].scores,
-                                     &found);
+        if (reader_reads(&s->readers[m]))
+            scores_apply(s->g, s->policy, s->channel, (enum guard_model)m,
+                         s->readers[m].scores, &found);
     for (int i = 0; i < found.finding_count; i++)
         note_category(&s->v, &found.findings[i]);
     memcpy(s->v.score, found.score, sizeof s->v.score);
@@ -484,14 +515,18 @@ static bool readers_start(struct guard_stream *s,
         .prompt_tokens = o->prompt_tokens,
         .prompt_token_count = o->prompt_token_count};
 
-    if (!c)
-        return err_set(&s->broken, ERR_UNAVAILABLE,
-                       "the policy asks a guard model and none is loaded");
     for (int m = 0; m < MODELS; m++) {
         if (!(models & 1u << m)) continue;
-        text.model = (enum guard_model)m;
         s->readers[m].s = s;
-        s->readers[m].model = text.model;
+        if (m == GUARD_MODEL_PEER) {
+            s->readers[m].peer_text = peer_text_new(
+                guard_peer(s->g), text.role, text.turns, text.turn_count);
+            continue;
+        }
+        if (!c)
+            return err_set(&s->broken, ERR_UNAVAILABLE,
+                           "the policy asks a guard model and none is loaded");
+        text.model = (enum guard_model)m;
         s->readers[m].text = classify_text_new(c, &text, &s->broken);
         if (!s->readers[m].text) return false;
     }
@@ -501,7 +536,7 @@ static bool readers_start(struct guard_stream *s,
 struct guard_stream *guard_stream_new(struct guard *g,
                                       const struct guard_stream_options *o) {
     struct guard_stream *s = xalloc(sizeof *s);
-    unsigned models = guard_models(o->policy, o->channel, &s->acts);
+    unsigned models = scores_models(g, o->policy, o->channel, &s->acts);
 
     s->g = g;
     s->policy = policy_ref(o->policy);

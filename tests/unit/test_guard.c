@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
-#include "guard/guard.h"
+#include "guard/scores.h"
 #include "tests/unit/fake_classifier.h"
 
 static struct guard *guard;
@@ -117,7 +117,7 @@ static struct verdict apply(const char *categories, const float *scores) {
                    categories);
     p = policy_of("", body);
     verdict_begin(&v, "r");
-    guard_apply_scores(guard, p, CHANNEL_INPUT, scores, &v);
+    scores_apply(guard, p, CHANNEL_INPUT, GUARD_MODEL_FULL, scores, &v);
     /* Findings name the check, which goes with the policy. */
     for (int i = 0; i < v.finding_count; i++) {
         assert_string_equal(v.findings[i].check, "c");

@@ -24,7 +24,7 @@ static bool apply(struct config *c, const struct serve_options *o,
     if (o->policy) config_set_string(&c->policy, o->policy);
     if (o->model) config_set_string(&c->model, o->model);
     if (o->model_name) config_set_string(&c->model_name, o->model_name);
-    if (o->guard_models) config_set_string(&c->guard_models, o->guard_models);
+    if (o->guard_models) config_set_string(&c->guard.models, o->guard_models);
     if (o->threads) c->threads = o->threads;
     if (o->listen && !config_listen(c, o->listen, err)) return false;
     if (o->tools && !config_set_tools(c, o->tools, err)) return false;

@@ -18,6 +18,7 @@
 #include "cli/mcp_servers.h"
 #include "cli/places.h"
 #include "cli/policy_watch.h"
+#include "cli/second_guard.h"
 #include "proxy/audit.h"
 #include "proxy/audit_chain.h"
 #include "proxy/auth.h"
@@ -282,11 +283,14 @@ static bool open_guard(struct daemon *d, struct err *err) {
     /* A policy of rules alone needs no guard model; one that is read later and
      * asks for it then blocks, since there is none. */
     if (judged) {
-        d->guard_folder = places_guard(c->guard_models, err);
+        d->guard_folder = places_guard(c->guard.models, err);
         if (!d->guard_folder) return false;
         guard.engine = d->engine;
         guard.model_folder = d->guard_folder;
     }
+    d->second = second_guard_open(&d->loop, c, err);
+    if (!d->second) return false;
+    guard.peer = second_guard_peer(d->second);
     d->guard = guard_open(&guard, err);
     return d->guard && guard_fits(d->guard, d->policy, err) &&
            auth_set_guard(d->auth, d->guard, err);
@@ -559,6 +563,7 @@ static void daemon_close(struct daemon *d) {
     if (d->llm) llm_engine_close(d->llm);
     for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
     guard_close(d->guard);
+    second_guard_close(d->second);
     engine_close(d->engine);
     d->engine = NULL;
     uv_close((uv_handle_t *)&d->wakeup, NULL);

@@ -29,6 +29,7 @@ struct daemon {
     struct policy *policy;
     struct engine *engine; /* NULL when neither model nor policy needs it */
     struct guard *guard;
+    struct second_guard *second; /* a Llama Guard, where one was asked for */
     struct llm *llm; /* the engine as one; NULL: it serves no model */
     struct fleet *fleets[UPSTREAMS_MAX];
     struct router *router;

@@ -210,7 +210,7 @@ static bool is_fence(struct span at) {
     return false;
 }
 
-static bool put_turn(struct bytes *out, struct span text, struct err *err) {
+bool llamaguard_turn(struct span text, struct bytes *out, struct err *err) {
     struct span rest = trimmed(text);
     size_t at;
 
@@ -252,7 +252,8 @@ static bool put_conversation(const struct llamaguard_prompt *p,
                              struct bytes *out, struct err *err) {
     for (int i = 0; i < p->turn_count; i++)
         if (!bytes_printf(out, err, "%s: ", role_name(p->turns[i].role)) ||
-            !put_turn(out, p->turns[i].text, err) || !put(out, "\n\n", err))
+            !llamaguard_turn(p->turns[i].text, out, err) ||
+            !put(out, "\n\n", err))
             return false;
     return true;
 }

@@ -51,10 +51,13 @@ void llamaguard_code(enum llamaguard_format f, int index,
  * custom one. Llama Guard 1 and 2 number their categories in another way. */
 int llamaguard_label(enum llamaguard_format f, int index);
 
+/* A turn's text as it stands in a prompt: without the white space at its ends,
+ * and where it imitates a fence of the prompt or a control token, with a blank
+ * behind the `<` that breaks the spell. ERR_LIMIT past out->limit. */
+MUST_USE bool llamaguard_turn(struct span text, struct bytes *out,
+                              struct err *err);
 /* The prompt as text, control tokens spelled out, up to where the answer's
- * first word comes. A turn's white space at both ends is left out; where its
- * text imitates a fence of the prompt or a control token, a blank behind the
- * `<` breaks the spell. ERR_LIMIT past out->limit. */
+ * first word comes. ERR_LIMIT past out->limit. */
 MUST_USE bool llamaguard_text(const struct llamaguard_prompt *p,
                               struct bytes *out, struct err *err);
 /* The same as tokens. ERR_UNSUPPORTED when the vocabulary lacks one of the

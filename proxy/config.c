@@ -26,6 +26,7 @@ void config_init(struct config *c) {
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO};
     limits_init(&c->limits);
+    config_guard_init(&c->guard);
 }
 
 static void clear_upstreams(struct config *c) {
@@ -45,7 +46,7 @@ void config_clear(struct config *c) {
     free(c->tool_prompt);
     free(c->keys);
     free(c->policy);
-    free(c->guard_models);
+    config_guard_clear(&c->guard);
     free(c->data);
     clear_upstreams(c);
     config_clear_tools(c);
@@ -251,15 +252,6 @@ static bool read_kv_type(const struct config_source *s, const cJSON *root,
     return yaml_fail(s->yaml, node, s->err, "kv_type must be f16 or q8_0");
 }
 
-static bool read_guard(const struct config_source *s, const cJSON *root,
-                       struct config *c) {
-    static const char *const keys[] = {"models", NULL};
-    const cJSON *map;
-
-    if (!config_read_map(s, root, "guard", keys, &map)) return false;
-    return !map || config_read_path(s, map, "models", &c->guard_models);
-}
-
 static bool read_model(const struct config_source *s, const cJSON *root,
                        struct config *c) {
     const cJSON *node = config_get(root, "model");
@@ -346,7 +338,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            read_kv_type(s, root, c) &&
            config_read_path(s, root, "policy", &c->policy) &&
            config_read_path(s, root, "data", &c->data) &&
-           read_guard(s, root, c) && read_backend(s, root, c) &&
+           config_read_guard(s, root, &c->guard) && read_backend(s, root, c) &&
            read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
            read_mcp(s, root, c) && read_agent(s, root, c) &&
            read_limits(s, root, c) &&

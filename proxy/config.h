@@ -8,6 +8,7 @@
 #include "agent/compact.h"
 #include "base/log.h"
 #include "base/yaml.h"
+#include "proxy/config_guard.h"
 #include "proxy/config_upstream.h"
 #include "proxy/limits.h"
 #include "proxy/proxy_header.h"
@@ -57,8 +58,8 @@ struct config {
     int kv_tokens;      /* 0: the engine's default */
     bool kv_q8;         /* keep it in Q8_0, not in F16 */
     char *policy;       /* NULL: the built-in place of policies/default.yaml */
-    char *guard_models; /* a folder; NULL: as above, guard/models */
-    char *data;         /* a folder for databases; NULL: $CORRAL_HOME/data */
+    struct config_guard guard;
+    char *data; /* a folder for databases; NULL: $CORRAL_HOME/data */
     enum config_backend backend;
     struct config_upstream upstreams[UPSTREAMS_MAX];
     int upstream_count;

@@ -109,6 +109,18 @@ static void put_listeners(cJSON *at, const struct config *c) {
     put_number(at, "drain_ms", c->drain_ms);
 }
 
+static void put_guard(cJSON *at, const struct config_guard *g) {
+    cJSON *guard = cJSON_AddObjectToObject(at, "guard");
+
+    put_text(guard, "models", g->models);
+    put_text(guard, "model", g->model);
+    if (g->has_upstream)
+        (void)cJSON_AddItemToObject(guard, "upstream",
+                                    upstream_json(&g->upstream));
+    if (g->model || g->has_upstream)
+        put_text(guard, "format", llamaguard_format_name(g->format));
+}
+
 static void put_models(cJSON *at, const struct config *c) {
     put_text(at, "model", c->model);
     put_text(at, "model_name", c->model_name);
@@ -117,7 +129,7 @@ static void put_models(cJSON *at, const struct config *c) {
     put_number(at, "kv_tokens", c->kv_tokens);
     put_text(at, "kv_type", c->kv_q8 ? "q8_0" : "f16");
     put_text(at, "policy", c->policy);
-    put_text(at, "guard_models", c->guard_models);
+    put_guard(at, &c->guard);
     put_text(at, "data", c->data);
 }
 

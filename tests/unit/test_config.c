@@ -80,7 +80,7 @@ static void test_everything(void **state) {
     assert_int_equal(c.kv_tokens, 8192);
     assert_true(c.kv_q8);
     assert_string_equal(c.policy, "/abs/p.yaml");
-    assert_string_equal(c.guard_models, "/etc/corral/guard/models");
+    assert_string_equal(c.guard.models, "/etc/corral/guard/models");
     assert_string_equal(c.data, "/etc/corral/data");
     assert_int_equal(c.backend, BACKEND_OPENAI);
     assert_int_equal(c.upstream_count, 1);
@@ -130,7 +130,11 @@ static void bad(const char *text, const char *want) {
 static void test_errors(void **state) {
     (void)state;
     bad("modle: x\n", "c.yaml:1:1: unknown key \"modle\"");
-    bad("log: info\nguard: {model: x}\n", "c.yaml:2:9: unknown key");
+    bad("log: info\nguard: {modle: x}\n", "c.yaml:2:9: unknown key");
+    bad("guard: {model: x, format: llama-guard-9}\n",
+        "c.yaml:1:27: format must be");
+    bad("guard: {thresholds: {loose: 1.5}}\n", "c.yaml:1:29: a threshold");
+    bad("guard: {upstream: {model: x}}\n", "c.yaml:1:19: the guard");
     bad("- a\n", "c.yaml:1:1: a map of settings");
     bad("listen: 8080:\n", "c.yaml:1:");
     bad("listen: localhost\n", "c.yaml:1:9: listen: ");
@@ -149,7 +153,8 @@ static void test_errors(void **state) {
     bad("proxy_protocol: []\n", "c.yaml:1:17: proxy_protocol: no network");
     bad("proxy_protocol: [1.2.3.4/8]\n",
         "c.yaml:1:18: proxy_protocol: \"1.2.3.4/8\" is not a network");
-    bad("proxy_protocol: [1.2.3.4, 5]\n", "c.yaml:1:27: proxy_protocol must be");
+    bad("proxy_protocol: [1.2.3.4, 5]\n",
+        "c.yaml:1:27: proxy_protocol must be");
     bad("log: loud\n", "c.yaml:1:6: log must be debug");
     bad("log: 1\n", "c.yaml:1:6: log must be debug");
     bad("guard: x\n", "c.yaml:1:8: guard must be a map");

@@ -35,6 +35,7 @@ struct stream { /* one of ours, seen from both ends */
     int index;
     int sent;         /* ticks, by the mock */
     uint64_t sent_ns; /* the last of them */
+    uint64_t next_ms; /* loop time at which the next one is due */
     int seen;         /* ticks that arrived */
 };
 
@@ -158,18 +159,28 @@ static void answer_stream(struct server_conn *c) {
     send_bytes(c, &out);
 }
 
+static void on_tick(uv_timer_t *timer);
+
+/* By the clock: a late one must not draw the streams together. */
+static void plan_tick(struct server_conn *c) {
+    uint64_t now = uv_now(&c->rig->loop), due = c->stream->next_ms;
+
+    c->stream->next_ms += c->rig->every_ms;
+    (void)uv_timer_start(&c->timer, on_tick, due > now ? due - now : 0, 0);
+}
+
 static void on_tick(uv_timer_t *timer) {
     struct server_conn *c = timer->data;
     struct bytes out = {0};
 
     if (c->stream->sent == c->rig->chunks) {
-        (void)uv_timer_stop(timer);
         put_chunked(&out, STREAM_END);
         bytes_puts(&out, "0\r\n\r\n");
     } else {
         put_chunked(&out, TICK);
         c->stream->sent++;
         c->stream->sent_ns = clock_ns();
+        plan_tick(c);
     }
     send_bytes(c, &out);
 }
@@ -184,10 +195,11 @@ static void begin_paced(struct server_conn *c, int index) {
     for (int i = 0; !g->every_ms && i < IDLE_CHUNKS; i++)
         put_chunked(&out, TICK);
     send_bytes(c, &out);
+    if (!g->every_ms) return;
     /* Not all in the same millisecond. */
-    if (g->every_ms)
-        (void)uv_timer_start(&c->timer, on_tick,
-                             1 + (uint64_t)index % g->every_ms, g->every_ms);
+    c->stream->next_ms =
+        uv_now(&g->loop) + 1 + (uint64_t)index * 7 % g->every_ms;
+    plan_tick(c);
 }
 
 static void answer(struct server_conn *c, struct span request) {

@@ -182,6 +182,8 @@ static void on_tool_call(void *user, const struct chat_tool_call *call) {
     struct turn *t = user;
 
     enter(t);
+    if (!t->calls)
+        t->calls = xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *t->calls);
     if (t->call_count == CHAT_TOOL_CALLS_MAX)
         limit(t, ERR_LIMIT, "too many tool calls in one answer",
               CHAT_TOOL_CALLS_MAX);
@@ -569,7 +571,6 @@ struct turn *turn_start(const struct turn_options *o,
     if (count)
         memcpy(t->request.messages, request->messages,
                count * sizeof *request->messages);
-    t->calls = xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *t->calls);
     t->made = xalloc_array((size_t)o->limits.tool_calls + 1, sizeof *t->made);
     if (o->pending_count ? take_pending(t, o) : launch(t)) return t;
     if (err) *err = t->end.err;

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ARENA_BLOCK = 16 << 10 };
+/* Small requests are the most, and a block is held as long as its request. */
+enum { ARENA_BLOCK_FIRST = 2 << 10, ARENA_BLOCK = 16 << 10 };
 
 struct block {
     struct block *next;
@@ -50,7 +51,10 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size,
         (count * size + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
     if (need > arena->limit - arena->used) goto full;
     if (!block || need > block->size - block->used) {
-        size_t room = need > ARENA_BLOCK ? need : ARENA_BLOCK;
+        size_t room = block ? 2 * block->size : ARENA_BLOCK_FIRST;
+
+        if (room > ARENA_BLOCK) room = ARENA_BLOCK;
+        if (room < need) room = need;
 
         block = xalloc(sizeof *block + room);
         block->size = room;

@@ -64,7 +64,10 @@ struct guard_stream {
     int waiting;
     bool scored; /* the scores of a checkpoint wait to be taken */
     uint64_t asked_ns;
-    struct verdict v;
+    /* Large, and most streams have nothing to put in before their end: NULL
+     * until outcome() is asked for it. */
+    struct verdict *v;
+    uint32_t stage_us[STAGE_COUNT];
 };
 
 static size_t total(const struct guard_stream *s) {
@@ -73,6 +76,14 @@ static size_t total(const struct guard_stream *s) {
 
 static struct span part(const struct guard_stream *s, size_t from, size_t end) {
     return span_slice(span_bytes(&s->text), from - s->start, end - s->start);
+}
+
+static struct verdict *outcome(struct guard_stream *s) {
+    if (!s->v) {
+        s->v = xalloc(sizeof *s->v);
+        verdict_begin(s->v, policy_revision(s->policy));
+    }
+    return s->v;
 }
 
 /* ---- ends ---- */
@@ -99,11 +110,12 @@ static void stream_end(struct guard_stream *s, enum state state) {
     s->state = state;
     bytes_free(&s->text);
     bytes_free(&s->ready);
-    s->on_verdict(s->user, &s->v);
+    memcpy(outcome(s)->stage_us, s->stage_us, sizeof s->stage_us);
+    s->on_verdict(s->user, s->v);
 }
 
 static void stream_fail(struct guard_stream *s, const struct err *err) {
-    verdict_fail(&s->v, policy_revision(s->policy), err);
+    verdict_fail(outcome(s), policy_revision(s->policy), err);
     stream_end(s, BLOCKED);
 }
 
@@ -217,10 +229,9 @@ static void note_findings(struct guard_stream *s, const struct verdict *found) {
 
         f.from += s->decided;
         f.end += s->decided;
-        add_finding(&s->v, &f);
+        add_finding(outcome(s), &f);
     }
-    for (int i = 0; i < STAGE_COUNT; i++)
-        s->v.stage_us[i] += found->stage_us[i];
+    for (int i = 0; i < STAGE_COUNT; i++) s->stage_us[i] += found->stage_us[i];
 }
 
 static void drop_text(struct guard_stream *s) {
@@ -427,7 +438,7 @@ static bool scores_take(struct guard_stream *s) {
     struct verdict found;
 
     s->scored = false;
-    s->v.stage_us[STAGE_CLASSIFY] +=
+    s->stage_us[STAGE_CLASSIFY] +=
         (uint32_t)((clock_ns() - s->asked_ns) / 1000);
     verdict_begin(&found, policy_revision(s->policy));
     for (int m = 0; m < MODELS; m++)
@@ -435,12 +446,12 @@ static bool scores_take(struct guard_stream *s) {
             scores_apply(s->g, s->policy, s->channel, (enum guard_model)m,
                          s->readers[m].scores, &found);
     for (int i = 0; i < found.finding_count; i++)
-        note_category(&s->v, &found.findings[i]);
-    memcpy(s->v.score, found.score, sizeof s->v.score);
-    s->v.classified = true;
+        note_category(outcome(s), &found.findings[i]);
+    memcpy(outcome(s)->score, found.score, sizeof s->v->score);
+    s->v->classified = true;
     if (found.action <= VERDICT_REDACT) {
         /* A category has no span: there is nothing to cut but the stream. */
-        if (found.action == VERDICT_REDACT) s->v.action = VERDICT_BLOCK;
+        if (found.action == VERDICT_REDACT) s->v->action = VERDICT_BLOCK;
         stream_end(s, BLOCKED);
         return false;
     }
@@ -491,6 +502,7 @@ static void stream_destroy(struct guard_stream *s) {
     bytes_free(&s->text);
     bytes_free(&s->ready);
     policy_free(s->policy);
+    free(s->v);
     free(s);
 }
 
@@ -548,7 +560,6 @@ struct guard_stream *guard_stream_new(struct guard *g,
     /* Redaction may write more than it read. */
     s->text.limit = STREAM_HELD_MAX + (1 << 16);
     s->ready.limit = 16 * (size_t)STREAM_HELD_MAX;
-    verdict_begin(&s->v, policy_revision(o->policy));
     s->judges = models != 0;
     s->holds = s->acts && !policy_stream_trail(o->policy);
     if (models) (void)readers_start(s, o, models);

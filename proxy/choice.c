@@ -51,7 +51,6 @@ struct choice *choice_new(const struct choice_options *o) {
     c->waiting.on_entry = on_entry;
     c->waiting.user = c;
     c->reply.index = o->index;
-    c->reply.calls = c->calls;
     return c;
 }
 
@@ -79,6 +78,7 @@ void choice_free(struct choice *c) {
     bytes_free(&c->logprobs);
     bytes_free(&c->kept);
     bytes_free(&c->text);
+    free(c->calls);
     free(c);
 }
 

@@ -256,6 +256,9 @@ void choice_client_call(void *user, const struct chat_tool_call *call) {
     struct err err = {0};
 
     if (c->reply.call_count == CHAT_TOOL_CALLS_MAX) return;
+    if (!c->calls)
+        c->reply.calls = c->calls =
+            xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *c->calls);
     if (copy_call(c, call, &c->calls[c->reply.call_count], &err))
         c->reply.call_count++;
     else

@@ -37,7 +37,7 @@ struct choice {
     char session[HASH_ID_SIZE]; /* of a turn that belongs to none: tools may
                                  * keep state from call to call of it */
 
-    struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX]; /* for the client */
+    struct chat_tool_call *calls; /* for the client; NULL: none yet */
     struct bytes text; /* cleared, when the answer goes out whole */
     bool text_sent;
     struct bytes kept; /* released, but the client wants the verdict first */

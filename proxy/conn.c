@@ -23,7 +23,8 @@ enum {
     AHEAD_MAX = 16 << 10, /* pipelined bytes held while a response runs */
     LINGER_MS = 2000,
     HANGUP_MS = 1000, /* how often to look for a hang-up while not reading */
-    PLAIN_SIZE = 16 << 10 /* of one TLS record */
+    PLAIN_SIZE = 16 << 10, /* of one TLS record */
+    PARTS_MAX = 3          /* written at once */
 };
 
 enum conn_state { READING, HANDLING, STREAMING, LINGERING, CLOSED };
@@ -194,8 +195,9 @@ static void arm_reading(struct conn *c) {
 
 /* Writing */
 
-static void expect_progress(struct conn *c) {
-    c->progress = c->queued - conn_pending_bytes(c);
+/* `more` was counted in c->queued, and libuv does not have it yet. */
+static void expect_progress(struct conn *c, size_t more) {
+    c->progress = c->queued - conn_pending_bytes(c) - more;
     c->stall_at = now(c) + (uint64_t)limits_of(c)->write_ms;
 }
 
@@ -209,7 +211,7 @@ static void on_written(uv_write_t *req, int status) {
         conn_close(c);
         return;
     }
-    expect_progress(c);
+    expect_progress(c, 0);
     if (c->state == READING) {
         if (c->ahead.size && !c->kicked) pump(c);
         return;
@@ -222,26 +224,51 @@ static void on_written(uv_write_t *req, int status) {
     }
 }
 
+/* What the kernel takes at once, which is nearly always all, costs no copy.
+ * The size of the whole in `size`. */
+static size_t send_now(struct conn *c, const struct span *parts, int count,
+                       size_t *size) {
+    uv_buf_t bufs[PARTS_MAX];
+    int taken;
+
+    assert(count <= PARTS_MAX);
+    *size = 0;
+    for (int i = 0; i < count; i++) {
+        /* Only read from; libuv's type does not say so. */
+        bufs[i] = uv_buf_init((char *)(uintptr_t)parts[i].at,
+                              (unsigned)parts[i].size);
+        *size += parts[i].size;
+    }
+    if (!*size) return 0;
+    taken = uv_try_write(stream_of(c), bufs, (unsigned)count);
+    return taken > 0 ? (size_t)taken : 0; /* an error comes again below */
+}
+
 /* As they are. */
 static void send_raw(struct conn *c, const struct span *parts, int count) {
     struct write_job *job;
-    size_t size = 0;
+    size_t size, taken, at = 0;
     uv_buf_t buf;
 
     if (c->state == CLOSED || c->broken) return;
-    for (int i = 0; i < count; i++) size += parts[i].size;
-    if (!size) return;
-    job = xalloc(sizeof *job + size);
-    job->conn = c;
-    buf = uv_buf_init(job->data, (unsigned)size);
-    size = 0;
-    for (int i = 0; i < count; i++) {
-        if (!parts[i].size) continue;
-        memcpy(job->data + size, parts[i].at, parts[i].size);
-        size += parts[i].size;
-    }
-    if (!conn_pending_bytes(c)) expect_progress(c);
+    taken = send_now(c, parts, count, &size);
     c->queued += size;
+    if (taken == size) {
+        if (size && conn_busy(c)) arm_writing(c);
+        return;
+    }
+    job = xalloc(sizeof *job + size - taken);
+    job->conn = c;
+    for (int i = 0; i < count; i++) {
+        struct span left = span_slice(parts[i], taken, parts[i].size);
+
+        taken -= parts[i].size - left.size;
+        if (!left.size) continue;
+        memcpy(job->data + at, left.at, left.size);
+        at += left.size;
+    }
+    if (!conn_pending_bytes(c)) expect_progress(c, at);
+    buf = uv_buf_init(job->data, (unsigned)at);
     if (uv_write(&job->req, stream_of(c), &buf, 1, on_written) != 0) {
         free(job);
         c->broken = true;
@@ -670,7 +697,7 @@ static void look_after(struct conn *c) {
             conn_close(c);
             return;
         }
-        expect_progress(c);
+        expect_progress(c, 0);
     }
     if (c->stopped && hung_up(c)) {
         conn_close(c);

@@ -534,6 +534,10 @@ struct span http_reader_take_body(struct http_reader *r) {
     return part;
 }
 
+void http_reader_drop_body(struct http_reader *r) {
+    bytes_free(&r->body);
+}
+
 int http_reader_fail_status(const struct http_reader *r) {
     return r->fail_status;
 }
@@ -561,13 +565,16 @@ bool http_type_is(struct span content_type, const char *type) {
 }
 
 void http_put_header(struct bytes *out, struct span name, struct span value) {
+    size_t from;
+
     bytes_put(out, name);
     bytes_puts(out, ": ");
-    for (size_t i = 0; i < value.size; i++) {
-        unsigned char c = (unsigned char)value.at[i];
-        char safe = c < 32 || c == 127 ? '?' : value.at[i];
+    from = out->size;
+    bytes_put(out, value);
+    for (size_t i = from; i < out->size; i++) {
+        unsigned char c = (unsigned char)out->at[i];
 
-        bytes_put(out, (struct span){&safe, 1});
+        if (c < 32 || c == 127) out->at[i] = '?';
     }
     bytes_puts(out, "\r\n");
 }

@@ -84,6 +84,9 @@ bool http_reader_keep_alive(const struct http_reader *r);
 /* The part of a response's body that came since the last call; borrowed until
  * the next feed. Take it after every feed. */
 struct span http_reader_take_body(struct http_reader *r);
+/* The part taken last is no longer needed: what waits for more holds nothing.
+ */
+void http_reader_drop_body(struct http_reader *r);
 
 /* READER_FAILED of a request: the status to answer with (400, 413, ...). */
 int http_reader_fail_status(const struct http_reader *r);

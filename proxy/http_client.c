@@ -121,6 +121,7 @@ static void tell(struct http_call *call, bool clean) {
         part = http_reader_take_body(call->reader);
         if (part.size && call->state == READING)
             call->events.on_body(call->events.user, part);
+        http_reader_drop_body(call->reader);
     }
     call->telling = false;
     if (call->state == ENDED)

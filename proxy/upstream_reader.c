@@ -15,7 +15,7 @@ struct partial_call {
 struct upstream_reader {
     struct llm_events events;
     struct sse sse;
-    struct partial_call calls[CHAT_TOOL_CALLS_MAX];
+    struct partial_call *calls; /* grown one by one; few streams have any */
     int call_count;
     bool done; /* [DONE] was read */
     bool finished;
@@ -47,6 +47,7 @@ void upstream_reader_free(struct upstream_reader *r) {
         bytes_free(&r->calls[i].arguments);
     }
     bytes_free(&r->stop);
+    free(r->calls);
     sse_clear(&r->sse);
     free(r);
 }
@@ -75,8 +76,11 @@ static bool call_delta(struct upstream_reader *r, const cJSON *json,
     if (index > r->call_count)
         return err_set(err, ERR_IO, "upstream: tool call %d out of order",
                        (int)index);
+    if (index == r->call_count)
+        r->calls = xrealloc_array(r->calls, (size_t)index + 1, sizeof *call);
     call = &r->calls[index];
     if (index == r->call_count) {
+        *call = (struct partial_call){0};
         call->id.limit = CALL_ID_BYTES_MAX;
         call->name.limit = CALL_NAME_BYTES_MAX;
         call->arguments.limit = CALL_ARGUMENT_BYTES_MAX;

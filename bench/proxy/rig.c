@@ -174,6 +174,7 @@ static void on_tick(uv_timer_t *timer) {
     struct bytes out = {0};
 
     if (c->stream->sent == c->rig->chunks) {
+        c->stream->sent_ns = clock_ns(); /* the end lets something go, too */
         put_chunked(&out, STREAM_END);
         bytes_puts(&out, "0\r\n\r\n");
     } else {

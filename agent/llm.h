@@ -68,6 +68,21 @@ struct llm_events {
     void *user;
 };
 
+/* Texts that another server makes vectors of, all at once. */
+struct llm_vectors;
+
+struct llm_vectors_request {
+    struct span model; /* as the client calls it */
+    const struct span *texts;
+    int count;
+    int dimensions; /* 0: the model's own */
+};
+
+/* (count, size) numbers, borrowed during the callback; NULL with `err`. Comes
+ * once, never from inside the call that began it. */
+typedef void llm_vectors_done(void *user, const float *vectors, int size,
+                              int prompt_tokens, const struct err *err);
+
 /* What is known of a model that runs here. */
 struct llm_facts {
     int64_t parameters;
@@ -97,6 +112,13 @@ struct llm {
      * where it is not done. */
     struct embed *(*embed)(struct llm *llm, struct span text, uint64_t client,
                            embed_done *done, void *user, struct err *err);
+    /* The same of a model elsewhere, NULL where there is embed(). The request
+     * is copied. No callback after the second. */
+    struct llm_vectors *(*vectors)(struct llm *llm,
+                                   const struct llm_vectors_request *r,
+                                   llm_vectors_done *done, void *user,
+                                   struct err *err);
+    void (*vectors_cancel)(struct llm *llm, struct llm_vectors *v);
     /* How likely each of a few answers to a request is (weigh.h), to be given
      * up by weigh_cancel(). NULL where it is not done. */
     struct weigh *(*weigh)(struct llm *llm, const struct chat_request *r,

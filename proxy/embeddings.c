@@ -8,16 +8,17 @@
 #include "agent/llm.h"
 #include "base/arena.h"
 #include "base/clock.h"
-#include "guard/guard.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/http_error.h"
+#include "proxy/judging.h"
 #include "proxy/pass.h"
 #include "proxy/router.h"
 
 enum { EMBEDDINGS_ARENA_BYTES_MAX = 64 << 20 };
 
-/* One text after the other: judged, then read. */
+/* All texts are judged, then read: by the model here one after the other, by
+ * one elsewhere together. */
 struct embeddings {
     struct embeddings_context *context;
     struct conn *conn;
@@ -25,45 +26,35 @@ struct embeddings {
     struct policy *policy;
     struct arena *arena;
     struct llm *llm;
+    struct span model; /* as the client calls it */
     struct span inputs[EMBEDDINGS_INPUTS_MAX];
     int input_count;
+    struct judging judging;
     int index; /* of the one in hand */
-    struct guard_check *check;
     struct embed *embed;
+    struct llm_vectors *vectors;
     struct bytes data;  /* the answer's list so far */
     int64_t dimensions; /* 0: all */
     bool base64;
     int prompt_tokens;
-    int decisions; /* with one that failed */
     uint64_t started_ns;
-    uint64_t check_ns;
 };
 
 static void embeddings_free(struct embeddings *m) {
-    guard_check_cancel(m->check);
+    judging_cancel(&m->judging);
     embed_cancel(m->embed);
+    if (m->vectors) m->llm->vectors_cancel(m->llm, m->vectors);
     policy_free(m->policy);
     arena_free(m->arena);
     bytes_free(&m->data);
     free(m);
 }
 
-static void audit_verdict(const struct embeddings *m, const struct verdict *v) {
-    const struct audit_subject s = audit_subject_of(m->conn, "embeddings");
-    struct hash_stream *h = audit_hash_new(m->context->audit);
-    char hash[HASH_HEX_SIZE];
-
-    if (h) hash_stream_add(h, m->inputs[m->index]);
-    audit_hash_end(h, hash);
-    audit_decision(m->context->audit, &s, CHANNEL_INPUT, v,
-                   clock_ns() - m->check_ns, hash);
-}
-
 static void count(struct embeddings *m, int status) {
     const struct audit_subject s = audit_subject_of(m->conn, "embeddings");
     const struct audit_end end = {.status = status,
                                   .ns = clock_ns() - m->started_ns,
-                                  .decisions = m->decisions,
+                                  .decisions = m->judging.decisions,
                                   .prompt_tokens = m->prompt_tokens,
                                   .policy = policy_revision(m->policy)};
 
@@ -88,12 +79,15 @@ static void respond(struct embeddings *m, int status, const struct bytes *out) {
 }
 
 /* A vector has no place for a refusal's words, so every block is an error. */
-static void refuse(struct embeddings *m, const struct verdict *v) {
+static void on_blocked(void *user, enum channel channel,
+                       const struct verdict *v) {
+    struct embeddings *m = user;
     bool broken = v->cause == VERDICT_CAUSE_UNAVAILABLE;
     struct bytes out = {0};
     struct err err = {0};
     bool ok;
 
+    (void)channel;
     if (broken && v->err.code == ERR_LIMIT) {
         (void)err_set_field(&err, ERR_LIMIT, "input",
                             "input: longer than the policy's "
@@ -121,7 +115,8 @@ static void answer(struct embeddings *m) {
     struct err err = {0};
 
     if (bytes_printf(&out, &err, "{\"object\":\"list\",\"model\":") &&
-        json_put_string(&out, span_of(m->llm->name), &err) &&
+        json_put_string(&out, m->llm->name ? span_of(m->llm->name) : m->model,
+                        &err) &&
         bytes_printf(&out, &err, ",\"data\":[") &&
         bytes_append(&out, m->data.at, m->data.size, &err) &&
         bytes_printf(&out, &err,
@@ -163,94 +158,128 @@ static bool put_vector(struct embeddings *m, const float *vector, int size,
     return bytes_printf(out, err, "]}");
 }
 
-static void judge_next(struct embeddings *m);
+/* ---- the model ---- */
+
+static void embed_next(struct embeddings *m);
+
+static bool put_shortened(struct embeddings *m, const float *vector, int size,
+                          struct err *err) {
+    float *copy;
+    bool ok;
+
+    if (m->dimensions > size)
+        return err_set_field(err, ERR_INPUT, "dimensions",
+                             "dimensions: the model has %d", size);
+    copy = xalloc_array((size_t)size, sizeof *copy);
+    memcpy(copy, vector, (size_t)size * sizeof *copy);
+    if (m->dimensions && m->dimensions < size) {
+        size = (int)m->dimensions;
+        shorten(copy, size);
+    }
+    ok = put_vector(m, copy, size, err);
+    free(copy);
+    return ok;
+}
 
 static void on_embedded(void *user, const float *vector, int size,
                         int prompt_tokens, const struct err *why) {
     struct embeddings *m = user;
     struct err err = {0};
-    float *copy;
-    bool ok;
 
     m->embed = NULL;
+    m->prompt_tokens += prompt_tokens;
     if (!vector) {
         err = *why;
         fail(m, &err);
-        return;
-    }
-    m->prompt_tokens += prompt_tokens;
-    if (m->dimensions > size) {
-        (void)err_set_field(&err, ERR_INPUT, "dimensions",
-                            "dimensions: the model has %d", size);
+    } else if (put_shortened(m, vector, size, &err)) {
+        m->index++;
+        embed_next(m);
+    } else {
         fail(m, &err);
-        return;
     }
-    copy = xalloc_array((size_t)size, sizeof *copy);
-    memcpy(copy, vector, (size_t)size * sizeof *copy);
-    if (m->dimensions) size = (int)m->dimensions;
-    if (m->dimensions) shorten(copy, size);
-    ok = put_vector(m, copy, size, &err);
-    free(copy);
-    if (!ok) {
-        fail(m, &err);
-        return;
-    }
-    m->index++;
-    judge_next(m);
 }
 
-/* ---- the guard ---- */
-
-static void on_verdict(void *user, const struct verdict *v) {
-    struct embeddings *m = user;
-    struct bytes text = {0};
+static void embed_next(struct embeddings *m) {
     struct err err = {0};
-    bool passes = v->action != VERDICT_BLOCK && v->action != VERDICT_ASK;
-
-    m->check = NULL;
-    m->decisions++;
-    audit_verdict(m, v);
-    metrics_verdict(m->context->metrics, METRICS_INPUT,
-                    passes ? v->action == VERDICT_REDACT ? RESULT_REDACTED
-                                                         : RESULT_ALLOWED
-                    : v->cause == VERDICT_CAUSE_UNAVAILABLE ? RESULT_UNAVAILABLE
-                                                            : RESULT_BLOCKED,
-                    (double)(clock_ns() - m->check_ns) / 1e9);
-    if (!passes) {
-        refuse(m, v);
-        return;
-    }
-    if (verdict_redact(v, 0, m->inputs[m->index], &text, &err))
-        m->embed = m->llm->embed(m->llm, span_bytes(&text),
-                                 caller_number(m->caller, m->conn), on_embedded,
-                                 m, &err);
-    bytes_free(&text);
-    if (!m->embed) fail(m, &err);
-}
-
-static void judge_next(struct embeddings *m) {
-    struct guard_item item;
-    struct guard_turn turn;
-    struct guard_request request = {.policy = m->policy,
-                                    .items = &item,
-                                    .item_count = 1,
-                                    .turns = &turn,
-                                    .turn_count = 1,
-                                    .channel = CHANNEL_INPUT,
-                                    .client =
-                                        caller_number(m->caller, m->conn)};
-    struct guard_check *check;
 
     if (m->index == m->input_count) {
         answer(m);
         return;
     }
-    item = (struct guard_item){CHANNEL_INPUT, m->inputs[m->index]};
-    turn = (struct guard_turn){GUARD_USER, m->inputs[m->index]};
-    m->check_ns = clock_ns();
-    check = guard_check_start(m->context->guard, &request, on_verdict, m);
-    /* NULL: on_verdict() has run, and `m` may be gone. */
-    if (check) m->check = check;
+    m->embed =
+        m->llm->embed(m->llm, m->inputs[m->index],
+                      caller_number(m->caller, m->conn), on_embedded, m, &err);
+    if (!m->embed) fail(m, &err);
+}
+
+static void on_vectors(void *user, const float *vectors, int size,
+                       int prompt_tokens, const struct err *why) {
+    struct embeddings *m = user;
+    struct err err = {0};
+
+    m->vectors = NULL;
+    m->prompt_tokens = prompt_tokens;
+    if (!vectors) {
+        err = *why;
+        fail(m, &err);
+        return;
+    }
+    while (
+        m->index < m->input_count &&
+        put_shortened(m, vectors + (size_t)m->index * (size_t)size, size, &err))
+        m->index++;
+    if (m->index == m->input_count)
+        answer(m);
+    else
+        fail(m, &err);
+}
+
+static void on_passed(void *user) {
+    struct embeddings *m = user;
+    const struct llm_vectors_request r = {.model = m->model,
+                                          .texts = m->inputs,
+                                          .count = m->input_count,
+                                          .dimensions = (int)m->dimensions};
+    struct err err = {0};
+
+    if (m->llm->embed) {
+        embed_next(m);
+        return;
+    }
+    m->vectors = m->llm->vectors(m->llm, &r, on_vectors, m, &err);
+    if (!m->vectors) fail(m, &err);
+}
+
+static void on_failed(void *user, const struct err *why) {
+    fail(user, why);
+}
+
+/* ---- the guard ---- */
+
+/* Each text is a question of its own. */
+static bool plan(struct embeddings *m, struct judging_options *o,
+                 struct err *err) {
+    size_t count = (size_t)m->input_count;
+    /* The model's name, too: a server elsewhere may be told it. */
+    struct field *fields =
+        arena_alloc(m->arena, count + 1, sizeof *fields, err);
+    struct question *questions =
+        arena_alloc(m->arena, count, sizeof *questions, err);
+    struct guard_turn *turns = arena_alloc(m->arena, count, sizeof *turns, err);
+
+    if (!fields || !questions || !turns) return false;
+    for (size_t i = 0; i < count; i++) {
+        fields[i] = (struct field){CHANNEL_INPUT, m->inputs[i], &m->inputs[i]};
+        turns[i] = (struct guard_turn){GUARD_USER, m->inputs[i]};
+        questions[i] = (struct question){CHANNEL_INPUT, false, &turns[i], 1};
+    }
+    fields[count] = (struct field){CHANNEL_INPUT, m->model, NULL};
+    o->fields = fields;
+    o->field_count = m->input_count + 1;
+    o->questions = questions;
+    o->question_count =
+        policy_classifies(m->policy, CHANNEL_INPUT) ? m->input_count : 0;
+    return true;
 }
 
 /* ---- the body ---- */
@@ -300,11 +329,12 @@ static bool read_options(struct embeddings *m, const cJSON *body,
     m->base64 = !strcmp(format, "base64");
     if (!m->base64 && strcmp(format, "float") != 0)
         return bad(err, "encoding_format", "expected float or base64");
-    m->llm = router_find(m->context->router, span_of(model));
+    if (!arena_copy(m->arena, span_of(model), &m->model, err)) return false;
+    m->llm = router_find(m->context->router, m->model);
     if (!m->llm)
         return err_set_field(err, ERR_NOT_FOUND, "model",
                              "there is no model of this name");
-    if (!m->llm->embed)
+    if (!m->llm->embed && !m->llm->vectors)
         return err_set_field(err, ERR_UNSUPPORTED, "model",
                              "model: it runs on a server that is asked for "
                              "chats only");
@@ -324,6 +354,15 @@ static bool read_body(struct embeddings *m, struct span text, struct err *err) {
 void embeddings_start(struct embeddings_context *context, struct conn *c,
                       const struct http_request *request) {
     struct embeddings *m = xalloc(sizeof *m);
+    struct judging_options o = {.guard = context->guard,
+                                .metrics = context->metrics,
+                                .audit = context->audit,
+                                .conn = c,
+                                .route = "embeddings",
+                                .on_passed = on_passed,
+                                .on_blocked = on_blocked,
+                                .on_failed = on_failed,
+                                .user = m};
     struct err err = {0};
 
     m->context = context;
@@ -333,8 +372,11 @@ void embeddings_start(struct embeddings_context *context, struct conn *c,
     m->arena = arena_new(EMBEDDINGS_ARENA_BYTES_MAX);
     m->started_ns = clock_ns();
     conn_set_user(c, m);
-    if (read_body(m, request->body, &err))
-        judge_next(m);
+    o.policy = m->policy;
+    o.client = caller_number(m->caller, c);
+    o.arena = m->arena;
+    if (read_body(m, request->body, &err) && plan(m, &o, &err))
+        judging_start(&m->judging, &o);
     else
         fail(m, &err);
 }

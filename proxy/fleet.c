@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "proxy/breaker.h"
 #include "proxy/upstream.h"
+#include "proxy/vectors.h"
 
 enum { KEY_BYTES_MAX = 4096, PROBE_MS = 5000, BUSY_REST_S = 1 };
 
@@ -320,6 +321,101 @@ static void cancel(struct llm *llm, struct llm_call *call) {
     free(call);
 }
 
+/* ---- vectors: one question to one member, or to the next ---- */
+
+struct llm_vectors {
+    struct fleet *fleet;
+    llm_vectors_done *done;
+    void *user;
+    struct bytes body;
+    int count;
+    uint32_t tried;
+    int tries_left;
+    struct member *member;
+    struct upstream_call *upstream;
+    float *values; /* once they have come */
+    int size;
+    int prompt_tokens;
+};
+
+static void vectors_free(struct llm_vectors *v) {
+    bytes_free(&v->body);
+    free(v->values);
+    free(v);
+}
+
+static bool take_vectors(void *user, const cJSON *json, struct err *err) {
+    struct llm_vectors *v = user;
+
+    return vectors_read(json, v->count, &v->values, &v->size, &v->prompt_tokens,
+                        err);
+}
+
+static bool vectors_next(struct llm_vectors *v, struct err *err);
+
+static void on_vectors_end(void *user, const struct upstream_end *end) {
+    struct llm_vectors *v = user;
+    struct err err = end->llm.err;
+
+    v->upstream = NULL;
+    v->member->running--;
+    note_end(v->member, end);
+    if (!end->llm.ok && end->retry && vectors_next(v, &err)) return;
+    v->done(v->user, end->llm.ok ? v->values : NULL, v->size, v->prompt_tokens,
+            end->llm.ok ? NULL : &err);
+    vectors_free(v);
+}
+
+/* False with the last failure, which `err` may hold already. */
+static bool vectors_next(struct llm_vectors *v, struct err *err) {
+    struct member *m;
+
+    if (!err->code)
+        (void)err_set(err, ERR_UNAVAILABLE, "%s: no server is well",
+                      v->fleet->config->name);
+    while (v->tries_left-- > 0 && (m = choose(v->fleet, v->tried))) {
+        v->tried |= 1u << (m - v->fleet->members);
+        v->upstream =
+            upstream_ask(m->upstream, "/embeddings", span_bytes(&v->body),
+                         take_vectors, on_vectors_end, v, err);
+        if (!v->upstream) continue;
+        v->member = m;
+        m->running++;
+        breaker_begin(&m->breaker);
+        return true;
+    }
+    return false;
+}
+
+static struct llm_vectors *vectors(struct llm *llm,
+                                   const struct llm_vectors_request *r,
+                                   llm_vectors_done *done, void *user,
+                                   struct err *err) {
+    struct fleet_model *model = (struct fleet_model *)llm;
+    struct llm_vectors *v = xalloc(sizeof *v);
+    struct err last = {0};
+
+    v->fleet = model->fleet;
+    v->done = done;
+    v->user = user;
+    v->count = r->count;
+    v->tries_left = 1 + v->fleet->config->retries;
+    if (vectors_body(r, model->model, &v->body, &last) &&
+        vectors_next(v, &last))
+        return v;
+    *err = last;
+    vectors_free(v);
+    return NULL;
+}
+
+static void vectors_cancel(struct llm *llm, struct llm_vectors *v) {
+    (void)llm;
+    v->member->running--;
+    breaker_forget(&v->member->breaker);
+    upstream_cancel(v->upstream);
+    vectors_free(v);
+}
+
 static void throttle(struct llm *llm, struct llm_call *call, bool on) {
     (void)llm;
     if (call->upstream)
@@ -456,6 +552,8 @@ struct fleet *fleet_open(uv_loop_t *loop, const struct config_upstream *c,
             {.name = strcmp(m->name, "*") ? m->name : m->model,
              .start = start,
              .cancel = cancel,
+             .vectors = vectors,
+             .vectors_cancel = vectors_cancel,
              .throttle = throttle,
              .early = c->speculative},
             f,

@@ -8,6 +8,8 @@ enum {
     /* Enough for any error body; an answer as one JSON is held to the same
      * limit as an event. */
     WHOLE_BYTES_MAX = 4 << 20,
+    /* Of upstream_ask(): vectors are long. */
+    ANSWER_BYTES_MAX = 64 << 20,
     RETRY_AFTER_MAX_S = 3600
 };
 
@@ -23,7 +25,8 @@ struct upstream {
 
 struct upstream_call {
     struct http_call *http;
-    struct upstream_reader *reader;
+    struct upstream_reader *reader; /* NULL: `answer` gets all at once */
+    bool (*answer)(void *user, const cJSON *json, struct err *err);
     const struct chat_request *request;
     void *user;
     void (*on_end)(void *user, const struct upstream_end *end);
@@ -116,7 +119,8 @@ static void on_head(void *user, int status, const struct http_header *headers,
     call->whole =
         !http_type_is(http_header_find(headers, header_count, "content-type"),
                       "text/event-stream");
-    call->body.limit = WHOLE_BYTES_MAX;
+    if (call->answer) call->whole = true;
+    call->body.limit = call->answer ? ANSWER_BYTES_MAX : WHOLE_BYTES_MAX;
     if (status == 200) return;
     /* Why is the operator's business: no need to wait for it. */
     http_call_cancel(call->http);
@@ -166,6 +170,15 @@ static bool feed_whole(struct upstream_call *call, struct err *err) {
     return ok;
 }
 
+static bool give_answer(struct upstream_call *call, struct err *err) {
+    cJSON *json = json_parse(span_bytes(&call->body), err);
+    bool ok = json && call->answer(call->user, json, err);
+
+    if (!json) err->code = ERR_IO;
+    cJSON_Delete(json);
+    return ok;
+}
+
 /* Only one that was asked for is told. */
 static struct span stop_met(const struct upstream_call *call) {
     struct span said = upstream_reader_stop(call->reader);
@@ -183,6 +196,10 @@ static bool conclude(struct upstream_call *call, struct llm_end *end,
         *why = call->err;
         return false;
     }
+    if (call->answer) {
+        end->ok = give_answer(call, why);
+        return end->ok;
+    }
     return (!call->whole || feed_whole(call, why)) &&
            upstream_reader_finish(call->reader, end, why);
 }
@@ -199,7 +216,7 @@ static void on_end(void *user, const struct err *err) {
     } else {
         call->reading = true;
         ok = conclude(call, &end.llm, &why);
-        if (ok) end.llm.stop = stop_met(call);
+        if (ok && call->reader) end.llm.stop = stop_met(call);
         call->reading = false;
     }
     if (call->cancelled)
@@ -267,12 +284,33 @@ upstream_start(struct upstream *u, const struct chat_request *r,
     return NULL;
 }
 
+struct upstream_call *
+upstream_ask(struct upstream *u, const char *path, struct span body,
+             bool (*answer)(void *user, const cJSON *json, struct err *err),
+             void (*told)(void *user, const struct upstream_end *end),
+             void *user, struct err *err) {
+    struct http_call_events http = {on_head, on_body, on_end, NULL};
+    struct upstream_call *call = xalloc(sizeof *call);
+    struct bytes full = {0};
+
+    call->user = user;
+    call->on_end = told;
+    call->answer = answer;
+    http.user = call;
+    if (bytes_printf(&full, err, "%s%s%c", u->url.path, path, '\0'))
+        call->http = request(u, "POST", full.at, body, 0, &http, err);
+    bytes_free(&full);
+    if (call->http) return call;
+    call_free(call);
+    return NULL;
+}
+
 void upstream_cancel(struct upstream_call *call) {
     http_call_cancel(call->http);
     call->http = NULL;
     if (call->reading) {
         call->cancelled = true;
-        upstream_reader_mute(call->reader);
+        if (call->reader) upstream_reader_mute(call->reader);
     } else {
         call_free(call);
     }

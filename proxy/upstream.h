@@ -45,6 +45,13 @@ upstream_start(struct upstream *u, const struct chat_request *r,
                const char *model, const struct llm_events *events,
                void (*on_end)(void *end_user, const struct upstream_end *end),
                void *end_user, struct err *err);
+/* POST `body` to base_url + `path` and read one JSON answer: `answer` gets it
+ * before `on_end`, and may refuse it. Neither comes after upstream_cancel(). */
+MUST_USE struct upstream_call *
+upstream_ask(struct upstream *u, const char *path, struct span body,
+             bool (*answer)(void *user, const cJSON *json, struct err *err),
+             void (*on_end)(void *user, const struct upstream_end *end),
+             void *user, struct err *err);
 void upstream_cancel(struct upstream_call *call);
 /* Stop reading, and go on; see http_call_pause(). */
 void upstream_throttle(struct upstream_call *call, bool on);

@@ -37,6 +37,7 @@ class MockUpstream:
         self.body = b"{}"
         self.break_after = None
         self.pause = 0.0
+        self.whole_pause = 0.0  # before an answer that is no stream
         self.raw = None
         self.choose = None  # the pieces of this answer, if they change
         self.sse = True
@@ -45,6 +46,7 @@ class MockUpstream:
         self.gets = []  # path and key of each
         self.sent = 0  # pieces of the answer under way
         self.requests = []
+        self.paths = []
         self.headers = []
         self.connections = 0  # taken in all
         self.quits = False  # close after each answer, without saying so
@@ -69,6 +71,7 @@ class MockUpstream:
 
             def do_POST(self):
                 size = int(self.headers["content-length"])
+                mock.paths.append(self.path)
                 mock.requests.append(json.loads(self.rfile.read(size)))
                 mock.headers.append(dict(self.headers))
                 if mock.status != 200:
@@ -81,6 +84,7 @@ class MockUpstream:
                     self.wfile.write(mock.body)
                     return
                 if not mock.sse:
+                    time.sleep(mock.whole_pause)
                     self.write_whole(json.dumps(mock.raw).encode())
                     return
                 self.send_response(200)

@@ -2,10 +2,12 @@
 
 import math
 
+import httpx2 as httpx
 import openai
 import pytest
 
-from conftest import RULES, SECRET
+from conftest import RULES, SECRET, until
+from mock_upstream import MockUpstream
 
 
 def embed(corral, input_, **options):
@@ -95,8 +97,129 @@ def test_refused(corral, field, asked):
     assert answer.json()["error"]["param"] == field
 
 
-def test_upstream_is_not_asked(policies, upstream, start):
-    server = start("--policy", policies("live", RULES), "--upstream", upstream.url)
-    answer = server.http.post("/v1/embeddings", json={"model": "m", "input": "a"})
+def vectors(count, size=3):
+    """As a server may send them: in any order."""
+    return {
+        "object": "list",
+        "model": "theirs",
+        "data": [
+            {"object": "embedding", "index": i, "embedding": [i + 0.5] * size}
+            for i in reversed(range(count))
+        ],
+        "usage": {"prompt_tokens": 7, "total_tokens": 7},
+    }
+
+
+@pytest.fixture()
+def behind(policies, upstream, start):
+    """A server that asks another for its vectors."""
+    upstream.sse = False
+    upstream.raw = vectors(2)
+    return start("--policy", policies("live", RULES), "--upstream", upstream.url)
+
+
+def test_upstream(behind, upstream):
+    answer = embed(behind, ["one", f"My key is {SECRET}."])
+    assert [d.embedding for d in answer.data] == [[0.5] * 3, [1.5] * 3]
+    assert answer.model == "any" and answer.usage.prompt_tokens == 7
+    assert upstream.paths == ["/v1/embeddings"]
+    assert upstream.requests[0] == {
+        "model": "any",
+        "encoding_format": "float",
+        "input": ["one", "My key is [API_KEY]."],
+    }
+
+
+def test_upstream_base64_and_dimensions(behind, upstream):
+    upstream.raw = vectors(1, 4)
+    answer = embed(behind, "hi", dimensions=2, encoding_format=openai.NOT_GIVEN)
+    assert upstream.requests[0]["dimensions"] == 2
+    # It did not heed them: the first two numbers, brought to length 1.
+    assert answer.data[0].embedding == pytest.approx([0.5**0.5] * 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"model": "m", "input": ["fine", "the zebra crossing"]},
+        {"model": "zebra crossing", "input": "fine"},
+    ],
+)
+def test_upstream_blocked(behind, upstream, asked):
+    answer = behind.http.post("/v1/embeddings", json=asked)
     assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "content_filter"
     assert upstream.requests == []
+
+
+def broken(change):
+    answer = vectors(2)
+    change(answer)
+    return answer
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [],
+        {},
+        vectors(1),
+        vectors(3),
+        broken(lambda a: a["data"][0].update(index=0)),
+        broken(lambda a: a["data"][0].update(index=2)),
+        broken(lambda a: a["data"][0].pop("index")),
+        broken(lambda a: a["data"][0].update(embedding=[1])),
+        broken(lambda a: a["data"][1].update(embedding=[])),
+        broken(lambda a: a["data"][0].update(embedding=[1, 2, "zebra crossing"])),
+        broken(lambda a: a["data"][0].update(embedding="zebra crossing")),
+        broken(lambda a: a["data"][0].update(embedding=[1e300, 1, 1])),
+    ],
+)
+def test_upstream_answers_nonsense(behind, upstream, raw):
+    upstream.raw = raw
+    answer = behind.http.post("/v1/embeddings", json={"model": "m", "input": ["a", "b"]})
+    assert answer.status_code == 502
+    assert "zebra" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "status, told, code",
+    [(400, 400, "invalid_request"), (404, 502, "bad_gateway"), (500, 502, "bad_gateway")],
+)
+def test_upstream_refuses(behind, upstream, status, told, code):
+    upstream.status = status
+    answer = behind.http.post("/v1/embeddings", json={"model": "m", "input": "a"})
+    assert answer.status_code == told
+    assert answer.json()["error"]["code"] == code
+
+
+def test_upstream_next_member(policies, upstream, start, tmp_path):
+    """Another server is asked when one is busy."""
+    other = MockUpstream()
+    other.sse, other.raw = False, vectors(1)
+    upstream.status = 429
+    config = tmp_path / "corral.yaml"
+    config.write_text(
+        f"policy: {policies('live', RULES)}\n"
+        "upstreams:\n"
+        "  - name: pool\n"
+        f'    base_urls: [{{url: "{upstream.url}"}}, {{url: "{other.url}"}}]\n'
+        "    models: [m]\n"
+    )
+    server = start("-c", config)
+    for _ in range(3):
+        answer = server.http.post("/v1/embeddings", json={"model": "m", "input": "a"})
+        assert answer.status_code == 200, answer.text
+    assert len(other.requests) == 3
+    other.close()
+
+
+def test_upstream_client_leaves(behind, upstream):
+    """The question to the server is given up with it."""
+    upstream.whole_pause = 1.0
+    name = 'corral_requests_total{route="embeddings",status="other"}'
+    with pytest.raises(httpx.ReadTimeout):
+        behind.http.post("/v1/embeddings", json={"model": "m", "input": ["a", "b"]}, timeout=0.3)
+    assert until(lambda: behind.metric(name) == 1)
+    upstream.whole_pause = 0
+    assert len(embed(behind, ["a", "b"]).data) == 2

@@ -92,7 +92,8 @@ static bool too_long(int tokens, int window, struct err *err) {
 }
 
 bool compact_fit(struct llm *llm, const struct compact_options *o,
-                 struct chat_request *r, int *dropped, struct err *err) {
+                 struct chat_request *r, struct chat_message **out,
+                 int *dropped, struct err *err) {
     int window = o->tokens ? o->tokens : llm->context_tokens;
     int answer = window / 4, tokens = 0, turn = 0;
     struct cut cut = {.llm = llm, .r = r};
@@ -108,6 +109,11 @@ bool compact_fit(struct llm *llm, const struct compact_options *o,
         return false;
     if (tokens > window - answer) return too_long(tokens, window, err);
     *dropped = cut.turns[turn] - cut.first;
+    /* A summary takes a part of the half that was made free. */
+    if (out) {
+        *out = cut.room; /* which has done its work */
+        memcpy(*out, r->messages + cut.first, (size_t)*dropped * sizeof **out);
+    }
     r->message_count -= *dropped;
     memmove(r->messages + cut.first, r->messages + cut.turns[turn],
             (size_t)(r->message_count - cut.first) * sizeof *r->messages);

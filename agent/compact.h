@@ -6,7 +6,9 @@
 
 #include "agent/llm.h"
 
-enum compact_how { COMPACT_DROP, COMPACT_REFUSE };
+/* COMPACT_SUMMARISE drops like COMPACT_DROP; whoever asked sees to the summary
+ * (summary.h), of what is left out. */
+enum compact_how { COMPACT_DROP, COMPACT_REFUSE, COMPACT_SUMMARISE };
 
 struct compact_options {
     enum compact_how how;
@@ -17,10 +19,11 @@ struct compact_options {
  * an answer; then as many that half of the window is free, so that the next
  * turns need no cut and find their prefix cached. The system's messages and the
  * last turn stay. *dropped says how many messages went. ERR_LIMIT when it may
- * not be cut, or the last turn alone does not fit. Where tokens cannot be
- * counted here, three bytes are taken for one. */
+ * not be cut, or the last turn alone does not fit. `out`, which may be
+ * NULL, gets the messages that went, in the request's arena. Where tokens
+ * cannot be counted here, three bytes are taken for one. */
 MUST_USE bool compact_fit(struct llm *llm, const struct compact_options *o,
-                          struct chat_request *r, int *dropped,
-                          struct err *err);
+                          struct chat_request *r, struct chat_message **out,
+                          int *dropped, struct err *err);
 
 #endif

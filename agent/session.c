@@ -42,7 +42,7 @@ static const char *const steps[] = {
     " created INTEGER NOT NULL,"
     " expires INTEGER NOT NULL);"
     "CREATE INDEX asked ON questions (session);",
-    NULL};
+    "ALTER TABLE sessions ADD COLUMN summary TEXT NOT NULL DEFAULT '';", NULL};
 
 enum { OPEN_NOT, OPEN_RUNS, OPEN_ASKED, OPEN_AGAIN };
 
@@ -461,11 +461,12 @@ bool session_load_row(struct db *db, int64_t number, bool *running,
                       struct session_view *out, struct err *err) {
     struct db_statement *s =
         db_use(db,
-               "SELECT model, system, entries, bytes, running FROM sessions"
+               "SELECT model, system, entries, bytes, running, summary"
+               " FROM sessions"
                " WHERE number = ?",
                err);
     bool row = false, ok;
-    struct span system;
+    struct span system, summary;
 
     if (!s) return false;
     db_bind_int(s, 1, number);
@@ -487,6 +488,11 @@ bool session_load_row(struct db *db, int64_t number, bool *running,
              json_put_string(&out->messages, system, err) &&
              bytes_append(&out->messages, "}", 1, err);
     }
+    summary = db_text(s, 5);
+    if (ok && summary.size)
+        ok = (!out->messages.size ||
+              bytes_append(&out->messages, ",", 1, err)) &&
+             bytes_append(&out->messages, summary.at, summary.size, err);
     db_done(s);
     return ok;
 }
@@ -536,7 +542,8 @@ bool session_load(struct db *db, struct span id, int64_t now,
 }
 
 bool session_compact(struct db *db, struct span id, int64_t messages,
-                     struct span event, int64_t now, struct err *err) {
+                     struct span summary, struct span event, int64_t now,
+                     struct err *err) {
     const struct session_entry entry = {.kind = SESSION_EVENT, .json = event};
     struct db_statement *s;
     int64_t number;
@@ -548,12 +555,13 @@ bool session_compact(struct db *db, struct span id, int64_t messages,
                "UPDATE sessions SET kept_from = ifnull((SELECT place FROM"
                " entries WHERE session = ?1 AND is_message"
                " AND place >= kept_from ORDER BY place LIMIT 1 OFFSET ?2),"
-               " (SELECT max(place) + 1 FROM entries WHERE session = ?1))"
-               " WHERE number = ?1",
+               " (SELECT max(place) + 1 FROM entries WHERE session = ?1)),"
+               " summary = ?3 WHERE number = ?1",
                err);
     if (!s) return false;
     db_bind_int(s, 1, number);
     db_bind_int(s, 2, messages);
+    db_bind_text(s, 3, summary);
     return db_finish(s, err);
 }
 
@@ -637,9 +645,10 @@ bool session_fork(struct db *db, struct span id, struct span fresh_id,
     s = db_use(
         db,
         "INSERT INTO sessions (id, created, updated, model, system,"
-        " metadata, owner, forked_from, kept_from) SELECT ?2, ?3, ?3,"
+        " metadata, owner, forked_from, kept_from, summary) SELECT ?2, ?3, ?3,"
         " model, system, metadata, owner, id,"
-        " iif(kept_from < ?4, kept_from, 0) FROM sessions WHERE number = ?1",
+        " iif(kept_from < ?4, kept_from, 0),"
+        " iif(kept_from < ?4, summary, '') FROM sessions WHERE number = ?1",
         err);
     if (!s) return false;
     db_bind_int(s, 1, number);

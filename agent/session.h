@@ -108,9 +108,12 @@ MUST_USE bool session_run(struct db *db, struct span id, struct span call,
 MUST_USE bool session_note(struct db *db, struct span id, struct span rest,
                            struct err *err);
 /* The oldest `messages` messages that session_load() gives are not given any
- * more; they stay in the record, and `event` says so. */
+ * more; they stay in the record, and `event` says so. `summary` is given in
+ * their place (messages with commas, or empty), and in that of an earlier one.
+ */
 MUST_USE bool session_compact(struct db *db, struct span id, int64_t messages,
-                              struct span event, int64_t now, struct err *err);
+                              struct span summary, struct span event,
+                              int64_t now, struct err *err);
 /* No turn is under way any more; `event` is told as its last entry. */
 MUST_USE bool session_end(struct db *db, struct span id, struct span event,
                           int64_t now, struct err *err);

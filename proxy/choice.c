@@ -145,6 +145,8 @@ static void tell_dropped(struct choice *c) {
     if (!dropped) return;
     if (!c->reply.corral) c->reply.corral = cJSON_CreateObject();
     (void)cJSON_AddNumberToObject(c->reply.corral, "dropped_messages", dropped);
+    if (journal_summarised(c->o.journal))
+        (void)cJSON_AddTrueToObject(c->reply.corral, "summarised");
 }
 
 static void finish(struct choice *c, enum reply_finish how) {

@@ -183,11 +183,13 @@ static bool read_context(const struct config_source *s, const cJSON *agent,
     how = config_get(map, "compact");
     if (cJSON_IsString(how) && !strcmp(how->valuestring, "refuse"))
         o->how = COMPACT_REFUSE;
+    else if (cJSON_IsString(how) && !strcmp(how->valuestring, "summarise"))
+        o->how = COMPACT_SUMMARISE;
     else if (cJSON_IsString(how) && !strcmp(how->valuestring, "drop"))
         o->how = COMPACT_DROP;
     else if (how && !cJSON_IsNull(how))
         return yaml_fail(s->yaml, how, s->err,
-                         "compact must be drop or refuse");
+                         "compact must be summarise, drop or refuse");
     return config_read_small(s, map, "tokens", 0, 1 << 24, &o->tokens);
 }
 

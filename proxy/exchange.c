@@ -63,9 +63,9 @@ static enum metrics_result result_of(enum channel channel,
 
 /* Keep what headers and metrics tell about a verdict. Seconds are those of a
  * whole check; a stream's work is spread and is not added up. */
-static void note_verdict(struct exchange *x, enum channel channel,
-                         const struct verdict *v, uint64_t ns,
-                         const char *hash) {
+void exchange_note_verdict(struct exchange *x, enum channel channel,
+                           const struct verdict *v, uint64_t ns,
+                           const char *hash) {
     const struct audit_subject s = exchange_subject(x);
     struct bytes checks = {0};
 
@@ -156,7 +156,7 @@ static void on_waiting(void *user) {
 
 static void on_verdict(void *user, enum channel channel,
                        const struct verdict *v, uint64_t ns, const char *hash) {
-    note_verdict(user, channel, v, ns, hash);
+    exchange_note_verdict(user, channel, v, ns, hash);
 }
 
 /* One of several choices ends alone: the others are none the worse. */
@@ -284,7 +284,7 @@ static void on_input_verdict(void *user, const struct verdict *v) {
     moderated_note(&x->moderated, CHANNEL_INPUT, 0, v);
     if (moderated_harden(&x->moderated, CHANNEL_INPUT, &hard)) v = &hard;
     hash_judged(x, hash);
-    note_verdict(x, x->channel, v, clock_ns() - x->check_ns, hash);
+    exchange_note_verdict(x, x->channel, v, clock_ns() - x->check_ns, hash);
     if (!verdict_lets_pass(v)) {
         refuse(x, x->channel, v);
         return;
@@ -384,6 +384,24 @@ static void judge(struct exchange *x) {
     judge_next(x);
 }
 
+void exchange_go_on(struct exchange *x) {
+    struct err err = {0};
+
+    if (!exchange_prepare(x, &err))
+        exchange_fail(x, &err);
+    else if (x->dialect->count)
+        exchange_count_tokens(x);
+    else
+        judge(x);
+}
+
+static void go(struct exchange *x) {
+    if (x->summary)
+        exchange_summary_begin(x);
+    else
+        exchange_go_on(x);
+}
+
 static void start(struct exchange_context *context,
                   const struct dialect *dialect, struct conn *c,
                   struct span body, struct journal *journal) {
@@ -393,12 +411,10 @@ static void start(struct exchange_context *context,
     x->conn = c;
     conn_set_user(c, x);
     x->client = caller_number(x->caller, c);
-    if (!exchange_read(x, body, &err))
-        exchange_fail(x, &err);
-    else if (x->dialect->count)
-        exchange_count_tokens(x);
+    if (exchange_read(x, body, &err))
+        go(x);
     else
-        judge(x);
+        exchange_fail(x, &err);
 }
 
 void exchange_start(struct exchange_context *context,
@@ -420,7 +436,7 @@ void exchange_resume_turn(struct exchange_context *context,
 
     x->client = hash_random_u64();
     if (exchange_read(x, r->body, &err) && exchange_read_calls(x, r, &err))
-        judge(x);
+        go(x);
     else
         exchange_fail(x, &err);
 }
@@ -450,11 +466,12 @@ static void tick(struct exchange *x) {
 
     if (x->deadline_ms && clock_ms() > x->deadline_ms) {
         verdict_fail(&v, policy_revision(x->policy), &err);
-        note_verdict(x, x->channel, &v, 0, "");
+        exchange_note_verdict(x, x->channel, &v, 0, "");
         refuse(x, x->channel, &v);
         return;
     }
     exchange_hold(x);
+    exchange_summary_tick(x);
     for (int i = 0; i < x->choice_count && !x->freed; i++)
         choice_tick(x->choices[i]);
     exchange_let_go(x);

@@ -34,6 +34,7 @@ static void exchange_destroy(struct exchange *x) {
 }
 
 void exchange_free(struct exchange *x) {
+    exchange_summary_stop(x);
     guard_check_cancel(x->check);
     x->check = NULL;
     x->freed = true;

@@ -1,6 +1,7 @@
 /* exchange_request.c - a body, read by its dialect, with the model that it asks
  * for, the tools that Corral adds, and all texts of it that must be judged. */
 #include "agent/compact.h"
+#include "agent/summary.h"
 #include "agent/turn.h"
 #include "proxy/exchange_state.h"
 #include "proxy/journal.h"
@@ -45,22 +46,36 @@ static bool find_model(struct exchange *x, struct err *err) {
                          "there is no model of this name");
 }
 
+/* An earlier summary among the messages is no entry of the session's. */
+static int summary_entries(struct chat_message *messages, int count) {
+    const struct chat_request old = {.messages = messages,
+                                     .message_count = count};
+
+    return count >= SUMMARY_MESSAGES && summary_at(&old, 0) ? SUMMARY_MESSAGES
+                                                            : 0;
+}
+
 /* A session's messages are cut to the model's window before they are judged:
- * what is left out reaches nobody. The tools that will be offered take their
+ * what is left out reaches nobody, or only the one who writes its summary. The tools that will be offered take their
  * part of it. */
 static bool fit_window(struct exchange *x, struct err *err) {
     struct chat_request *r = &x->request;
     struct chat_tool *tools = r->tools;
     int tool_count = r->tool_count, dropped = 0;
+    struct chat_message *left_out = NULL;
     bool ok;
 
     if (!x->journal) return true;
     ok = offer_tools(x, err) &&
-         compact_fit(x->llm, &x->context->compact, r, &dropped, err);
+         compact_fit(x->llm, &x->context->compact, r, &left_out, &dropped, err);
     r->tools = tools;
     r->tool_count = tool_count;
-    journal_drop(x->journal, dropped);
-    return ok;
+    if (!ok || !dropped) return ok;
+    if (x->context->compact.how == COMPACT_SUMMARISE)
+        return exchange_summarise(x, left_out, dropped, err);
+    journal_drop(x->journal, dropped - summary_entries(left_out, dropped), NULL,
+                 NULL);
+    return true;
 }
 
 bool exchange_read(struct exchange *x, struct span body, struct err *err) {
@@ -74,8 +89,11 @@ bool exchange_read(struct exchange *x, struct span body, struct err *err) {
     return x->dialect->parse(x->body, &x->request, err) &&
            (!x->dialect->moderates ||
             moderated_parse(x->body, &x->moderated, err)) &&
-           find_model(x, err) && fit_window(x, err) &&
-           provenance_check(&x->request, err) &&
+           find_model(x, err) && fit_window(x, err);
+}
+
+bool exchange_prepare(struct exchange *x, struct err *err) {
+    return provenance_check(&x->request, err) &&
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&

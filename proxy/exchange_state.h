@@ -30,6 +30,8 @@ struct exchange {
     uint64_t started_ns;
     uint64_t deadline_ms; /* of the guard, while the request is judged; or 0 */
 
+    struct exchange_summary *summary; /* while one is made; arena */
+
     struct field *fields;
     int field_count;
     struct question *questions;
@@ -60,9 +62,27 @@ struct exchange {
     bool freed;
 };
 
-/* exchange_request.c: the body read, checked and made ready to be judged. */
+/* exchange_request.c: the body read and checked, a session's cut to the window;
+ * then, unless a summary of the rest is to be made first, made ready to be
+ * judged. */
 MUST_USE bool exchange_read(struct exchange *x, struct span body,
                             struct err *err);
+MUST_USE bool exchange_prepare(struct exchange *x, struct err *err);
+
+/* exchange_summary.c: note that these messages need one, begin with it, and
+ * end it before its time. exchange_go_on() follows when it is done. */
+MUST_USE bool exchange_summarise(struct exchange *x,
+                                 struct chat_message *messages, int count,
+                                 struct err *err);
+void exchange_summary_begin(struct exchange *x);
+void exchange_summary_stop(struct exchange *x);
+void exchange_summary_tick(struct exchange *x);
+
+/* exchange.c */
+void exchange_go_on(struct exchange *x);
+void exchange_note_verdict(struct exchange *x, enum channel channel,
+                           const struct verdict *v, uint64_t ns,
+                           const char *hash);
 
 /* The calls of a turn that goes on; after exchange_read(). */
 MUST_USE bool exchange_read_calls(struct exchange *x,

@@ -18,6 +18,9 @@ struct journal {
     char session[JOURNAL_ID_MAX];
     int fresh;
     int dropped; /* messages that did not fit the window */
+    const struct chat_message
+        *summary;           /* of them, until it is begun; or NULL */
+    const char *no_summary; /* why not; or NULL */
     void (*on_closed)(void *data, struct span session);
     void *data;
 
@@ -93,7 +96,8 @@ static bool on_write(struct db_job *job, struct db *db, struct err *err) {
 
     switch (w->kind) {
     case WRITE_COMPACT:
-        return session_compact(db, id, w->dropped, entry.json, w->now, err);
+        return session_compact(db, id, w->dropped, entry.call, entry.json,
+                               w->now, err);
     case WRITE_BEGIN:
         return session_begin(db, id, err);
     case WRITE_ADD:
@@ -269,12 +273,38 @@ void journal_close(struct journal *j) {
     if (j->pending == 0) journal_destroy(j);
 }
 
-void journal_drop(struct journal *j, int messages) {
+void journal_drop(struct journal *j, int messages,
+                  const struct chat_message *summary, const char *why) {
     j->dropped = messages;
+    j->summary = summary;
+    j->no_summary = why;
+}
+
+bool journal_summarised(const struct journal *j) {
+    return j && j->summary;
 }
 
 int journal_dropped(const struct journal *j) {
     return j ? j->dropped : 0;
+}
+
+/* Into the event, and as the messages that the next turn reads. */
+static bool put_summary(const struct journal *j, struct write *w,
+                        struct err *err) {
+    const struct chat_message *m = j->summary;
+
+    if (!m)
+        return !j->no_summary ||
+               bytes_printf(&w->json, err,
+                            ",\"summary\":null,\"reason\":\"%s\"",
+                            j->no_summary);
+    return put_key(&w->json, ",\"summary\":", m[1].text, err) &&
+           bytes_printf(&w->json, err, ",\"of\":") &&
+           bytes_append(&w->json, m[0].calls[0].arguments.at,
+                        m[0].calls[0].arguments.size, err) &&
+           put_assistant(&w->call, span_of(""), m[0].calls, 1, err) &&
+           bytes_append(&w->call, ",", 1, err) &&
+           put_tool(&w->call, m[1].call_id, m[1].text, err);
 }
 
 static void push_compact(struct journal *j) {
@@ -284,8 +314,9 @@ static void push_compact(struct journal *j) {
     w->dropped = j->dropped;
     check(j,
           bytes_printf(&w->json, &err,
-                       "{\"type\":\"compacted\",\"dropped_messages\":%d}",
-                       j->dropped),
+                       "{\"type\":\"compacted\",\"dropped_messages\":%d",
+                       j->dropped) &&
+              put_summary(j, w, &err) && bytes_append(&w->json, "}", 1, &err),
           &err);
     push(j, w);
 }

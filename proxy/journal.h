@@ -25,9 +25,13 @@ void journal_close(struct journal *j);
 /* The id of its session; borrowed until it is closed. */
 struct span journal_session(const struct journal *j);
 
-/* So many of the oldest messages were left out, so that the rest fits. */
-void journal_drop(struct journal *j, int messages);
-int journal_dropped(const struct journal *j); /* of NULL: 0 */
+/* So many of the oldest messages were left out, so that the rest fits;
+ * `summary` (SUMMARY_MESSAGES of them, or NULL) stands in their place from now
+ * on. With NULL, `why` may say why there is none, in a word of ours. */
+void journal_drop(struct journal *j, int messages,
+                  const struct chat_message *summary, const char *why);
+bool journal_summarised(const struct journal *j); /* of NULL: false */
+int journal_dropped(const struct journal *j);     /* of NULL: 0 */
 
 /* All of these do nothing when `j` is NULL: a turn that no session keeps. */
 

@@ -3,6 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/summary.h"
+
+enum { SUMMARY_SOURCES_MAX = 512 };
+
 bool provenance_check(const struct chat_request *r, struct err *err) {
     char field[ERR_FIELD_MAX];
 
@@ -72,27 +76,52 @@ static bool add_declarations(const struct chat_request *r, struct span name,
     return ok;
 }
 
+/* A summary is what the tools said whose results it was made of. There is one
+ * in a conversation of ours; whoever writes more of them is heard to a limit.
+ */
+static bool add_summarised(const struct chat_tool_call *call, struct span text,
+                           struct arena *arena, struct source_text *list,
+                           int *count, int *room, struct err *err) {
+    struct span *names = NULL;
+    int more = 0;
+
+    if (!summary_sources(call, arena, &names, &more, err)) return false;
+    if (more > *room)
+        return err_set_field(err, ERR_LIMIT, "messages",
+                             "messages: summaries of more than %d tools",
+                             SUMMARY_SOURCES_MAX);
+    *room -= more;
+    for (int i = 0; i < more; i++)
+        list[(*count)++] = (struct source_text){SOURCE_TOOL, names[i], text};
+    return true;
+}
+
 bool provenance_collect(const struct chat_request *r, struct span name,
                         struct arena *arena, struct source_text **out,
                         int *count, struct err *err) {
     static const enum source sources[] = {[CHAT_SYSTEM] = SOURCE_SYSTEM,
                                           [CHAT_USER] = SOURCE_USER,
                                           [CHAT_TOOL] = SOURCE_TOOL};
+    int room = SUMMARY_SOURCES_MAX;
     struct source_text *list =
-        arena_alloc(arena, (size_t)r->message_count + 2, sizeof *list, err);
+        arena_alloc(arena, (size_t)r->message_count + SUMMARY_SOURCES_MAX + 2,
+                    sizeof *list, err);
 
     *count = 0;
     *out = list;
     if (!list) return false;
     for (int i = 0; i < r->message_count; i++) {
         const struct chat_message *m = &r->messages[i];
-        const struct chat_tool_call *call;
+        const struct chat_tool_call *call = NULL;
 
         if (m->role == CHAT_ASSISTANT) continue;
         list[*count] = (struct source_text){sources[m->role], {0}, m->text};
         if (m->role == CHAT_TOOL && (call = chat_call_of(r, i)))
             list[*count].tool = call->name;
         ++*count;
+        if (m->role == CHAT_TOOL && call &&
+            !add_summarised(call, m->text, arena, list, count, &room, err))
+            return false;
     }
     return add_declarations(r, name, arena, list, count, err);
 }

@@ -50,7 +50,7 @@ static void check(const struct compact_options *o, const char *roles,
     int dropped = -1;
 
     set(roles);
-    if (!compact_fit(&llm, o, &request, &dropped, &err))
+    if (!compact_fit(&llm, o, &request, NULL, &dropped, &err))
         fail_msg("%s: %s", roles, err.text);
     assert_int_equal(dropped, strlen(roles) - strlen(left));
     assert_int_equal(request.message_count, strlen(left));
@@ -63,7 +63,7 @@ static void check_refused(const struct compact_options *o, const char *roles) {
     int dropped;
 
     set(roles);
-    assert_false(compact_fit(&llm, o, &request, &dropped, &err));
+    assert_false(compact_fit(&llm, o, &request, NULL, &dropped, &err));
     assert_int_equal(err.code, ERR_LIMIT);
     assert_int_equal(request.message_count, strlen(roles));
 }
@@ -117,20 +117,20 @@ static void test_windows(void **state) {
     o.tokens = 80;
     set("suauaua");
     request.max_tokens = 10;
-    assert_true(compact_fit(&llm, &o, &request, &dropped, &err));
+    assert_true(compact_fit(&llm, &o, &request, NULL, &dropped, &err));
     assert_int_equal(dropped, 0);
     /* Not known at all: never cut. Named: guessed by bytes. */
     o.tokens = 0;
     set("suauauauau");
-    assert_true(compact_fit(&unknown, &o, &request, &dropped, &err));
+    assert_true(compact_fit(&unknown, &o, &request, NULL, &dropped, &err));
     assert_int_equal(dropped, 0);
     o.tokens = 100; /* 11 for each message */
-    assert_true(compact_fit(&unknown, &o, &request, &dropped, &err));
+    assert_true(compact_fit(&unknown, &o, &request, NULL, &dropped, &err));
     assert_int_equal(dropped, 6);
     /* A model that cannot count is told, not guessed around. */
     set("suau");
     messages[1].text = span_of("broken");
-    assert_false(compact_fit(&llm, &o, &request, &dropped, &err));
+    assert_false(compact_fit(&llm, &o, &request, NULL, &dropped, &err));
     assert_int_equal(err.code, ERR_INTERNAL);
     arena_free(request.arena);
     request.arena = NULL;

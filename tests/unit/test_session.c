@@ -133,6 +133,25 @@ static void test_cut_off(void **state) {
                                ",{\"n\":3}," INTERRUPTED);
 }
 
+/* The summary stands where the turns stood, until another takes its place. */
+static void test_summary(void **state) {
+    (void)state;
+    create("s", "");
+    for (int i = 0; i < 3; i++) add("s", SESSION_MESSAGE, "{\"n\":1}", "");
+    assert_true(session_compact(db, span_of("s"), 2, span_of("{\"a\":1}"),
+                                span_of("{\"e\":1}"), NOW, NULL));
+    check_messages("s", SYSTEM ",{\"a\":1},{\"n\":1}");
+    assert_true(
+        session_fork(db, span_of("s"), span_of("whole"), -1, NOW, NULL));
+    check_messages("whole", SYSTEM ",{\"a\":1},{\"n\":1}");
+    assert_true(session_fork(db, span_of("s"), span_of("old"), 1, NOW, NULL));
+    check_messages("old", SYSTEM ",{\"n\":1}");
+    /* Nothing but the summary itself was left out. */
+    assert_true(session_compact(db, span_of("s"), 0, span_of("{\"b\":1}"),
+                                span_of("{\"e\":2}"), NOW, NULL));
+    check_messages("s", SYSTEM ",{\"b\":1},{\"n\":1}");
+}
+
 /* ---- turns that outlive the process ---- */
 
 static void ask(const char *id, const char *call, const char *question,
@@ -303,12 +322,12 @@ static void test_compact(void **state) {
     add("s", SESSION_EVENT, "{\"e\":1}", "");
     add("s", SESSION_MESSAGE, "{\"n\":2}", "");
     add("s", SESSION_MESSAGE, "{\"n\":3}", "");
-    assert_true(
-        session_compact(db, span_of("s"), 1, span_of("{\"e\":2}"), NOW, NULL));
+    assert_true(session_compact(db, span_of("s"), 1, span_of(""),
+                                span_of("{\"e\":2}"), NOW, NULL));
     check_messages("s", SYSTEM ",{\"n\":2},{\"n\":3}");
     /* Counted from there; the record keeps it all. */
-    assert_true(
-        session_compact(db, span_of("s"), 1, span_of("{\"e\":3}"), NOW, NULL));
+    assert_true(session_compact(db, span_of("s"), 1, span_of(""),
+                                span_of("{\"e\":3}"), NOW, NULL));
     check_messages("s", SYSTEM ",{\"n\":3}");
     json = show("s");
     assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "entries")),
@@ -319,8 +338,8 @@ static void test_compact(void **state) {
     assert_true(session_fork(db, span_of("s"), span_of("g"), 1, NOW, NULL));
     check_messages("g", SYSTEM ",{\"n\":1}");
     /* All of them: what comes next is read again. */
-    assert_true(
-        session_compact(db, span_of("s"), 1, span_of("{\"e\":4}"), NOW, NULL));
+    assert_true(session_compact(db, span_of("s"), 1, span_of(""),
+                                span_of("{\"e\":4}"), NOW, NULL));
     check_messages("s", SYSTEM);
     add("s", SESSION_MESSAGE, "{\"n\":4}", "");
     check_messages("s", SYSTEM ",{\"n\":4}");
@@ -393,7 +412,7 @@ int main(void) {
         CASE(test_forks),   CASE(test_limits),
         CASE(test_compact), CASE(test_list_and_owners),
         CASE(test_asked),   CASE(test_asked_too_late),
-        CASE(test_again),
+        CASE(test_again),   CASE(test_summary),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,228 @@
+"""A session that outgrows the window: its oldest turns become a summary, which
+is judged, kept, and has the taint of what it was made of."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+POLICY = """\
+policy: summary
+checks:
+  - {id: no-stripes, use: rules, on: [output], any: ["zebra crossing"], action: block}
+tools:
+  rules:
+    - {id: after-look, tool: send, when: {tainted_by: [look]}, action: block}
+"""
+
+TOOL = """\
+  - http:
+      name: %s
+      description: d
+      url: "%s/%s/{id}"
+      parameters:
+        type: object
+        properties: {id: {type: string}}
+        required: [id]
+        additionalProperties: false
+"""
+
+
+class Model:
+    """Echoes; "call NAME" calls that tool; writes `summary` when it is asked for
+    one."""
+
+    def __init__(self):
+        self.requests = []
+        self.summary = "They spoke of sevens."
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *args):
+                pass
+
+            def do_GET(self):
+                self.send_response(200)
+                self.send_header("content-type", "text/plain")
+                self.send_header("content-length", "4")
+                self.end_headers()
+                self.wfile.write(b"seen")
+
+            def do_POST(self):
+                request = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                model.requests.append(request)
+                last, finish = request["messages"][-1], "stop"
+                if model.is_summary(request):
+                    delta = {"content": model.summary}
+                elif last["role"] == "user" and last["content"].startswith("call "):
+                    name = last["content"].split()[1]
+                    delta, finish = {"tool_calls": [{
+                        "index": 0, "id": f"call_{len(model.requests)}",
+                        "type": "function",
+                        "function": {"name": name, "arguments": '{"id": "1"}'}}]}, "tool_calls"
+                else:
+                    delta = {"content": "yes"}
+                if model.is_summary(request) and model.summary is None:
+                    self.send_response(500)
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                    return
+                self.send_response(200)
+                self.send_header("content-type", "text/event-stream")
+                self.send_header("connection", "close")
+                self.end_headers()
+                self.close_connection = True
+                for choice in ({"index": 0, "delta": delta, "finish_reason": None},
+                               {"index": 0, "delta": {}, "finish_reason": finish}):
+                    chunk = {"id": "up", "object": "chat.completion.chunk", "created": 1,
+                             "model": "m", "choices": [choice]}
+                    self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+                self.wfile.write(b"data: [DONE]\n\n")
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def is_summary(request):
+        return "faithful summaries" in request["messages"][0]["content"]
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture()
+def model():
+    model = Model()
+    yield model
+    model.close()
+
+
+@pytest.fixture()
+def server(start, model, policies, tmp_path):
+    path = tmp_path / "corral.yaml"
+    path.write_text(
+        f"data: {tmp_path / 'data'}\npolicy: {policies('summary', POLICY)}\n"
+        f"backend: {{openai: {{base_url: '{model.url}/v1'}}}}\n"
+        f"tools:\n{TOOL % ('look', model.url, 'look')}{TOOL % ('send', model.url, 'send')}"
+        "agent: {context: {compact: summarise, tokens: 700}}\nlog: warn\n")
+    return start("-c", path)
+
+
+def create(server):
+    return server.http.post("/v1/sessions", json={"model": "m", "system": "Be kind."}).json()["id"]
+
+
+def say(server, session, content):
+    answer = server.http.post(f"/v1/sessions/{session}/messages", json={"content": content})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def compacted(server, session):
+    entries = server.http.get(f"/v1/sessions/{session}").json()["entries"]
+    return [e["event"] for e in entries if e.get("event", {}).get("type") == "compacted"]
+
+
+def fill(server, session):
+    """Until a turn is cut; its answer."""
+    for _ in range(20):
+        answer = say(server, session, "7" * 150)
+        if "dropped_messages" in answer.get("corral", {}):
+            return answer
+    raise AssertionError("the window never fills")
+
+
+def test_the_summary_takes_the_turns_place(server, model):
+    session = create(server)
+    say(server, session, "remember sevens")
+    answer = fill(server, session)
+    assert answer["corral"]["summarised"] is True
+    asked = [r for r in model.requests if model.is_summary(r)]
+    assert len(asked) == 1 and asked[0]["max_tokens"] == 256
+    assert "User: remember sevens" in asked[0]["messages"][1]["content"]
+    assert not asked[0].get("tools")
+    sent = model.requests[-1]["messages"]
+    assert [m["role"] for m in sent[:4]] == ["system", "assistant", "tool", "user"]
+    assert "They spoke of sevens." in sent[2]["content"]
+    assert sent[2]["content"].startswith("[data from earlier_conversation")
+    event = compacted(server, session)[0]
+    assert event["summary"] == "They spoke of sevens." and event["of"] == {"sources": []}
+    assert event["dropped_messages"] == answer["corral"]["dropped_messages"]
+    # The next turn, which needs no cut, reads it from the record.
+    say(server, session, "next")
+    sent = model.requests[-1]["messages"]
+    assert "They spoke of sevens." in sent[2]["content"]
+    assert len([r for r in model.requests if model.is_summary(r)]) == 1
+
+
+def test_a_summary_of_a_summary(server, model):
+    session = create(server)
+    fill(server, session)
+    model.summary = "Second."
+    fill(server, session)
+    asked = [r for r in model.requests if model.is_summary(r)]
+    assert "They spoke of sevens." in asked[1]["messages"][1]["content"]
+    sent = json.dumps(model.requests[-1]["messages"])
+    assert "Second." in sent and "They spoke" not in sent
+    kept = server.http.get(f"/v1/sessions/{session}").json()["entries"]
+    told = compacted(server, session)
+    users = [e for e in kept if e.get("message", {}).get("role") == "user"]
+    # What was dropped and what was sent last are all there is.
+    last = [m for m in model.requests[-1]["messages"] if m["role"] == "user"]
+    assert sum(e["dropped_messages"] for e in told) == 2 * (len(users) - len(last))
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_the_taint_stays(server, model, looks):
+    session = create(server)
+    if looks:
+        say(server, session, "call look")
+    fill(server, session)
+    assert compacted(server, session)[0]["of"] == {"sources": ["look"] if looks else []}
+    assert all(m.get("tool_calls", [{}])[0].get("function", {}).get("name") != "look"
+               for m in model.requests[-1]["messages"])
+    answer = say(server, session, "call send")
+    blocked = answer["choices"][0]["finish_reason"] == "content_filter"
+    assert blocked == looks
+    if looks:
+        assert answer["corral"]["checks"] == ["after-look"]
+
+
+@pytest.mark.parametrize("summary, reason", [("a zebra crossing", "blocked"), (None, "model")])
+def test_without_a_summary_it_goes_on(server, model, summary, reason):
+    model.summary = summary
+    session = create(server)
+    answer = fill(server, session)
+    assert answer["choices"][0]["message"]["content"] == "yes"
+    assert "summarised" not in answer["corral"]
+    event = compacted(server, session)[0]
+    assert event["summary"] is None and event["reason"] == reason
+    assert "zebra" not in json.dumps(model.requests[-1])
+    say(server, session, "next")
+
+
+def test_the_model_that_runs_here(start, policies, tmp_path):
+    path = tmp_path / "corral.yaml"
+    path.write_text(
+        f"data: {tmp_path / 'data'}\npolicy: {policies('summary', POLICY)}\n"
+        "agent: {context: {compact: summarise, tokens: 500}}\nlog: warn\n")
+    server = start("-c", path)
+    session = server.http.post("/v1/sessions", json={}).json()["id"]
+    for i in range(12):
+        answer = server.http.post(
+            f"/v1/sessions/{session}/messages",
+            json={"content": f"What is {i} and {i}? " + "Think well. " * 8,
+                  "max_tokens": 30, "temperature": 0, "seed": 1})
+        assert answer.status_code == 200, answer.text
+        if compacted(server, session):
+            break
+    event = compacted(server, session)[0]
+    assert event["summary"] and event["of"] == {"sources": []}
+    assert answer.json()["corral"]["summarised"] is True

@@ -153,6 +153,15 @@ static double gauge_upstreams_up(void *user) {
     return count;
 }
 
+static double gauge_upstreams_waiting(void *user) {
+    const struct daemon *d = user;
+    int count = 0;
+
+    for (int i = 0; i < d->config->upstream_count; i++)
+        count += fleet_waiting(d->fleets[i]);
+    return count;
+}
+
 static double gauge_in_flight(void *user) {
     const struct daemon *d = user;
 
@@ -232,6 +241,10 @@ static void add_gauges(struct daemon *d) {
         metrics_gauge(m, "corral_upstream_members_up",
                       "Servers of upstreams that may be asked.", false,
                       gauge_upstreams_up, d);
+    if (d->config->upstream_count)
+        metrics_gauge(m, "corral_upstream_calls_waiting",
+                      "Calls that wait for their turn at an upstream.", false,
+                      gauge_upstreams_waiting, d);
     if (d->audit) add_audit_gauges(d);
     if (!d->engine) return;
     metrics_gauge(m, "corral_engine_jobs_running",

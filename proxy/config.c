@@ -141,10 +141,9 @@ static bool read_backend(const struct config_source *s, const cJSON *root,
     static const char *const kinds[] = {"engine", "openai", NULL};
     static const char *const none[] = {NULL};
     static const char *const keys[] = {
-        "base_url", "api_key_env", "api_key_file",  "model",
-        "ca_file",  "connect_ms",  "first_byte_ms", "idle_ms",
-        "retries",  "health",      "speculative",   "keep_alive",
-        NULL};
+        "base_url",    "api_key_env",   "api_key_file", "model",   "ca_file",
+        "connect_ms",  "first_byte_ms", "idle_ms",      "retries", "health",
+        "speculative", "keep_alive",    "concurrency",  "queue",   NULL};
     const cJSON *map, *engine, *openai;
 
     if (!config_read_map(s, root, "backend", kinds, &map)) return false;

@@ -8,6 +8,7 @@ enum {
     WEIGHT_MAX = 1000,
     HEALTH_MS = 10 * 1000,
     KEEP_MAX = 10000,
+    CONCURRENCY_MAX = 100000,
     KEEP_MS = 4 * 1000 /* uvicorn and Node close after 5 s */
 };
 
@@ -17,6 +18,7 @@ void config_upstream_init(struct config_upstream *u) {
         .first_byte_ms = 60 * 1000,
         .idle_ms = 60 * 1000,
         .keep_alive = {.connections = 64, .idle_ms = KEEP_MS},
+        .queue = {.calls = -1, .wait_ms = 10 * 1000},
         .retries = 2,
         .health = {.failures = 5, .rest_ms = 5 * 1000}};
 }
@@ -193,6 +195,24 @@ static bool read_keep_alive(const struct config_source *s, const cJSON *node,
                                       &u->keep_alive.idle_ms));
 }
 
+static bool read_queue(const struct config_source *s, const cJSON *node,
+                       struct config_upstream *u) {
+    static const char *const keys[] = {"calls", "wait_ms", NULL};
+    const cJSON *map;
+
+    if (!config_read_small(s, node, "concurrency", 0, CONCURRENCY_MAX,
+                           &u->concurrency) ||
+        !config_read_map(s, node, "queue", keys, &map))
+        return false;
+    if (map && !u->concurrency)
+        return yaml_fail(s->yaml, map, s->err,
+                         "nobody queues without a limit of concurrency");
+    return !map || (config_read_small(s, map, "calls", 0, CONCURRENCY_MAX,
+                                      &u->queue.calls) &&
+                    config_read_small(s, map, "wait_ms", 1, HOUR_MS,
+                                      &u->queue.wait_ms));
+}
+
 static bool read_times(const struct config_source *s, const cJSON *node,
                        struct config_upstream *u) {
     return config_read_path(s, node, "ca_file", &u->ca_file) &&
@@ -201,7 +221,7 @@ static bool read_times(const struct config_source *s, const cJSON *node,
            config_read_small(s, node, "first_byte_ms", 1, HOUR_MS,
                              &u->first_byte_ms) &&
            config_read_small(s, node, "idle_ms", 1, HOUR_MS, &u->idle_ms) &&
-           read_keep_alive(s, node, u) &&
+           read_keep_alive(s, node, u) && read_queue(s, node, u) &&
            config_read_small(s, node, "retries", 0, UPSTREAM_RETRIES_MAX,
                              &u->retries) &&
            read_health(s, node, u);
@@ -280,12 +300,11 @@ static bool read_models(const struct config_source *s, const cJSON *node,
 static bool read_upstream(const struct config_source *s, const cJSON *node,
                           struct config_upstream *list, int count) {
     static const char *const keys[] = {
-        "name",          "base_url",    "base_urls",
-        "weight",        "models",      "fallbacks",
-        "retries",       "api_key_env", "api_key_file",
-        "ca_file",       "health",      "connect_ms",
-        "first_byte_ms", "idle_ms",     "keep_alive",
-        "speculative",   NULL};
+        "name",          "base_url",  "base_urls",  "weight",
+        "models",        "fallbacks", "retries",    "api_key_env",
+        "api_key_file",  "ca_file",   "health",     "connect_ms",
+        "first_byte_ms", "idle_ms",   "keep_alive", "speculative",
+        "concurrency",   "queue",     NULL};
     struct config_upstream *u = &list[count - 1];
     struct config_key shared = {0};
     bool ok;

@@ -46,6 +46,11 @@ struct config_upstream {
         int connections; /* that wait for the next request; 0: none does */
         int idle_ms;     /* each for so long */
     } keep_alive;
+    int concurrency; /* calls at a time; 0: as many as come */
+    struct {
+        int calls;   /* that wait for their turn; -1: as many as run */
+        int wait_ms; /* each for so long */
+    } queue;
     bool speculative; /* asked while the classifier still reads the request */
     int retries;      /* other members tried while nothing has come */
     char *fallbacks[UPSTREAM_FALLBACKS_MAX]; /* models, as clients call them */

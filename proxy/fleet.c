@@ -1,8 +1,10 @@
 /* fleet.c - one call at a time is with one member:
  *
- *   member -> (failed before a byte) -> another member ... -> fallback ... ->
- * end
- */
+ *   (line) -> member -> (failed before a byte) -> another member ...
+ *                                              -> fallback ... -> end
+ *
+ * It waits in the line while the upstream has `concurrency` calls; what comes
+ * when the line is full, or waits too long, is refused as too much. */
 #include "proxy/fleet.h"
 
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "proxy/breaker.h"
+#include "proxy/slots.h"
 #include "proxy/upstream.h"
 #include "proxy/vectors.h"
 
@@ -43,11 +46,14 @@ struct fleet {
     struct fleet_model *models;
     struct llm *fallbacks[UPSTREAM_FALLBACKS_MAX];
     int fallback_count;
-    int turn;    /* who is looked at first, so that equals share */
-    int handles; /* open or closing */
+    int turn;            /* who is looked at first, so that equals share */
+    struct slots *slots; /* NULL: as many calls as come */
+    uv_timer_t line;     /* somebody's turn may have come, or time be over */
+    int handles;         /* open or closing */
 };
 
 struct llm_call {
+    struct slot slot; /* first, so that one can be cast back */
     struct fleet_model *model;
     const struct chat_request *request;
     uint64_t client;
@@ -113,6 +119,10 @@ static struct member *choose(struct fleet *f, uint32_t tried) {
     return best;
 }
 
+int fleet_waiting(const struct fleet *f) {
+    return f->slots ? slots_waiting(f->slots) : 0;
+}
+
 int fleet_members_up(const struct fleet *f) {
     uint64_t now = clock_ms();
     int count = 0;
@@ -126,9 +136,27 @@ int fleet_members_up(const struct fleet *f) {
 
 static bool try_next(struct llm_call *call, struct err *err);
 
+static void on_line(uv_timer_t *timer);
+
+/* From the loop: who goes next may fail at once, and tell its owner. */
+static void line_moves(struct fleet *f) {
+    if (f->slots && slots_waiting(f->slots))
+        (void)uv_timer_start(&f->line, on_line, 0, 0);
+}
+
+/* Room for the next one. */
+static void leave_line(struct llm_call *call) {
+    struct fleet *f = call->model->fleet;
+
+    if (call->slot.state == SLOT_NONE) return;
+    slots_leave(f->slots, &call->slot);
+    line_moves(f);
+}
+
 static void call_over(struct llm_call *call, const struct llm_end *end) {
     struct llm_events events = call->events;
 
+    leave_line(call);
     free(call);
     events.on_end(events.user, end);
 }
@@ -245,6 +273,7 @@ static bool try_fallback(struct llm_call *call, struct llm *to,
                                       .on_end = on_other_end,
                                       .user = call};
 
+    leave_line(call);
     call->other = to;
     call->other_call =
         to->start == start
@@ -282,6 +311,60 @@ static bool all_busy(const struct fleet *f) {
     return true;
 }
 
+static void refuse_late(struct llm_call *call) {
+    struct fleet *f = call->model->fleet;
+    struct llm_end end = {.ok = false};
+
+    call->tries_left = 0; /* but a fallback may have room */
+    leave_line(call);
+    (void)err_set(&end.err, ERR_BUSY, "%s: no turn within %d ms",
+                  f->config->name, f->config->queue.wait_ms);
+    call_failed(call, &end, true);
+}
+
+static void take_turn(struct llm_call *call) {
+    struct llm_end end = {.ok = false};
+
+    if (!try_next(call, &end.err)) call_over(call, &end);
+}
+
+/* Those whose time is over, then those whose turn it is. A callback may change
+ * the line, so each look at it is a new one. */
+static void on_line(uv_timer_t *timer) {
+    struct fleet *f = timer->data;
+    uint64_t wait_ms = (uint64_t)f->config->queue.wait_ms, now = clock_ms();
+    struct slot *slot;
+
+    while ((slot = slots_oldest(f->slots)) && slot->since_ms + wait_ms <= now)
+        refuse_late((struct llm_call *)slot);
+    while ((slot = slots_next(f->slots))) take_turn((struct llm_call *)slot);
+    slot = slots_oldest(f->slots);
+    if (slot)
+        (void)uv_timer_start(timer, on_line, slot->since_ms + wait_ms - now, 0);
+}
+
+/* True when it may go on at once, to members or to a fallback. */
+static bool enter_line(struct llm_call *call) {
+    struct fleet *f = call->model->fleet;
+
+    if (!f->slots) return true;
+    switch (slots_enter(f->slots, &call->slot, call->client, clock_ms())) {
+    case SLOT_HELD:
+        return true;
+    case SLOT_WAITING:
+        if (slots_waiting(f->slots) == 1)
+            (void)uv_timer_start(&f->line, on_line,
+                                 (uint64_t)f->config->queue.wait_ms, 0);
+        return false;
+    case SLOT_NONE:
+        break;
+    }
+    call->tries_left = 0;
+    (void)err_set(&call->err, ERR_BUSY, "%s: %d calls wait already",
+                  f->config->name, slots_waiting(f->slots));
+    return true;
+}
+
 static struct llm_call *begin(struct llm *llm, const struct chat_request *r,
                               uint64_t client, const struct llm_events *events,
                               bool alone, struct err *err) {
@@ -298,7 +381,8 @@ static struct llm_call *begin(struct llm *llm, const struct chat_request *r,
     if (all_busy(f))
         (void)err_set(&call->err, ERR_BUSY, "%s: every server is busy",
                       f->config->name);
-    if (try_next(call, err)) return call;
+    if (!enter_line(call) || try_next(call, err)) return call;
+    leave_line(call);
     free(call);
     return NULL;
 }
@@ -318,6 +402,7 @@ static void cancel(struct llm *llm, struct llm_call *call) {
     } else if (call->other_call) {
         call->other->cancel(call->other, call->other_call);
     }
+    leave_line(call);
     free(call);
 }
 
@@ -541,7 +626,14 @@ struct fleet *fleet_open(uv_loop_t *loop, const struct config_upstream *c,
 
     f->loop = loop;
     f->config = c;
-    f->handles = 1; /* ours, until fleet_close() */
+    f->handles = 2; /* ours, until fleet_close(), and the line's */
+    if (c->concurrency)
+        f->slots =
+            slots_new(c->concurrency,
+                      c->queue.calls >= 0 ? c->queue.calls : c->concurrency);
+    (void)uv_timer_init(loop, &f->line);
+    f->line.data = f;
+    uv_unref((uv_handle_t *)&f->line);
     f->members = xalloc_array((size_t)c->member_count, sizeof *f->members);
     f->models = xalloc_array((size_t)c->model_count, sizeof *f->models);
     for (int i = 0; i < c->model_count; i++) {
@@ -571,6 +663,7 @@ static void release(struct fleet *f) {
     if (--f->handles) return;
     for (int i = 0; i < f->member_count; i++)
         upstream_close(f->members[i].upstream);
+    slots_free(f->slots);
     free(f->members);
     free(f->models);
     free(f);
@@ -580,8 +673,13 @@ static void on_closed(uv_handle_t *handle) {
     release(((struct member *)handle->data)->fleet);
 }
 
+static void on_line_closed(uv_handle_t *handle) {
+    release(handle->data);
+}
+
 void fleet_close(struct fleet *f) {
     if (!f) return;
+    uv_close((uv_handle_t *)&f->line, on_line_closed);
     for (int i = 0; i < f->member_count; i++) {
         http_call_cancel(f->members[i].probe);
         uv_close((uv_handle_t *)&f->members[i].timer, on_closed);

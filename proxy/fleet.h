@@ -26,6 +26,8 @@ struct llm *fleet_llm(struct fleet *f, int index);
  * before. What that model itself would fall back to is not asked. */
 void fleet_fall_back(struct fleet *f, struct llm *to);
 
+/* Calls in the line for a turn. */
+int fleet_waiting(const struct fleet *f);
 /* Members that a call could go to now. */
 int fleet_members_up(const struct fleet *f);
 

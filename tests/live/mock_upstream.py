@@ -50,6 +50,10 @@ class MockUpstream:
         self.headers = []
         self.connections = 0  # taken in all
         self.quits = False  # close after each answer, without saying so
+        self.gate = None  # a semaphore: each answer waits for its turn
+        self.active = 0  # requests under way
+        self.most = 0  # of them at one time
+        self.lock = threading.Lock()
         self.gone = threading.Event()  # a client left before the end
         mock = self
 
@@ -70,10 +74,22 @@ class MockUpstream:
                 self.end_headers()
 
             def do_POST(self):
+                with mock.lock:
+                    mock.active += 1
+                    mock.most = max(mock.most, mock.active)
+                try:
+                    self.answer()
+                finally:
+                    with mock.lock:
+                        mock.active -= 1
+
+            def answer(self):
                 size = int(self.headers["content-length"])
                 mock.paths.append(self.path)
                 mock.requests.append(json.loads(self.rfile.read(size)))
                 mock.headers.append(dict(self.headers))
+                if mock.gate:
+                    mock.gate.acquire(timeout=30)
                 if mock.status != 200:
                     self.send_response(mock.status)
                     self.send_header("content-type", "application/json")

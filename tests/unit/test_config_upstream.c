@@ -23,6 +23,8 @@ static void test_everything(void **state) {
         "    first_byte_ms: 2\n"
         "    idle_ms: 3\n"
         "    keep_alive: {connections: 7, idle_ms: 8}\n"
+        "    concurrency: 9\n"
+        "    queue: {calls: 0, wait_ms: 10}\n"
         "    retries: 0\n"
         "    fallbacks: [cloud, fast]\n"
         "    health: {path: /health, interval_ms: 4, failures: 5, rest_ms: 6}\n"
@@ -58,6 +60,9 @@ static void test_everything(void **state) {
     assert_int_equal(u->idle_ms, 3);
     assert_int_equal(u->keep_alive.connections, 7);
     assert_int_equal(u->keep_alive.idle_ms, 8);
+    assert_int_equal(u->concurrency, 9);
+    assert_int_equal(u->queue.calls, 0);
+    assert_int_equal(u->queue.wait_ms, 10);
     assert_int_equal(u->retries, 0);
     assert_int_equal(u->fallback_count, 2);
     assert_string_equal(u->fallbacks[1], "fast");
@@ -69,6 +74,8 @@ static void test_everything(void **state) {
     assert_true(u->members[0].url.tls);
     assert_int_equal(u->keep_alive.connections, 64);
     assert_int_equal(u->keep_alive.idle_ms, 4000);
+    assert_int_equal(u->concurrency, 0);
+    assert_int_equal(u->queue.calls, -1);
     assert_int_equal(u->retries, 2);
     assert_string_equal(u->health.path, "/models");
     config_clear(&c);

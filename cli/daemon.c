@@ -23,6 +23,7 @@
 #include "proxy/audit_chain.h"
 #include "proxy/auth.h"
 #include "proxy/fleet.h"
+#include "proxy/responses_store.h"
 #include "proxy/router.h"
 #include "proxy/service.h"
 #include "proxy/sessions.h"
@@ -439,6 +440,27 @@ static bool open_sessions(struct daemon *d, struct err *err) {
     return true;
 }
 
+/* As with sessions: what nobody asked for must not stand in the way. */
+static bool open_responses(struct daemon *d, struct responses_store **out,
+                           struct err *err) {
+    const struct config *c = d->config;
+    char quoted[ERR_TEXT_MAX];
+    char *folder = c->responses.memory ? NULL : places_data(c->data, err);
+
+    *out = NULL;
+    if (folder)
+        *out = responses_store_open(&d->loop, folder, c->responses.days, err);
+    free(folder);
+    if (*out) return true;
+    if (!c->responses.memory && c->data) return false;
+    if (!c->responses.memory)
+        log_event(LOG_WARN, "responses_in_memory", "reason=%s",
+                  log_quote(err->text, quoted, sizeof quoted));
+    *err = (struct err){0};
+    *out = responses_store_new(c->responses.days);
+    return true;
+}
+
 static bool open_audit(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     struct audit_options o = {.closed = c->audit.closed,
@@ -459,7 +481,7 @@ static bool open_audit(struct daemon *d, struct err *err) {
 
 static bool open_server(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
-    const struct service_options service = {
+    struct service_options service = {
         .loop = &d->loop,
         .guard = d->guard,
         .router = d->router,
@@ -485,6 +507,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .trust = c->proxy_trust,
     };
 
+    if (!open_responses(d, &service.responses, err)) return false;
     d->service = service_new(&service);
     if (d->sessions)
         sessions_resume(d->sessions, service_exchanges(d->service), d->auth);

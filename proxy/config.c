@@ -23,6 +23,7 @@ void config_init(struct config *c) {
                          .model = xstrdup("default"),
                          .backend = BACKEND_ENGINE,
                          .agent = {8, 16, 300, 1000000},
+                         .responses = {.days = 30},
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO};
     limits_init(&c->limits);
@@ -292,33 +293,14 @@ static bool read_tool_prompt(const struct config_source *s, const cJSON *root,
 
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {"listen",
-                                       "tls",
-                                       "allow_remote",
-                                       "keys",
-                                       "model",
-                                       "model_name",
-                                       "threads",
-                                       "context_tokens",
-                                       "kv_tokens",
-                                       "kv_type",
-                                       "policy",
-                                       "guard",
-                                       "backend",
-                                       "upstreams",
-                                       "tools",
-                                       "agent",
-                                       "limits",
-                                       "cors_origins",
-                                       "drain_ms",
-                                       "log",
-                                       "data",
-                                       "audit",
-                                       "mcp",
-                                       "proxy_protocol",
-                                       "tool_prompt",
-                                       "admin",
-                                       NULL};
+    static const char *const keys[] = {
+        "listen",      "tls",          "allow_remote", "keys",
+        "model",       "model_name",   "threads",      "context_tokens",
+        "kv_tokens",   "kv_type",      "policy",       "guard",
+        "backend",     "upstreams",    "tools",        "agent",
+        "limits",      "cors_origins", "drain_ms",     "log",
+        "data",        "audit",        "mcp",          "proxy_protocol",
+        "tool_prompt", "admin",        "responses",    NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -328,8 +310,8 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_proxy_protocol(s, root, c) &&
            config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            config_read_path(s, root, "keys", &c->keys) &&
-           config_read_audit(s, root, c) && config_read_admin(s, root, c) &&
-           read_model(s, root, c) &&
+           config_read_audit(s, root, c) && config_read_responses(s, root, c) &&
+           config_read_admin(s, root, c) && read_model(s, root, c) &&
            config_read_text(s, root, "model_name", &c->model_name) &&
            read_tool_prompt(s, root, c) &&
            config_read_small(s, root, "threads", 0, 1024, &c->threads) &&

@@ -45,6 +45,10 @@ struct config {
         int64_t bytes_max; /* of the database; 0: no limit */
     } audit;
     struct {
+        bool memory; /* not on the disk */
+        int days;    /* 0: for good, or until they are too many */
+    } responses;
+    struct {
         char *host; /* as above; NULL: there is no such listener */
         int port;
         char *keys; /* a file of keys for it alone; NULL: `keys` */

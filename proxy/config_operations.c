@@ -96,3 +96,14 @@ bool config_check_admin(const struct config *c, struct err *err) {
         return err_set(err, ERR_INPUT, "admin: needs an address of its own");
     return true;
 }
+
+bool config_read_responses(const struct config_source *s, const cJSON *root,
+                           struct config *c) {
+    static const char *const keys[] = {"memory", "days", NULL};
+    const cJSON *map;
+
+    if (!config_read_map(s, root, "responses", keys, &map)) return false;
+    return !map ||
+           (config_read_bool(s, map, "memory", &c->responses.memory) &&
+            config_read_small(s, map, "days", 0, 36500, &c->responses.days));
+}

@@ -16,4 +16,8 @@ MUST_USE bool config_read_admin(const struct config_source *s,
 /* Has it keys, and an address that they are safe on? */
 MUST_USE bool config_check_admin(const struct config *c, struct err *err);
 
+/* responses: what clients of /v1/responses leave. */
+MUST_USE bool config_read_responses(const struct config_source *s,
+                                    const cJSON *root, struct config *c);
+
 #endif

@@ -1,8 +1,11 @@
 /* responses_store.h - answers of /v1/responses that a client may ask for again
- * or go on from. In memory, the oldest go first; each belongs to an owner, and
- * nobody else can tell it from one that never was. Event-loop thread. */
+ * or go on from. In memory, and on the disk behind it (responses_file.h); the
+ * oldest go first. Each belongs to an owner, and nobody else can tell it from
+ * one that never was. Event-loop thread. */
 #ifndef CORRAL_PROXY_RESPONSES_STORE_H
 #define CORRAL_PROXY_RESPONSES_STORE_H
+
+#include <uv.h>
 
 #include "base/json.h"
 
@@ -21,8 +24,16 @@ struct response_stored {
     struct span context; /* a list: what a next request begins with */
 };
 
-struct responses_store *responses_store_new(void);
+/* In memory alone, each for at most `days` (0: for good). */
+struct responses_store *responses_store_new(int days);
+/* With a file in `folder`: what it holds is there again. Waits for the disk. */
+MUST_USE struct responses_store *responses_store_open(uv_loop_t *loop,
+                                                      const char *folder,
+                                                      int days,
+                                                      struct err *err);
 void responses_store_free(struct responses_store *s); /* NULL is fine */
+/* Now and then: lets go what is too old. */
+void responses_store_tick(struct responses_store *s);
 
 /* Everything is copied. What is larger than all the room is not kept. */
 void responses_store_put(struct responses_store *s, const char *id,

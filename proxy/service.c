@@ -460,6 +460,7 @@ static void on_tick(uv_timer_t *timer) {
 
     exchange_tick(&s->exchanges);
     approvals_tick(s->exchanges.approvals);
+    responses_store_tick(s->exchanges.responses);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -480,7 +481,7 @@ struct service *service_new(const struct service_options *o) {
         .router = o->router,
         .tools = o->tools,
         .approvals = approvals_new(),
-        .responses = responses_store_new(),
+        .responses = o->responses,
         .metrics = o->metrics,
         .audit = o->audit,
         .compact = o->compact,

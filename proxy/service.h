@@ -14,6 +14,7 @@ struct policy;
 struct registry;
 struct router;
 struct sessions;
+struct responses_store;
 struct service;
 struct audit;
 struct auth;
@@ -25,8 +26,9 @@ struct service_options {
     const struct registry *tools; /* Corral's own; may be NULL */
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;
-    struct sessions *sessions; /* NULL: there are none */
-    struct auth *auth;         /* who may come in */
+    struct sessions *sessions;         /* NULL: there are none */
+    struct responses_store *responses; /* taken */
+    struct auth *auth;                 /* who may come in */
     struct audit *audit;
     struct compact_options compact; /* of sessions */
     int turn_steps;

@@ -19,6 +19,7 @@
 #include "base/hash.h"
 #include "guard/guard.h"
 #include "proxy/http_client.h"
+#include "proxy/responses_store.h"
 #include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
@@ -236,6 +237,7 @@ static void world_open(struct world *w, const char *policy) {
     service.guard = w->guard;
     service.policy = w->policy;
     service.metrics = w->metrics;
+    service.responses = responses_store_new(0);
     service.tools = w->tools;
     w->router = router_new();
     assert_true(router_add(w->router, "*", &model.llm, &err));

@@ -107,6 +107,9 @@ static void command_fill(struct command *c, const struct sandbox_options *o) {
                                         "--ro-bind-try",
                                         "/etc/alternatives",
                                         "/etc/alternatives",
+                                        "--ro-bind-try",
+                                        "/etc/matplotlibrc",
+                                        "/etc/matplotlibrc",
                                         NULL};
     static const char *const last[] = {
         "--proc",       "/proc", "--dev",   "/dev", "--remount-ro", "/dev",

@@ -150,7 +150,8 @@ static cJSON *read_arguments(const struct run *run, struct err *err) {
 }
 
 static void begin(struct run *run) {
-    const struct tool_context context = {.session = run->all->o.session};
+    const struct tool_context context = {.session = run->all->o.session,
+                                         .owner = run->all->o.owner};
     struct span name = run->call->name;
     struct err err = {0};
     cJSON *arguments = NULL;

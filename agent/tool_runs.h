@@ -17,6 +17,7 @@ struct tool_runs_options {
     const struct registry *registry;    /* may be NULL: nothing runs */
     const struct chat_request *request; /* declares what may be called */
     struct span session;
+    struct span owner;
     /* A result is there. From the loop, or inside tool_runs_start(), from
      * where tool_runs_free() is not allowed. */
     void (*on_done)(void *user);

@@ -36,6 +36,7 @@ struct turn {
     const struct registry *registry;
     struct chat_request request; /* ours; the texts in it are not */
     struct span session;         /* its key, empty: none */
+    struct span owner;           /* the id of the caller's key */
     struct turn_limits limits;
     struct turn_hooks hooks;
     uint64_t client;
@@ -397,6 +398,7 @@ static struct tool_runs *runs_of(struct turn *t) {
     struct tool_runs_options o = {.registry = t->registry,
                                   .request = &t->request,
                                   .session = t->session,
+                                  .owner = t->owner,
                                   .on_done = on_done,
                                   .user = t};
 
@@ -561,6 +563,7 @@ struct turn *turn_start(const struct turn_options *o,
     t->registry = o->tools;
     t->request = *request;
     t->session = o->session;
+    t->owner = o->owner;
     t->limits = o->limits;
     t->hooks = *hooks;
     t->client = o->client;

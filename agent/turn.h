@@ -81,6 +81,7 @@ struct turn_options {
     struct turn_limits limits;
     uint64_t client;
     struct span session; /* its key, borrowed likewise; empty: none */
+    struct span owner;   /* the id of the caller's key, borrowed likewise */
     /* Calls that the model made before this process began, and that have no
      * result: they are made first, beginning with the next turn_tick(), and
      * ask leave as others do. Borrowed during the call of turn_start(). */

@@ -406,9 +406,12 @@ static bool open_mcp(struct daemon *d, struct err *err) {
 
 static bool open_tools(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
+    /* What tools keep goes where the operator said, and nowhere else. */
+    char *data = c->data ? places_data(c->data, err) : NULL;
+    bool ok = data || !c->data;
 
     d->tools = registry_new();
-    for (int i = 0; i < c->tool_count; i++) {
+    for (int i = 0; ok && i < c->tool_count; i++) {
         const struct tool_options options = {
             .name = c->tools[i].name,
             .map = c->tools[i].options,
@@ -416,13 +419,14 @@ static bool open_tools(struct daemon *d, struct err *err) {
             .yaml = c->tools[i].place ? c->yaml : NULL,
             .loop = &d->loop,
             .folder = c->folder,
-            .data = c->data,
+            .data = data,
             .artefacts = registry_artefacts(d->tools),
         };
 
-        if (!registry_open(d->tools, &options, err)) return false;
+        ok = registry_open(d->tools, &options, err);
     }
-    return open_mcp(d, err);
+    free(data);
+    return ok && open_mcp(d, err);
 }
 
 static bool open_sessions(struct daemon *d, struct err *err) {

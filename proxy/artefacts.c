@@ -3,6 +3,6 @@
 #include "agent/turn.h"
 
 bool artefact_find(const struct registry *tools, struct span id,
-                   const char **type, struct span *content) {
-    return tools && registry_artefact(tools, id, type, content);
+                   struct span owner, const char **type, struct span *content) {
+    return tools && registry_artefact(tools, id, owner, type, content);
 }

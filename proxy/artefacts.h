@@ -7,8 +7,10 @@
 
 struct registry;
 
-/* Borrowed until a tool makes another. `tools` may be NULL: there are none. */
+/* For the key `owner`, "" without keys; another's is not there. Borrowed until
+ * a tool makes another. `tools` may be NULL: there are none. */
 MUST_USE bool artefact_find(const struct registry *tools, struct span id,
-                            const char **type, struct span *content);
+                            struct span owner, const char **type,
+                            struct span *content);
 
 #endif

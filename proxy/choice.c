@@ -488,6 +488,7 @@ bool choice_start(struct choice *c, struct err *err) {
                    .seconds = c->o.turn_seconds,
                    .tokens = c->o.turn_tokens},
         .client = c->o.client,
+        .owner = span_of(c->o.owner),
         .fence_key = c->o.fence_key};
     struct turn_hooks hooks = {
         .on_prompt = on_prompt,

@@ -59,6 +59,7 @@ struct choice_options {
     const struct guard_turn *turns;
     int turn_count;
     uint64_t client;
+    const char *owner; /* the id of the caller's key, "" without; borrowed */
     uv_loop_t *loop;
     const struct audit *audit; /* may be NULL */
     int index;

@@ -208,6 +208,7 @@ static void make_choices(struct exchange *x) {
         .request = &x->request,
         .turns = q ? q->turns : NULL,
         .turn_count = q ? q->turn_count : 0,
+        .owner = exchange_owner(x),
         .client = x->client,
         .loop = context->loop,
         .audit = context->audit,

@@ -254,16 +254,17 @@ static void ollama_model_shown(struct service *s, struct conn *c,
     bytes_free(&out);
 }
 
-/* A file that a tool made; its id is the leave to read it. */
+/* A file that a tool made for this key. */
 static void artefact(struct service *s, struct conn *c,
                      const struct http_request *r) {
     struct span id =
         span_slice(r->path, strlen("/v1/artefacts/"), r->path.size);
+    struct span owner = span_of(caller_id(conn_pass(c)->caller));
     struct bytes out = {0};
     struct span content;
     const char *type;
 
-    if (artefact_find(s->exchanges.tools, id, &type, &content)) {
+    if (artefact_find(s->exchanges.tools, id, owner, &type, &content)) {
         bytes_put(&out, content);
         respond(s, c, ROUTE_OTHER, 200, type, &out);
     } else {

@@ -5,6 +5,7 @@
 
 struct artefact {
     char id[HASH_ID_SIZE];
+    char owner[ARTEFACT_OWNER_MAX + 1];
     const char *type; /* static */
     struct bytes content;
 };
@@ -37,9 +38,11 @@ void artefacts_free(struct artefacts *a) {
 }
 
 bool artefacts_put(struct artefacts *a, const char *type, struct span content,
-                   char id[HASH_ID_SIZE], struct err *err) {
+                   struct span owner, char id[HASH_ID_SIZE], struct err *err) {
     struct artefact *slot;
 
+    if (owner.size > ARTEFACT_OWNER_MAX)
+        return err_set(err, ERR_LIMIT, "the owner's name is too long");
     if (content.size > ARTEFACT_BYTES_MAX)
         return err_set(err, ERR_LIMIT, "larger than %d bytes",
                        ARTEFACT_BYTES_MAX);
@@ -49,18 +52,20 @@ bool artefacts_put(struct artefacts *a, const char *type, struct span content,
     slot = &a->list[(a->first + a->count++) % ARTEFACTS_MAX];
     *slot = (struct artefact){.type = type};
     hash_random_id(slot->id);
+    if (owner.size) memcpy(slot->owner, owner.at, owner.size);
     bytes_put(&slot->content, content);
     a->bytes += content.size;
     memcpy(id, slot->id, sizeof slot->id);
     return true;
 }
 
-bool artefacts_get(const struct artefacts *a, struct span id, const char **type,
-                   struct span *content) {
+bool artefacts_get(const struct artefacts *a, struct span id, struct span owner,
+                   const char **type, struct span *content) {
     for (int i = 0; i < a->count; i++) {
         const struct artefact *one = &a->list[(a->first + i) % ARTEFACTS_MAX];
 
         if (!hash_equal_secret(id, span_of(one->id))) continue;
+        if (!span_is(owner, one->owner)) return false;
         *type = one->type;
         *content = span_bytes(&one->content);
         return true;

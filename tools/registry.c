@@ -130,8 +130,9 @@ struct artefacts *registry_artefacts(const struct registry *r) {
 }
 
 bool registry_artefact(const struct registry *r, struct span id,
-                       const char **type, struct span *content) {
-    return artefacts_get(r->artefacts, id, type, content);
+                       struct span owner, const char **type,
+                       struct span *content) {
+    return artefacts_get(r->artefacts, id, owner, type, content);
 }
 
 const struct tool *registry_find(const struct registry *r, struct span name) {

@@ -33,7 +33,8 @@ MUST_USE bool registry_add_builtin(struct registry *r, const char *name,
 struct artefacts *registry_artefacts(const struct registry *r);
 /* One of them; see artefacts_get(). */
 MUST_USE bool registry_artefact(const struct registry *r, struct span id,
-                                const char **type, struct span *content);
+                                struct span owner, const char **type,
+                                struct span *content);
 const struct tool *registry_find(const struct registry *r, struct span name);
 int registry_count(const struct registry *r);
 const struct tool *registry_at(const struct registry *r, int index);

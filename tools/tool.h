@@ -21,6 +21,9 @@ struct tool_context {
     /* The key of the session whose turn this is: calls with the same key may
      * share state, calls with another must not. Empty: this turn has none. */
     struct span session;
+    /* The id of the key that it is for: what a tool leaves behind is for this
+     * key only. Empty: no keys are asked for. */
+    struct span owner;
 };
 
 /* The end of a call. With `ok` false, `text` is an error that the model may

@@ -52,6 +52,7 @@ struct tool_run {
     struct session *session;
     struct tool_run *next;
     struct bytes request;
+    char owner[ARTEFACT_OWNER_MAX + 1]; /* whose pictures its are */
     tool_done *done;
     void *user;
 };
@@ -134,7 +135,7 @@ static bool name_plain(const char *name) {
 }
 
 static void keep_image(struct interpreter *in, const cJSON *image,
-                       struct bytes *out) {
+                       const char *owner, struct bytes *out) {
     static const char signature[] = "\x89PNG\r\n\x1a\n";
     struct bytes png = {.limit = ARTEFACT_BYTES_MAX};
     const char *name = text_of(image, "name");
@@ -142,7 +143,8 @@ static void keep_image(struct interpreter *in, const cJSON *image,
 
     if (in->artefacts && hex_decode(text_of(image, "data"), &png) &&
         span_starts(span_bytes(&png), span_of(signature)) &&
-        artefacts_put(in->artefacts, "image/png", span_bytes(&png), id, NULL)) {
+        artefacts_put(in->artefacts, "image/png", span_bytes(&png),
+                      span_of(owner), id, NULL)) {
         hash_sha256_hex(span_bytes(&png), digest);
         (void)snprintf(line, sizeof line,
                        "[picture %.64s: %zu bytes, sha256 %s, "
@@ -155,7 +157,7 @@ static void keep_image(struct interpreter *in, const cJSON *image,
 }
 
 /* What the model reads of an answer; false when it is none. */
-static bool answer_read(struct interpreter *in, struct span message, bool *ok,
+static bool answer_read(const struct session *s, struct span message, bool *ok,
                         struct bytes *out) {
     cJSON *answer = json_parse(message, NULL);
     const cJSON *images, *image;
@@ -172,7 +174,7 @@ static bool answer_read(struct interpreter *in, struct span message, bool *ok,
     if (out->size && out->at[out->size - 1] != '\n') bytes_puts(out, "\n");
     bytes_puts(out, error);
     cJSON_ArrayForEach(image, images) if (count++ < 4)
-        keep_image(in, image, out);
+        keep_image(s->owner, image, s->running->owner, out);
     *ok = !*error;
     if (!out->size) bytes_puts(out, "(no output)");
     cJSON_Delete(answer);
@@ -211,7 +213,7 @@ static void on_message(void *user, struct span message) {
     struct bytes text = {0};
     bool ok = false;
 
-    if (s->running && answer_read(s->owner, message, &ok, &text)) {
+    if (s->running && answer_read(s, message, &ok, &text)) {
         run_end(s, ok, span_bytes(&text));
     } else {
         /* It talks out of turn: code of an earlier call forges answers. */
@@ -316,6 +318,10 @@ static struct tool_run *run(const struct tool *tool, const cJSON *arguments,
     *run = (struct tool_run){.done = done, .user = user};
     if (!request_write(in, arguments, &run->request))
         return refuse(run, "the code is too long");
+    if (context->owner.size > ARTEFACT_OWNER_MAX)
+        return refuse(run, "whose call this is cannot be kept");
+    if (context->owner.size)
+        memcpy(run->owner, context->owner.at, context->owner.size);
     s = session_of(in, context->session);
     if (!s) return refuse(run, "all interpreters are busy; try again later");
     if (!session_ready(s, &err)) {

@@ -112,7 +112,8 @@ static bool walk(struct tool_run *run, int folder, const char *prefix,
     while (ok && (entry = readdir(dir))) {
         if (entry->d_name[0] == '.') continue;
         if (query_stopped(run))
-            ok = err_set(&run->err, ERR_TIMEOUT, "the folder is still being read; try again");
+            ok = err_set(&run->err, ERR_TIMEOUT,
+                         "the folder is still being read; try again");
         else
             ok = meet(run, folder, entry->d_name, prefix, depth);
     }

@@ -62,7 +62,7 @@ static void on_done(void *user, bool ok, struct span text) {
 
 static struct tool_run *begin(struct world *w, const char *session,
                               const char *code, struct answer *a) {
-    const struct tool_context context = {span_of(session)};
+    const struct tool_context context = {span_of(session), span_of("key-1")};
     cJSON *arguments = cJSON_CreateObject();
     struct tool_run *run;
 
@@ -341,8 +341,10 @@ static void test_pictures(void **state) {
     if (!at) fail_msg("no picture in \"%s\"", a.text.at);
     assert_non_null(strstr(a.text.at, "[picture dot.png: 67 bytes, sha256 "));
     at += strlen("/v1/artefacts/");
-    assert_true(
-        artefacts_get(w.artefacts, (struct span){at, 24}, &type, &content));
+    assert_false(artefacts_get(w.artefacts, (struct span){at, 24},
+                               span_of("another"), &type, &content));
+    assert_true(artefacts_get(w.artefacts, (struct span){at, 24},
+                              span_of("key-1"), &type, &content));
     assert_string_equal(type, "image/png");
     assert_int_equal(content.size, 67);
     bytes_free(&a.text);

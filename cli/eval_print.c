@@ -35,6 +35,9 @@ void evaluation_print_table(const struct evaluation *e) {
                          r->high[FIGURE_AUPRC]);
         (void)putchar('\n');
     }
+    if (e->languages)
+        (void)printf("\nlanguage told right: %zu of %zu\n", e->languages_told,
+                     e->languages);
     (void)fprintf(stderr, "corral: %zu rows in %.1f s\n", e->rows, e->seconds);
 }
 
@@ -73,6 +76,8 @@ bool evaluation_print_json(const struct evaluation *e, struct err *err) {
     add_number(root, "unscored", (double)e->unscored);
     add_number(root, "unavailable", (double)e->unavailable);
     add_number(root, "seconds", e->seconds);
+    add_number(root, "languages", (double)e->languages);
+    add_number(root, "languages_told", (double)e->languages_told);
     (void)cJSON_AddStringToObject(root, "revision",
                                   policy_revision(judge_policy(e->judge)));
     for (int i = 0; i < GROUP_KINDS; i++)

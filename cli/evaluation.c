@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "guard/language.h"
 
 static const uint64_t PROGRESS_NS = 1000000000;
 
@@ -111,6 +112,15 @@ static void on_result(void *user, const struct judge_result *r) {
     free(t);
 }
 
+/* Would a refusal speak the row's language? */
+static void note_language(struct evaluation *e, const struct row_text *row) {
+    const char *told = language_of(row->prompt);
+
+    if (!*row->lang || !row->prompt.size) return;
+    e->languages++;
+    e->languages_told += !strcmp(told ? told : "en", row->lang);
+}
+
 static void submit(struct evaluation *e, int line, const struct row_text *row) {
     struct truth *t = xalloc(sizeof *t);
     struct judge_text text = judge_row(row);
@@ -126,6 +136,7 @@ static void submit(struct evaluation *e, int line, const struct row_text *row) {
                    *row->role ? row->role
                               : (row->response.at ? "agent" : "user"));
     text.scored = true;
+    note_language(e, row);
     judge_submit(e->judge, &text, on_result, t);
 }
 

@@ -44,12 +44,14 @@ struct evaluation {
     struct group groups[GROUPS_MAX];
     int group_count;
     size_t rows;
-    size_t bad;         /* lines that could not be read */
-    size_t unscored;    /* the classifier failed */
-    size_t unavailable; /* the guard failed: blocked, as it must be */
-    bool overflow;      /* a group past GROUPS_MAX */
-    double seconds;     /* that judging took */
-    bool progress;      /* a count on standard error while it goes on */
+    size_t bad;            /* lines that could not be read */
+    size_t unscored;       /* the classifier failed */
+    size_t unavailable;    /* the guard failed: blocked, as it must be */
+    bool overflow;         /* a group past GROUPS_MAX */
+    size_t languages;      /* rows that say theirs, */
+    size_t languages_told; /* and for which language.h says the same */
+    double seconds;        /* that judging took */
+    bool progress;         /* a count on standard error while it goes on */
 };
 
 /* Judge the labelled rows of `in`, at most `limit` of them (0: all). Bad lines

@@ -217,6 +217,7 @@ const char *policy_message(const struct policy *p, const char *language) {
     const char *found = language ? find_message(p, language) : NULL;
 
     if (!found) found = find_message(p, "en");
+    if (!found && p->message_count) found = p->messages[0].text;
     return found ? found : "I can't help with that.";
 }
 

@@ -89,7 +89,8 @@ bool policy_shadow(const struct policy *p);         /* mode: shadow */
 bool policy_on_block_error(const struct policy *p); /* on_block: error */
 bool policy_stream_trail(const struct policy *p);   /* stream: trail */
 const struct policy_limits *policy_limits(const struct policy *p);
-/* messages.block in `language` ("it"), falling back to English. */
+/* messages.block in `language` ("it"), falling back to English and then to the
+ * first there is. */
 const char *policy_message(const struct policy *p, const char *language);
 int policy_check_count(const struct policy *p);
 const struct check *policy_check(const struct policy *p, int index);

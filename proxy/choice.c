@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "proxy/audit.h"
 #include "proxy/approvals.h"
+#include "guard/language.h"
 #include "proxy/choice_state.h"
 #include "proxy/journal.h"
 
@@ -201,6 +202,16 @@ static void send_text(struct choice *c, struct span text) {
 
 /* ---- blocked ---- */
 
+/* What a refusal says, in the language that the user last spoke. */
+static const char *message(const struct choice *c) {
+    const char *language = NULL;
+
+    for (int i = c->o.turn_count - 1; i >= 0 && !language; i--)
+        if (c->o.turns[i].role == GUARD_USER)
+            language = language_of(c->o.turns[i].text);
+    return policy_message(c->o.policy, language ? language : "en");
+}
+
 void choice_block(struct choice *c, enum channel channel,
                   const struct verdict *v) {
     stop(c);
@@ -220,8 +231,7 @@ void choice_refuse(struct choice *c, enum channel channel,
     }
     c->logprobs.size = 0;
     /* After cleared text has gone out, the end alone says that it was cut. */
-    if (!c->request.stream || !c->text_sent)
-        send_text(c, span_of(policy_message(c->o.policy, "en")));
+    if (!c->request.stream || !c->text_sent) send_text(c, span_of(message(c)));
     finish(c, REPLY_FILTERED);
 }
 

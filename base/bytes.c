@@ -96,12 +96,22 @@ bool bytes_append(struct bytes *b, const void *at, size_t size,
 }
 
 bool bytes_printf(struct bytes *b, struct err *err, const char *format, ...) {
+    size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT, room;
     va_list args;
     int size;
 
+    if (!strchr(format, '%'))
+        return bytes_append(b, format, strlen(format), err);
+    /* Most of what is printed has room already. */
+    room = b->capacity < limit ? b->capacity : limit;
+    room = room > b->size ? room - b->size : 0;
     va_start(args, format);
-    size = vsnprintf(NULL, 0, format, args);
+    size = vsnprintf(room ? b->at + b->size : NULL, room, format, args);
     va_end(args);
+    if (size >= 0 && (size_t)size < room) {
+        b->size += (size_t)size;
+        return true;
+    }
     if (size < 0) return err_set(err, ERR_INTERNAL, "bad format");
     /* One more than the text, for the NUL that vsnprintf writes. */
     if (!bytes_reserve(b, (size_t)size + 1, err)) return false;

@@ -7,6 +7,8 @@
 
 #include "base/utf8.h"
 
+enum { KEYS_FEW = 16 };
+
 /* cJSON recurses, keeps the first of two equal keys, ends a string at \u0000
  * and takes any control character for a blank, or for text in a string. So
  * the text is looked through before it sees it. */
@@ -46,13 +48,12 @@ static int compare_names(const void *a, const void *b) {
 /* Two parsers may take different ones of two equal keys; what was judged must
  * be what is used, so neither is taken. Sorting keeps this from being
  * quadratic in a hostile object's size. */
-static bool keys_differ(const cJSON *object, struct err *err) {
-    size_t count = (size_t)cJSON_GetArraySize(object), i = 0;
+static bool many_differ(const cJSON *object, size_t count, struct err *err) {
+    size_t i = 0;
     const char **names;
     const cJSON *child;
     bool ok = true;
 
-    if (count < 2) return true;
     names = xalloc_array(count, sizeof *names);
     cJSON_ArrayForEach(child, object) names[i++] = child->string;
     qsort(names, count, sizeof *names, compare_names);
@@ -61,6 +62,22 @@ static bool keys_differ(const cJSON *object, struct err *err) {
             ok = err_set(err, ERR_INPUT, "duplicate key \"%.64s\"", names[i]);
     free(names);
     return ok;
+}
+
+/* For a few keys sorting costs more than it saves. */
+static bool keys_differ(const cJSON *object, struct err *err) {
+    size_t count = 0;
+    const cJSON *child, *before;
+
+    cJSON_ArrayForEach(child, object) {
+        if (++count > KEYS_FEW)
+            return many_differ(object, (size_t)cJSON_GetArraySize(object), err);
+        for (before = object->child; before != child; before = before->next)
+            if (!strcmp(before->string, child->string))
+                return err_set(err, ERR_INPUT, "duplicate key \"%.64s\"",
+                               child->string);
+    }
+    return true;
 }
 
 static bool tree_check(const cJSON *json, struct err *err) {
@@ -174,33 +191,38 @@ bool json_get_number(const cJSON *object, const char *path, const char *key,
     char expected[80];
 
     if (!item) return true;
-    (void)snprintf(expected, sizeof expected, "a number from %g to %g", least,
-                   most);
     if (!cJSON_IsNumber(item) || !isfinite(item->valuedouble) ||
-        item->valuedouble < least || item->valuedouble > most)
+        item->valuedouble < least || item->valuedouble > most) {
+        (void)snprintf(expected, sizeof expected, "a number from %g to %g",
+                       least, most);
         return wrong(err, path, key, expected);
+    }
     *out = item->valuedouble;
     return true;
+}
+
+/* Doubles hold whole numbers exactly up to 2^53 only. */
+static bool is_whole(const cJSON *item, int64_t least, int64_t most) {
+    double value = item->valuedouble;
+
+    return cJSON_IsNumber(item) && value >= -9007199254740992.0 &&
+           value <= 9007199254740992.0 && value == floor(value) &&
+           (int64_t)value >= least && (int64_t)value <= most;
 }
 
 bool json_get_int(const cJSON *object, const char *path, const char *key,
                   int64_t least, int64_t most, int64_t *out, struct err *err) {
     const cJSON *item = find(object, key);
     char expected[96];
-    double value;
 
     if (!item) return true;
-    (void)snprintf(expected, sizeof expected,
-                   "a whole number from %lld to %lld", (long long)least,
-                   (long long)most);
-    if (!cJSON_IsNumber(item)) return wrong(err, path, key, expected);
-    value = item->valuedouble;
-    /* Doubles hold whole numbers exactly up to 2^53 only. */
-    if (!(value >= -9007199254740992.0 && value <= 9007199254740992.0) ||
-        value != floor(value) || (int64_t)value < least ||
-        (int64_t)value > most)
+    if (!is_whole(item, least, most)) {
+        (void)snprintf(expected, sizeof expected,
+                       "a whole number from %lld to %lld", (long long)least,
+                       (long long)most);
         return wrong(err, path, key, expected);
-    *out = (int64_t)value;
+    }
+    *out = (int64_t)item->valuedouble;
     return true;
 }
 

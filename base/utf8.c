@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* The length that a first byte announces and the range of its second byte
  * (Unicode 15, table 3-7): this alone excludes overlong forms, surrogates and
  * points past U+10FFFF. Zero for a byte that cannot begin a sequence. */
@@ -41,8 +43,14 @@ static size_t matched(struct span s, size_t *length) {
 
 size_t utf8_decode(struct span s, uint32_t *point, bool *valid) {
     static const unsigned char first_mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
-    size_t length, have = matched(s, &length);
+    size_t length, have;
 
+    if ((unsigned char)s.at[0] < 0x80) {
+        if (valid) *valid = true;
+        *point = (unsigned char)s.at[0];
+        return 1;
+    }
+    have = matched(s, &length);
     if (valid) *valid = have > 0 && have == length;
     if (have == 0 || have != length) {
         *point = UTF8_REPLACEMENT;
@@ -79,14 +87,26 @@ size_t utf8_encode(uint32_t point, char out[UTF8_MAX]) {
     return 4;
 }
 
+/* Bytes from `at` on that are plain ASCII. */
+static size_t ascii_run(struct span s, size_t at) {
+    size_t end = at;
+    uint64_t eight;
+
+    for (; end + sizeof eight <= s.size; end += sizeof eight) {
+        memcpy(&eight, s.at + end, sizeof eight);
+        if (eight & 0x8080808080808080u) break;
+    }
+    while (end < s.size && (unsigned char)s.at[end] < 0x80) end++;
+    return end - at;
+}
+
 bool utf8_valid(struct span s) {
-    while (s.size) {
+    for (size_t at = ascii_run(s, 0); at < s.size; at += ascii_run(s, at)) {
         uint32_t point;
         bool valid;
-        size_t took = utf8_decode(s, &point, &valid);
 
+        at += utf8_decode(span_slice(s, at, s.size), &point, &valid);
         if (!valid) return false;
-        s = span_slice(s, took, s.size);
     }
     return true;
 }

@@ -88,6 +88,28 @@ static void test_grow(void **state) {
     bytes_free(&b);
 }
 
+/* The limit holds wherever the buffer's room ends, and with or without a
+ * conversion in the format. */
+static void test_printf_room(void **state) {
+    (void)state;
+    for (size_t limit = 1; limit < 600; limit++) {
+        struct bytes b = {.limit = limit}, c = {.limit = limit};
+
+        while (bytes_printf(&b, NULL, "%s", "abc") &&
+               bytes_printf(&b, NULL, "%d", 7))
+            continue;
+        while (bytes_printf(&c, NULL, "abc7")) continue;
+        assert_true(b.size <= limit && b.size + 4 >= limit);
+        assert_true(c.size <= limit && c.size + 4 > limit);
+        for (size_t i = 0; i < b.size; i++)
+            assert_int_equal(b.at[i], "abc7"[i % 4]);
+        for (size_t i = 0; i < c.size; i++)
+            assert_int_equal(c.at[i], "abc7"[i % 4]);
+        bytes_free(&b);
+        bytes_free(&c);
+    }
+}
+
 static void test_printf(void **state) {
     struct bytes b = {.limit = 10};
     struct err err = {0};
@@ -151,10 +173,15 @@ static void test_read_file(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_span), cmocka_unit_test(test_find),
-        cmocka_unit_test(test_dup),  cmocka_unit_test(test_append_to_the_limit),
-        cmocka_unit_test(test_grow), cmocka_unit_test(test_printf),
-        cmocka_unit_test(test_drop), cmocka_unit_test(test_read_file),
+        cmocka_unit_test(test_span),
+        cmocka_unit_test(test_find),
+        cmocka_unit_test(test_dup),
+        cmocka_unit_test(test_append_to_the_limit),
+        cmocka_unit_test(test_grow),
+        cmocka_unit_test(test_printf),
+        cmocka_unit_test(test_printf_room),
+        cmocka_unit_test(test_drop),
+        cmocka_unit_test(test_read_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

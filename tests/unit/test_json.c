@@ -41,6 +41,33 @@ static void test_parse(void **state) {
     check_parse("nul", false);
 }
 
+/* Of `count` different keys, then one of them again. */
+static void check_again(int count) {
+    struct bytes text = {0};
+    struct err err = {0};
+
+    for (int again = -1; again < count; again++) {
+        cJSON *json;
+
+        text.size = 0;
+        bytes_puts(&text, "{");
+        for (int i = 0; i < count; i++)
+            assert_true(bytes_printf(&text, &err, "\"k%d\":0,", i));
+        assert_true(bytes_printf(&text, &err, "\"%s%d\":0}",
+                                 again < 0 ? "x" : "k", again));
+        json = json_parse(span_bytes(&text), &err);
+        assert_int_equal(json != NULL, again < 0);
+        cJSON_Delete(json);
+    }
+    bytes_free(&text);
+}
+
+/* Few keys are compared in another way than many. */
+static void test_same_keys(void **state) {
+    (void)state;
+    for (int count = 1; count < 40; count++) check_again(count);
+}
+
 static void test_nul_byte(void **state) {
     struct err err = {0};
 
@@ -177,6 +204,7 @@ static void test_print(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_same_keys),
         cmocka_unit_test(test_nul_byte),
         cmocka_unit_test(test_not_terminated),
         cmocka_unit_test(test_depth),

@@ -56,6 +56,26 @@ static void test_bad(void **state) {
     check_bad("\xE2\x82", 2); /* cut short */
 }
 
+/* Plain text is looked at eight bytes at a time: a bad byte at any place among
+ * it is found all the same, and so is a character that ends too early. */
+static void test_valid_anywhere(void **state) {
+    char text[33];
+
+    (void)state;
+    for (size_t size = 1; size < sizeof text; size++)
+        for (size_t at = 0; at < size; at++) {
+            memset(text, 'a', size);
+            assert_true(utf8_valid((struct span){text, size}));
+            text[at] = '\x80';
+            assert_false(utf8_valid((struct span){text, size}));
+            text[at] = '\xC3';
+            assert_false(utf8_valid((struct span){text, size}));
+            if (at + 1 == size) continue;
+            text[at + 1] = '\xA4';
+            assert_true(utf8_valid((struct span){text, size}));
+        }
+}
+
 static void test_valid(void **state) {
     (void)state;
     assert_true(utf8_valid(span_of("")));
@@ -80,6 +100,7 @@ int main(void) {
         cmocka_unit_test(test_every_point),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_valid),
+        cmocka_unit_test(test_valid_anywhere),
         cmocka_unit_test(test_complete),
     };
 

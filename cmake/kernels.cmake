@@ -7,10 +7,6 @@ set_source_files_properties(${CORRAL_ROOT}/engine/sampler.c PROPERTIES
   COMPILE_OPTIONS "-O3;-fno-math-errno;-fno-trapping-math")
 foreach(kernel ${kernels})
   set(flags -fno-math-errno -fno-trapping-math)
-  # With sanitizers -O3 takes minutes a file and shows nothing more.
-  if(NOT SANITIZE)
-    list(PREPEND flags -O3)
-  endif()
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     if(kernel MATCHES "_avx512")
       list(APPEND flags -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vl
@@ -27,14 +23,24 @@ foreach(kernel ${kernels})
       list(APPEND flags -march=armv8.2-a+dotprod)
     endif()
   endif()
-  # Sanitizers make minutes of the unrolled products. The fuzzers hardly run
-  # them; and those of AVX-VNNI are AVX2's with one instruction exchanged, so
-  # the memory they touch is checked there.
-  if(CORRAL_FUZZ OR (SANITIZE MATCHES address AND kernel MATCHES "_avxvnni"))
-    list(APPEND flags -fno-sanitize=all)
+  # Under sanitizers the products take twenty times as long, and -O3 takes
+  # minutes a file. What is about kernels is tested with checked ones
+  # (tests/CMakeLists.txt), all else with those as they are. Those of AVX-VNNI
+  # are AVX2's with one instruction exchanged: their memory is checked there.
+  if(CORRAL_FUZZ OR NOT SANITIZE OR
+      (SANITIZE MATCHES address AND kernel MATCHES "_avxvnni"))
+    list(APPEND flags -O3 -fno-sanitize=all)
+  else()
+    list(APPEND flags $<IF:$<BOOL:$<TARGET_PROPERTY:CHECKED_KERNELS>>,,-O3>
+      $<IF:$<BOOL:$<TARGET_PROPERTY:CHECKED_KERNELS>>,,-fno-sanitize=all>)
   endif()
   set_source_files_properties(${kernel} PROPERTIES COMPILE_OPTIONS "${flags}")
 endforeach()
+if(SANITIZE)
+  add_library(checked_kernels OBJECT EXCLUDE_FROM_ALL ${kernels})
+  target_link_libraries(checked_kernels PRIVATE corral_flags)
+  set_target_properties(checked_kernels PROPERTIES CHECKED_KERNELS ON)
+endif()
 
 # Loading a model takes codes apart by the thousand million.
 set_source_files_properties(${CMAKE_SOURCE_DIR}/engine/quant.c

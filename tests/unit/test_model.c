@@ -1,6 +1,6 @@
 /* test_model.c - logits against references made elsewhere: a numpy forward
  * pass for a tiny model with every weight format, transformers for one shaped
- * as Llama 3.1 and for the default one. And that a sequence's result does not
+ * as Llama 3.1. And that a sequence's result does not
  * depend on how it was cut into steps, on what else is in the batch, or on a
  * shared prefix. */
 #include <setjmp.h>
@@ -12,95 +12,10 @@
 #include <cmocka.h>
 
 #include "engine/kernel.h"
-#include "tests/unit/golden.h"
 #include "tests/unit/gguf_make.h"
-#include "tests/unit/model_path.h"
-
-enum { ROWS = 512, POSITIONS = 2048 };
+#include "tests/unit/model_fixture.h"
 
 #define TINY "tests/unit/data/tiny.gguf"
-
-struct fixture {
-    struct gguf *gguf;
-    struct model *model;
-    struct kv *kv;
-    float *hidden;
-    float *logits;
-};
-
-static void open_model(struct fixture *f, const char *path, const char *cpu,
-                       bool exact, int threads) {
-    struct model_options options = {threads, ROWS, exact};
-    struct err err = {0};
-
-    if (cpu) setenv("CORRAL_CPU", cpu, 1);
-    f->gguf = gguf_open(path, &err);
-    if (!f->gguf) fail_msg("%s (scripts/setup gets the model)", err.text);
-    f->model = model_open(f->gguf, &options, &err);
-    if (!f->model) fail_msg("%s", err.text);
-    unsetenv("CORRAL_CPU");
-    f->kv = golden_kv(f->model, POSITIONS, exact ? KV_F32 : KV_F16);
-    f->hidden = xalloc_array((size_t)(ROWS * model_shape(f->model)->embedding),
-                             sizeof(float));
-    f->logits =
-        xalloc_array((size_t)model_shape(f->model)->vocab, sizeof(float));
-}
-
-static void close_model(struct fixture *f) {
-    model_close(f->model);
-    kv_free(f->kv);
-    gguf_close(f->gguf);
-    free(f->hidden);
-    free(f->logits);
-}
-
-static int best_of(const float *x, int count) {
-    int best = 0;
-
-    for (int i = 1; i < count; i++)
-        if (x[i] > x[best]) best = i;
-    return best;
-}
-
-/* Largest difference over all cases; top-1 must agree in exact mode. */
-static double worst_of(struct fixture *f, const char *path, int step,
-                       bool same_top, int cases_max) {
-    FILE *file = fopen(path, "r");
-    struct golden *g = xalloc(sizeof *g);
-    double worst = 0;
-    double total = 0;
-    int values = 0;
-    int cases = 0;
-    int same = 0;
-
-    assert_non_null(file);
-    while (cases < cases_max && golden_next(file, g)) {
-        struct sequence *s = golden_feed(f->model, f->kv, g->ids, g->count,
-                                         step, NULL, 0, f->hidden);
-        int best;
-
-        model_logits(f->model, f->hidden, 1, f->logits);
-        best = best_of(f->logits, model_shape(f->model)->vocab);
-        if (same_top) assert_int_equal(best, g->best);
-        same += best == g->best;
-        for (int i = 0; i < g->values; i++) {
-            double d = fabs((double)(f->logits[g->index[i]] - g->value[i]));
-
-            if (d > worst || isnan(d)) worst = d;
-            total += d;
-            values++;
-        }
-        cases++;
-        sequence_free(s);
-    }
-    print_message("%s, %s: worst %.4f, mean %.4f, same top-1 in %d of %d\n",
-                  path, model_kernels(f->model), worst, total / values, same,
-                  cases);
-    assert_true(cases >= 3);
-    fclose(file);
-    free(g);
-    return worst;
-}
 
 static void check_tiny(const char *cpu, bool exact, double tolerance) {
     struct fixture f;
@@ -137,26 +52,6 @@ static void test_tiny_each_table(void **state) {
     (void)state;
     for (size_t i = 0; kernels_name(i); i++)
         check_tiny(kernels_name(i), false, 0.5);
-}
-
-static void test_default_exact(void **state) {
-    struct fixture f;
-
-    (void)state;
-    open_model(&f, model_path(), NULL, true, 2);
-    assert_true(worst_of(&f, "tests/unit/data/default.golden", ROWS, true, 99) <
-                0.05);
-    close_model(&f);
-}
-
-static void test_default_fast(void **state) {
-    struct fixture f;
-
-    (void)state;
-    open_model(&f, model_path(), NULL, false, 2);
-    assert_true(
-        worst_of(&f, "tests/unit/data/default.golden", ROWS, false, 99) < 2.0);
-    close_model(&f);
 }
 
 /* How a text is cut into steps must not matter, nor may the threads. */
@@ -439,8 +334,6 @@ int main(void) {
         cmocka_unit_test(test_wanted_and_labels),
         cmocka_unit_test(test_made_model),
         cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_default_exact),
-        cmocka_unit_test(test_default_fast),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,7 +2,7 @@
 """How well the default model calls tools: a held-out set of tools, phrasings and
 questions that its adapter never saw (train/corral_train/tools/held_out*.txt).
 
-    tests/agent/calls.py [--corral build/corral] [--cases 10] [--json FILE]
+    tests/agent/calls.py [--corral build/corral] [--cases 10] [--misses] [--json FILE]
 
 Starts a server, asks it over the API, and prints the share of requests with the
 right tool (or rightly none), of calls with every argument right, and of answers
@@ -28,6 +28,10 @@ POLICY = """policy: nothing
 checks:
   - {id: nothing, use: rules, on: [input], any: [zzqxzzq], action: flag}
 """
+
+
+# A result of this alone can be told in any words.
+STATUS = {"done", "ok", "started"}
 
 
 def cases(per_tool, seed):
@@ -75,26 +79,35 @@ def told(result, answer):
     return any(v.lower() in answer.lower() or v in digits for v in values)
 
 
-def run(url, found):
+def run(url, found, misses):
     sums = {"choice": [], "arguments": [], "answer": [], "needless": []}
+
+    def count(what, good, text, *seen):
+        sums[what].append(good)
+        if misses and good == (what == "needless"):
+            print(f"{what}: {text}", *seen, sep="\n    ", flush=True)
+
     for offers, text, right, result in found:
         messages = [{"role": "user", "content": text}]
         message = ask(url, messages, offers)
         calls = message.get("tool_calls") or []
         if right is None:
-            sums["choice"].append(not calls)
-            sums["needless"].append(bool(calls))
+            count("choice", not calls, text, calls)
+            count("needless", bool(calls), text)
             continue
         call = calls[0]["function"] if calls else None
-        sums["choice"].append(bool(call) and len(calls) == 1 and call["name"] == right[0])
+        count("choice", bool(call) and len(calls) == 1 and call["name"] == right[0], text, right,
+              calls or message.get("content"))
         if not call or call["name"] != right[0]:
-            sums["arguments"].append(False)
+            count("arguments", False, text)
             continue
-        sums["arguments"].append(same(json.loads(call["arguments"]), right[1]))
+        count("arguments", same(json.loads(call["arguments"]), right[1]), text, right[1],
+              call["arguments"])
         messages += [{"role": "assistant", "content": None, "tool_calls": calls},
                      {"role": "tool", "tool_call_id": calls[0]["id"], "content": result}]
-        if result != '{"status": "done"}':
-            sums["answer"].append(told(result, ask(url, messages, offers).get("content") or ""))
+        if not set(json.loads(result).values()) <= STATUS:
+            answer = ask(url, messages, offers).get("content") or ""
+            count("answer", told(result, answer), text, result, answer)
     return {k: (sum(v) / len(v) if v else None, len(v)) for k, v in sums.items()}
 
 
@@ -103,6 +116,7 @@ def main():
     p.add_argument("--corral", default=str(ROOT / "build/corral"))
     p.add_argument("--cases", type=int, default=10, help="per held-out tool")
     p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--misses", action="store_true", help="print them")
     p.add_argument("--json")
     a = p.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -114,7 +128,7 @@ def main():
             url = server.stdout.readline().strip()
             if not url:
                 sys.exit("calls.py: the server did not start")
-            out = run(url, cases(a.cases, a.seed))
+            out = run(url, cases(a.cases, a.seed), a.misses)
         finally:
             server.terminate()
             server.wait()

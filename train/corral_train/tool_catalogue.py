@@ -116,9 +116,28 @@ def clock_of(rng):
     return (f"{hour}:{minute:02}" if rng.random() < 0.4 else value), value
 
 
+def list_of(kind, low, high, rng):
+    if kind == "int":
+        kind = "int:1:99"
+    drawn = []
+    for _ in range(rng.randint(int(low), int(high))):
+        drawn.append(draw(kind, rng))
+        if drawn[-1] in drawn[:-1]:
+            drawn.pop()
+    words = [w for w, _ in drawn]
+    said = ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
+    return said, [v for _, v in drawn]
+
+
 def draw(kind, rng):
-    """(words, value) of a kind such as "city", "int:1:9" or "enum:on=on/lit,off=off"."""
+    """(words, value) of a kind such as "city", "int:1:9", "list:city:2:3" or
+    "enum:on=on/lit,off=off"."""
     name, *rest = kind.split(":", 1)
+    if name == "list":
+        return list_of(*rest[0].split(":"), rng)
+    if name == "bool":
+        words, value = draw("enum:" + rest[0], rng)
+        return words, value == "true"
     if name in ("int", "number"):
         low, high = rest[0].split(":")
         return number_of(low, high, rng, name == "int")
@@ -139,13 +158,14 @@ def draw(kind, rng):
 
 def json_type(kind):
     name = kind.split(":")[0]
-    return {"int": "integer", "number": "number"}.get(name, "string")
+    return {"int": "integer", "number": "number", "bool": "boolean", "list": "array"}.get(name, "string")
 
 
 class Tool:
     def __init__(self, names):
         self.names, self.descriptions, self.arguments = names.split("|"), [], []
         self.result, self.answers, self.says, self.missing = "{}", [], [], []
+        self.languages = {}  # what is said in others than English: (answers, requests)
 
 
 def read(name):
@@ -159,6 +179,9 @@ def read(name):
             tool = tools[-1] if tools else None
             if mark == "T":
                 tools.append(Tool(rest))
+                answers, says = tools[-1].answers, tools[-1].says
+            elif mark == "L":
+                answers, says = tool.languages.setdefault(rest, ([], []))
             elif mark == "D":
                 tool.descriptions += rest.split("|")
             elif mark == "P":
@@ -168,9 +191,9 @@ def read(name):
             elif mark == "R":
                 tool.result = rest
             elif mark == "A":
-                tool.answers.append(rest)
+                answers.append(rest)
             elif mark == "S":
-                tool.says.append(rest)
+                says.append(rest)
             elif mark == "M":
                 tool.missing.append(rest.split(" => "))
             else:
@@ -194,6 +217,8 @@ class Offer:
             properties[key] = {"type": json_type(kind)}
             if rng.random() < 0.85:
                 properties[key]["description"] = rng.choice(words).strip()
+            if kind.startswith("list:"):
+                properties[key]["items"] = {"type": json_type(kind.split(":")[1])}
             if kind.startswith("enum:"):
                 properties[key]["enum"] = [v.split("=")[0] for v in kind[5:].split(",")]
             if needed:
@@ -218,24 +243,25 @@ class Offer:
                 if value not in values.values() or json_type(kind) != "string":
                     break
             said[keys[0]], values[keys[0]] = words, value
-        text = rng.choice(tool.says)
+        answers, says = tool.answers, tool.says
+        if tool.languages and rng.random() < 0.35:
+            answers, says = rng.choice(list(tool.languages.values()))
+        text = rng.choice(says)
         used = set(re.findall(r"\{(\w+)\}", text))
         text = re.sub(r"\{(\w+)\}", lambda m: said[m[1]], text)
         arguments = {key: values[keys[0]] for (keys, *_), key in zip(tool.arguments, self.keys)
                      if keys[0] in used}
-        found = {}
 
         def fill(m):
             words, value = draw(m[1], rng)
             return json.dumps(value) if m[0][0] == "<" else words
         result = re.sub(r'"<([^>]+)>"', lambda m: json.dumps(draw(m[1], rng)[1]), tool.result)
         result = re.sub(r"<([^>]+)>", fill, result)
-        for k, v in json.loads(result).items():
-            found[k] = v if not isinstance(v, list) else \
-                " and ".join(str(x[0]) if isinstance(x, list) else str(x) for x in v)
-        known = {**{k: values[k] for k in used}, **found}
-        answers = [a for a in tool.answers if set(re.findall(r"\{(\w+)\}", a)) <= set(known)]
-        answer = re.sub(r"\{(\w+)\}", lambda m: str(known[m[1]]), rng.choice(answers or ["Done."]))
+        known = {k: v if not isinstance(v, list) else
+                 " and ".join(str(x[0]) if isinstance(x, list) else str(x) for x in v)
+                 for k, v in {**{k: values[k] for k in used}, **json.loads(result)}.items()}
+        told = [a for a in answers if set(re.findall(r"\{(\w+)\}", a)) <= set(known)]
+        answer = re.sub(r"\{(\w+)\}", lambda m: str(known[m[1]]), rng.choice(told or ["Done."]))
         return text, arguments, result, answer
 
 

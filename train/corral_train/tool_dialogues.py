@@ -20,6 +20,7 @@ BEHIND = "\n</tools>\n\nFor each function call, return a json object with functi
 LEADS = ["", "", "", "", "", "Please ", "Hey, ", "Hi! ", "Can you help? ", "OK, ", "One more thing: ",
          "And ", "Quick question: ", "I'd like to know: "]
 TAILS = ["", "", "", "", "", " Thanks!", " Thank you.", " It's urgent."]
+JOINTS = [" Also: ", " And ", " Then: ", " ", " After that: ", " And one more: "]
 NO_TOOL = ["I'm sorry, none of my tools can do that.", "I have no tool for that, sorry.",
            "I can't do that with the tools that I have."]
 FAILED = ["error: the service did not answer", "error: not found", "error: permission denied",
@@ -55,9 +56,11 @@ def result_text(results):
 
 def round_called(offers, rng, turns):
     """One request (now and then two in one), its calls, results and answer."""
-    chosen = rng.sample(offers, 2) if len(offers) > 1 and rng.random() < 0.08 else [rng.choice(offers)]
+    chosen = [rng.choice(offers)]
+    if rng.random() < 0.12:  # twice the same tool is as likely as another
+        chosen.append(rng.choice(chosen + offers) if rng.random() < 0.5 else rng.choice(offers))
     parts = [(o, *o.request(rng)) for o in chosen]
-    turns.append(("user", spoken(" Also: ".join(p[1] for p in parts), rng), False))
+    turns.append(("user", spoken(rng.choice(JOINTS).join(p[1] for p in parts), rng), False))
     turns.append(("assistant", call_text([(o.name, a) for o, _, a, _, _ in parts]), True))
     if len(parts) == 1 and rng.random() < 0.06:
         why = rng.choice(FAILED)

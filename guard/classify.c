@@ -29,7 +29,8 @@ struct classify_job {
     int count, waiting, scored;
     bool broken; /* a logit was not finite */
     uint64_t deadline_ms;
-    float logits[LABEL_COUNT]; /* the greatest of all windows */
+    bool answer;               /* is what is judged, not a question */
+    float logits[LABEL_COUNT]; /* joined, the greatest of all windows */
     float ngram[NGRAM_LABELS];
     classify_done *done;
     void *user;
@@ -39,6 +40,7 @@ struct classify_text {
     struct classifier *c;
     const struct guard_adapter *adapter;
     enum guard_model model;
+    bool answer;
     struct tokens head; /* everything before the text */
     struct tokens text;
     size_t from, end; /* the window, and where the last judgement ended */
@@ -165,8 +167,8 @@ static bool read_numbers(struct guard_adapter *a, const struct gguf *gguf,
     const float *by_label, *by_level;
 
     if (!m)
-        return err_set(err, ERR_INPUT, "%s: guard.combiner is not F32 [6, 16]",
-                       gguf_path(gguf));
+        return err_set(err, ERR_INPUT, "%s: guard.combiner is not F32 [%d, %d]",
+                       gguf_path(gguf), CLASSIFY_FEATURES, LABEL_COUNT);
     memcpy(a->combiner, m, sizeof a->combiner);
     /* The shape says which way round it lies. */
     by_label =
@@ -258,23 +260,34 @@ static float sigmoid(float x) {
     return 1.0f / (1.0f + expf(-x));
 }
 
-/* False when any number on the way is not finite. */
-static bool combine(const struct classify_job *job, float out[LABEL_COUNT]) {
+/* One window's logits (LABEL_COUNT), joined with the n-gram tier's; each label
+ * keeps the greatest of all windows. The order of the features is that of
+ * train/corral_train/combine.py. */
+static void combine(struct classify_job *job, const float *lm) {
     float english = sigmoid(job->ngram[NGRAM_ENGLISH]);
+    float answer = job->answer ? 1 : 0;
 
     for (int l = 0; l < LABEL_COUNT; l++) {
-        float lm = job->logits[l];
+        const float *c = job->adapter->combiner[l];
         float ng = job->ngram[l == LABEL_INJ ? NGRAM_INJ : NGRAM_UNSAFE];
-        float f[CLASSIFY_FEATURES] = {lm,           ng,      english * lm,
-                                      english * ng, english, 1};
+        const float more[CLASSIFY_FEATURES - LABEL_COUNT] = {
+            ng,     english * lm[l], english * ng, english,
+            answer, answer * lm[l],  answer * ng,  1};
         float z = 0;
 
-        for (int i = 0; i < CLASSIFY_FEATURES; i++)
-            z += job->adapter->combiner[l][i] * f[i];
-        if (job->broken || !isfinite(z)) return false;
-        out[l] = sigmoid(z);
+        for (int i = 0; i < LABEL_COUNT; i++) z += c[i] * lm[i];
+        for (int i = LABEL_COUNT; i < CLASSIFY_FEATURES; i++)
+            z += c[i] * more[i - LABEL_COUNT];
+        /* A window that is not a number must not hide behind another. */
+        if (!isfinite(z)) job->broken = true;
+        if (z > job->logits[l]) job->logits[l] = z;
     }
-    return true;
+}
+
+/* False when any number on the way was not finite. */
+static bool scores_of(const struct classify_job *job, float out[LABEL_COUNT]) {
+    for (int l = 0; l < LABEL_COUNT; l++) out[l] = sigmoid(job->logits[l]);
+    return !job->broken;
 }
 
 static void job_free(struct classify_job *job) {
@@ -293,7 +306,7 @@ static void job_end(struct classify_job *job, const struct err *err) {
         (void)err_set(&own, ERR_INTERNAL, "the guard model gave no score");
     else if (!err && job->deadline_ms && clock_ms() > job->deadline_ms)
         (void)err_set(&own, ERR_TIMEOUT, "the guard's score came too late");
-    else if (!err && !combine(job, scores))
+    else if (!err && !scores_of(job, scores))
         (void)err_set(&own, ERR_INTERNAL, "the guard's score is not finite");
     if (err) own = *err; /* it belongs to an event that may go with the job */
     for (int i = 0; i < job->count; i++)
@@ -317,12 +330,7 @@ static void on_event(void *user, const struct job_event *event) {
             return;
         }
         job->scored++;
-        for (int l = 0; l < LABEL_COUNT; l++) {
-            /* A window that is not a number must not hide behind another. */
-            if (!isfinite(event->scores[l])) job->broken = true;
-            if (event->scores[l] > job->logits[l])
-                job->logits[l] = event->scores[l];
-        }
+        combine(job, event->scores);
         return;
     case JOB_DONE:
         if (event->end == JOB_END_ERROR) {
@@ -344,6 +352,7 @@ static struct classify_job *job_new(const struct classify_text *t,
 
     job->adapter = t->adapter;
     job->engine = t->c->engine;
+    job->answer = t->answer;
     job->ids = xalloc_array((size_t)windows, sizeof *job->ids);
     job->deadline_ms = deadline_ms;
     job->done = done;
@@ -465,6 +474,7 @@ struct classify_text *classify_text_new(struct classifier *c,
     t = xalloc(sizeof *t);
     t->c = c;
     t->model = o->model;
+    t->answer = o->role == GUARD_ASSISTANT;
     t->adapter = &c->adapters[o->model];
     t->ngram = ngram_text_new(c->ngram);
     t->text.limit = CLASSIFY_TOKENS_MAX;

@@ -252,7 +252,7 @@ static const struct adapter_file full = {"full", "chatml", "S2", 1,     END,
 
 static void make_adapter(const struct adapter_file *file, const char *name) {
     static const char suffix[] = "guard:";
-    float combiner[LABEL_COUNT][6], thresholds[48];
+    float combiner[LABEL_COUNT][24], thresholds[48];
     struct gguf_make m = {0};
 
     make_string(&m, "corral.guard.kind", file->kind);
@@ -268,16 +268,16 @@ static void make_adapter(const struct adapter_file *file, const char *name) {
     make_u32(&m, "corral.guard.window_tokens", file->window);
     make_u32(&m, "corral.guard.overlap_tokens", file->overlap);
     for (int l = 0; l < LABEL_COUNT; l++)
-        for (int i = 0; i < 6; i++)
-            combiner[l][i] = 0.125f * (float)(i + 1) + 0.01f * (float)l;
+        for (int i = 0; i < 24; i++)
+            combiner[l][i] = 0.0125f * (float)(i + 1) + 0.01f * (float)l;
     /* label l, level k: (l + 1) / 100 + k / 1000 */
     for (int l = 0; l < LABEL_COUNT; l++)
         for (int k = 0; k < 3; k++)
             thresholds[file->by_level ? k * 16 + l : l * 3 + k] =
                 (float)(l + 1) / 100 + (float)k / 1000;
     if (file->threshold != 0.25f) thresholds[7] = file->threshold;
-    make_tensor(&m, "guard.combiner", 0, 6, file->combiner_rows, combiner,
-                sizeof combiner);
+    make_tensor(&m, "guard.combiner", 0, 24, file->combiner_rows, combiner,
+                file->combiner_rows * sizeof combiner[0]);
     make_tensor(&m, "guard.thresholds", 0, file->by_level ? 16 : 3,
                 file->by_level ? 3 : 16, thresholds, sizeof thresholds);
     write_file(&m, name);
@@ -443,6 +443,41 @@ static void test_prompts(void **state) {
 /* A word of ten letters, so that windows can be read. */
 #define TEN "abcdefghij"
 
+/* z of one window: C . (lm of all, ng, e lm, e ng, e, a, a lm, a ng, 1), with
+ * e = 1/2 as the n-gram tier says it. */
+static float joined(int label, float first, float others, bool answer) {
+    float lm = label ? others : first, a = answer ? 1 : 0, z = 0;
+    float ng = label == LABEL_INJ ? -0.25f : 0.5f;
+    const float more[8] = {ng, lm / 2, ng / 2, 0.5f, a, a * lm, a * ng, 1};
+
+    for (int i = 0; i < 24; i++) {
+        float f = i == 0 ? first : i < 16 ? others : more[i - 16];
+
+        z += (0.0125f * (float)(i + 1) + 0.01f * (float)label) * f;
+    }
+    return z;
+}
+
+static void test_answer(void **state) {
+    struct classifier *c = open_all();
+    struct guard_turn turn = {GUARD_ASSISTANT, {"Yes.", 4}};
+    struct classify_request r = {.turns = &turn, .turn_count = 1};
+    struct answer a = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_non_null(classify_start(c, &r, on_scores, &a, &err));
+    give_logits(0, 1, -1);
+    assert_true(a.ok);
+    for (int l = 0; l < LABEL_COUNT; l++) {
+        float want = 1 / (1 + expf(-joined(l, 1, -1, true)));
+
+        assert_true(fabsf(a.scores[l] - want) < 1e-5f);
+    }
+    engine_forget();
+    classifier_close(c);
+}
+
 static void test_windows(void **state) {
     struct classifier *c = open_all();
     struct guard_turn turn = {GUARD_USER, {NULL, 0}};
@@ -465,15 +500,16 @@ static void test_windows(void **state) {
     give_logits(2, 0, 0);
     assert_int_equal(a.told, 1);
     assert_true(a.ok);
-    /* z = C . (lm, ng, e lm, e ng, e, 1), e = 1/2, the greatest lm of each */
     for (int l = 0; l < LABEL_COUNT; l++) {
-        float lm = l ? 4 : 3, ng = l == LABEL_INJ ? -0.25f : 0.5f;
-        float f[6] = {lm, ng, lm / 2, ng / 2, 0.5f, 1};
-        float z = 0;
+        static const float first[3] = {-1, 3, 0}, others[3] = {4, -2, 0};
+        float best = -INFINITY;
 
-        for (int i = 0; i < 6; i++)
-            z += (0.125f * (float)(i + 1) + 0.01f * (float)l) * f[i];
-        assert_true(fabsf(a.scores[l] - 1 / (1 + expf(-z))) < 1e-5f);
+        for (int w = 0; w < 3; w++) {
+            float z = joined(l, first[w], others[w], false);
+
+            if (z > best) best = z;
+        }
+        assert_true(fabsf(a.scores[l] - 1 / (1 + expf(-best))) < 1e-5f);
     }
     engine_forget();
     /* Exactly a window, and one token more. */
@@ -699,10 +735,11 @@ static int teardown(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_bad_files), cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_prompts),   cmocka_unit_test(test_windows),
-        cmocka_unit_test(test_failures),  cmocka_unit_test(test_missing_model),
-        cmocka_unit_test(test_growing),   cmocka_unit_test(test_ride),
+        cmocka_unit_test(test_bad_files),     cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_prompts),       cmocka_unit_test(test_answer),
+        cmocka_unit_test(test_windows),       cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_missing_model), cmocka_unit_test(test_growing),
+        cmocka_unit_test(test_ride),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -2,7 +2,9 @@
 thresholds. Both are fitted on dev; what is reported is cross-validated: five
 folds, rows that share a prompt in one fold.
 
-z_l = sum_i C[l][i] f_i,  f = (lm_l, ng_l, e lm_l, e ng_l, e, 1), e = P(English)
+z_l = sum_i C[l][i] f_i,  f = (lm_0 .. lm_15, ng_l, e lm_l, e ng_l, e, a, a lm_l, a ng_l, 1),
+e = P(English), a = 1 when an answer is judged and 0 when anything else is. The
+other labels' logits tell a rare hazard from its neighbours.
 """
 import re
 
@@ -11,8 +13,9 @@ import numpy as np
 from .data import LABELS
 
 FOLDS = 5
+FEATURES = 24
 # Share of safe rows (INJ: of rows without injection) that may pass each threshold.
-RATES_UNSAFE = {"strict": 0.12, "balanced": 0.05, "loose": 0.015}
+RATES_UNSAFE = {"strict": 0.12, "balanced": 0.045, "loose": 0.015}
 RATES_CATEGORY = {"strict": 0.01, "balanced": 0.005, "loose": 0.002}
 RATES_INJ = {"strict": 0.03, "balanced": 0.01, "loose": 0.003}
 
@@ -21,12 +24,23 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.clip(x, -60, 60)))
 
 
-def features(lm, ng, label):
-    """(rows, 6) for one label; ng is (rows, 3): unsafe, inj, english logits."""
-    e = sigmoid(ng[:, 2])
+def features(lm, ng, answer, label):
+    """(rows, 24) for one label; ng is (rows, 3): unsafe, inj, english logits."""
+    e, a = sigmoid(ng[:, 2]), answer.astype(float)
     n = ng[:, 1] if label == 15 else ng[:, 0]
     z = lm[:, label]
-    return np.stack([z, n, e * z, e * n, e, np.ones_like(e)], 1)
+    return np.column_stack([lm, n, e * z, e * n, e, a, a * z, a * n, np.ones_like(e)])
+
+
+def prior(label):
+    """What the weights are drawn towards, the shrunken plain logit, and how
+    strongly: rare labels more, INJ to itself alone."""
+    start, ridge = np.zeros(FEATURES), np.full(FEATURES, 10.0)
+    start[label], start[16] = 0.9, 0.1
+    ridge[label], ridge[16:] = 2.0, (2.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 0.05)
+    if label == 15:
+        ridge[:15] = ridge[20:23] = 1e6
+    return start, ridge * (4 if 1 <= label <= 14 else 1)
 
 
 def logistic(x, y, w, ridge, start):
@@ -43,20 +57,14 @@ def logistic(x, y, w, ridge, start):
     return c
 
 
-def fit(lm, ng, y, w):
-    """(16, 6). Rare labels are drawn towards the shrunken plain logit."""
-    out = np.zeros((16, 6))
-    for l in range(16):
-        start = np.array([0.9, 0.1, 0, 0, 0, 0.0])
-        ridge = np.array([2.0, 2.0, 2.0, 2.0, 1.0, 0.05])
-        if 1 <= l <= 14:
-            ridge = ridge * 4
-        out[l] = logistic(features(lm, ng, l), y[:, l], w[:, l], ridge, start)
-    return out
+def fit(lm, ng, answer, y, w):
+    """(16, 24)."""
+    return np.stack([logistic(features(lm, ng, answer, l), y[:, l], w[:, l], ridge, start)
+                     for l in range(16) for start, ridge in [prior(l)]])
 
 
-def apply(c, lm, ng):
-    return sigmoid(np.stack([features(lm, ng, l) @ c[l] for l in range(16)], 1))
+def apply(c, lm, ng, answer):
+    return sigmoid(np.stack([features(lm, ng, answer, l) @ c[l] for l in range(16)], 1))
 
 
 def thresholds(p, y, w):
@@ -81,17 +89,21 @@ def groups(rows):
                      for r in rows])
 
 
+def answers(rows):
+    return np.array([r["role"] == "agent" for r in rows])
+
+
 def cross_validated(lm, ng, y, w, rows, seed=1):
     """P of every row from a combiner that never saw its group, and whether each
     label's thresholds (of the same folds) are passed: (rows, 16, 3)."""
-    g = groups(rows)
+    g, a = groups(rows), answers(rows)
     fold = np.random.default_rng(seed).permutation(g.max() + 1)[g] % FOLDS
     p, passed = np.zeros((len(rows), 16)), np.zeros((len(rows), 16, 3), bool)
     for f in range(FOLDS):
         held = fold == f
-        c = fit(lm[~held], ng[~held], y[~held], w[~held])
-        t = thresholds(apply(c, lm[~held], ng[~held]), y[~held], w[~held])
-        p[held] = apply(c, lm[held], ng[held])
+        c = fit(lm[~held], ng[~held], a[~held], y[~held], w[~held])
+        t = thresholds(apply(c, lm[~held], ng[~held], a[~held]), y[~held], w[~held])
+        p[held] = apply(c, lm[held], ng[held], a[held])
         passed[held] = p[held][:, :, None] >= t[None]
     return p, passed
 

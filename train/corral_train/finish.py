@@ -18,7 +18,7 @@ from .ngrams import Ngrams
 
 FILES = {"full": "guard.gguf", "activated": "guard-activated.gguf"}
 QUANT = {16: "f16", 32: "q8_0"}
-PLAIN = np.tile(np.array([0.9, 0.1, 0, 0, 0, 0.0]), (16, 1))
+PLAIN = np.stack([combine.prior(l)[0] for l in range(16)])
 FIRST = np.tile(np.array([0.3, 0.5, 0.7]), (16, 1))
 
 
@@ -61,8 +61,9 @@ def dev_all(a, kinds):
 def do_fit(a):
     rows, y, w, ng, lm = dev_all(a, [a.kind])
     lm = lm[a.kind]
-    c = combine.fit(lm, ng, y, w)
-    t = combine.thresholds(combine.apply(c, lm, ng), y, w)
+    answer = combine.answers(rows)
+    c = combine.fit(lm, ng, answer, y, w)
+    t = combine.thresholds(combine.apply(c, lm, ng, answer), y, w)
     path = f"{a.models}/{FILES[a.kind]}"
     export.calibrate(path, c, t)
     os.utime(f"{a.work}/dev-{a.kind}.npy")  # the adapter is the one just scored

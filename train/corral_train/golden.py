@@ -59,7 +59,7 @@ def guard_vectors(path, base, model):
             lm = guard.logits([context], weights, front).numpy().astype(np.float64)
         ng = model.logits(model.row_text({"role": "user" if response is None else "agent",
                                           "prompt": prompt, "response": response}))
-        p = combine.apply(c, lm, ng[None])[0]
+        p = combine.apply(c, lm, ng[None], np.array([response is not None]))[0]
         out.append({"system": system, "prompt": prompt, "response": response,
                     "ids": [int(x) for x in front + context + guard.suffix],
                     "active_from": 0 if guard.kind == "full" else len(front) + len(context),

@@ -22,7 +22,7 @@ def main():
     unsafe = np.array([r["label"] == "unsafe" for r in rows])
     for name in ("guard", "guard-activated"):
         guard, c, t = export.load(f"{a.models}/{name}.gguf", a.base)
-        p_all = combine.apply(c, score.score(guard, rows), ng)
+        p_all = combine.apply(c, score.score(guard, rows), ng, combine.answers(rows))
         hit = p_all[:, 0] >= t[0, 1]
         print(f"{name}: long-form at balanced: FPR {hit[~unsafe].mean():.3f} of {(~unsafe).sum()}, "
               f"recall with one unsafe text inside {hit[unsafe].mean():.3f} of {unsafe.sum()}")

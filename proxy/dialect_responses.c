@@ -132,9 +132,10 @@ static bool put_incomplete(const struct reply_choice *c, struct bytes *out,
                         reason);
 }
 
-/* Under way when `c` is NULL. */
+/* Under way when `c` is NULL. `body` is the request, or NULL. */
 static bool put_response(const struct reply *r, const struct reply_choice *c,
-                         struct bytes *out, struct err *err) {
+                         const cJSON *body, struct bytes *out,
+                         struct err *err) {
     return bytes_printf(out, err,
                         "{\"id\":\"resp_%s\",\"object\":\"response\","
                         "\"created_at\":%lld,\"status\":\"%s\",\"model\":",
@@ -143,8 +144,7 @@ static bool put_response(const struct reply *r, const struct reply_choice *c,
            bytes_printf(out, err,
                         ",\"error\":null,\"background\":false,"
                         "\"instructions\":null,\"truncation\":\"disabled\"") &&
-           put_incomplete(c, out, err) &&
-           put_request(filtered(c) ? NULL : r->body, out, err) &&
+           put_incomplete(c, out, err) && put_request(body, out, err) &&
            bytes_printf(out, err, ",\"output\":") &&
            (c ? responses_put_output(r, c, out, err)
               : bytes_printf(out, err, "[]")) &&
@@ -155,16 +155,21 @@ static bool put_response(const struct reply *r, const struct reply_choice *c,
            bytes_printf(out, err, "}");
 }
 
+/* The request as an answer may repeat it. */
+static const cJSON *shown(const struct reply *r, const struct reply_choice *c) {
+    return filtered(c) ? NULL : r->body;
+}
+
 bool responses_put(const struct reply *r, const struct reply_choice *c,
                    struct bytes *out, struct err *err) {
-    return put_response(r, c, out, err);
+    return put_response(r, c, shown(r, c), out, err);
 }
 
 static bool whole(const struct reply *reply,
                   const struct reply_choice *const *choices, int count,
                   struct bytes *out, struct err *err) {
     (void)count; /* always one */
-    return put_response(reply, choices[0], out, err);
+    return responses_put(reply, choices[0], out, err);
 }
 
 /* ---- events ---- */
@@ -183,20 +188,24 @@ static bool event_close(struct bytes *out, struct err *err) {
 }
 
 static bool response_event(const struct reply *r, int number, const char *type,
-                           const struct reply_choice *c, struct bytes *out,
-                           struct err *err) {
+                           const struct reply_choice *c, const cJSON *body,
+                           struct bytes *out, struct err *err) {
     return event(number, type, out, err) &&
            bytes_printf(out, err, ",\"response\":") &&
-           put_response(r, c, out, err) && event_close(out, err);
+           put_response(r, c, body, out, err) && event_close(out, err);
 }
 
 static bool begin(const struct reply *r, struct reply_choice *c,
                   struct bytes *out, struct err *err) {
+    /* Refused before it began? */
+    const cJSON *body = c->corral ? NULL : r->body;
+
     if (c->begun) return true;
     c->begun = true;
-    return response_event(r, c->events++, "response.created", NULL, out, err) &&
-           response_event(r, c->events++, "response.in_progress", NULL, out,
-                          err);
+    return response_event(r, c->events++, "response.created", NULL, body, out,
+                          err) &&
+           response_event(r, c->events++, "response.in_progress", NULL, body,
+                          out, err);
 }
 
 /* An event about the message's part: `"item_id","output_index","content_index"`
@@ -318,7 +327,7 @@ static bool stream_close(const struct reply *r,
     (void)count;
     return response_event(
         r, c->events, completed ? "response.completed" : "response.incomplete",
-        c, out, err);
+        c, shown(r, c), out, err);
 }
 
 static bool stream_fail(const struct err *why, struct bytes *out,

@@ -88,6 +88,18 @@ static bool refusal_is_error(const struct exchange *x) {
     return policy_on_block_error(x->policy) && !exchange_streaming(x);
 }
 
+/* Behind "*" an answer bears the name that the client wrote, which may be what
+ * was refused. */
+static void hide_model(struct exchange *x) {
+    struct verdict v;
+
+    if (x->llm->name) return;
+    verdict_begin(&v, policy_revision(x->policy));
+    if (!policy_scan(x->policy, CHANNEL_INPUT, 0, x->reply.model, &v, NULL) ||
+        v.finding_count)
+        x->reply.model = span_of("refused");
+}
+
 /* The policy said no to the request: its message in the place of every answer,
  * or an error. */
 static void refuse(struct exchange *x, enum channel channel,
@@ -100,6 +112,7 @@ static void refuse(struct exchange *x, enum channel channel,
         exchange_refuse_error(x);
         return;
     }
+    hide_model(x);
     exchange_hold(x);
     for (int i = 0; i < x->choice_count && !x->freed; i++)
         choice_refuse(x->choices[i], channel, v);

@@ -398,6 +398,16 @@ static bool needs_audit(const struct route *route) {
            route->metrics != ROUTE_MODELS;
 }
 
+/* Clients of Ollama, which does not look, may leave the type out. A page of
+ * another origin could do so too, but not without saying where it is from. */
+static bool says_json(const struct http_request *r) {
+    struct span type = http_request_header(r, "content-type");
+
+    if (!type.size && span_starts(r->path, span_of("/api/")))
+        return !http_request_header(r, "origin").size;
+    return http_type_is(type, "application/json");
+}
+
 static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
@@ -416,9 +426,7 @@ static void on_request(void *user, struct conn *c,
     } else if (audit_refuses(s->audit) && needs_audit(route)) {
         fail_status(s, c, route->metrics, 503,
                     "the audit cannot be written at the moment");
-    } else if (span_is(r->method, "POST") &&
-               !http_type_is(http_request_header(r, "content-type"),
-                             "application/json")) {
+    } else if (span_is(r->method, "POST") && !says_json(r)) {
         fail_status(s, c, route->metrics, 415,
                     "expected content-type application/json");
     } else {

@@ -229,8 +229,18 @@ def test_errors_before(corral):
     for response, status in (
         (corral.http.get("/api/chat"), 405),
         (corral.http.post("/api/nix", json={}), 404),
-        (corral.http.post("/api/chat", content="x"), 415),
+        (corral.http.post("/api/chat", content="x"), 400),
         (corral.http.post("/api/chat", json=[]), 400),
     ):
         assert response.status_code == status
         assert isinstance(response.json()["error"], str)
+
+
+def test_content_type(corral):
+    """Left out it is JSON, unless a web page says so."""
+    body = b'{"model": "m", "messages": [{"role": "user", "content": "Hi"}], "stream": false, "options": {"num_predict": 1}}'
+    post = lambda **headers: corral.http.post("/api/chat", content=body, headers=headers)
+    assert post().status_code == 200
+    assert post(origin="http://elsewhere.example").status_code == 415
+    assert post(**{"content-type": "text/plain"}).status_code == 415
+    assert corral.http.post("/v1/chat/completions", content=body).status_code == 415

@@ -240,6 +240,10 @@ bool json_only_keys(const cJSON *object, const char *path,
                     const char *const *keys, struct err *err) {
     const cJSON *child;
 
+    /* The items of a list have no names to look at. */
+    if (object && !cJSON_IsObject(object))
+        return err_set_field(err, ERR_INPUT, path, "%s%sexpected an object",
+                             path, *path ? ": " : "");
     cJSON_ArrayForEach(child, object) {
         char field[ERR_FIELD_MAX];
         size_t i = 0;

@@ -36,7 +36,8 @@ MUST_USE bool json_get_number(const cJSON *object, const char *path,
 MUST_USE bool json_get_string(const cJSON *object, const char *path,
                               const char *key, const char **out,
                               struct err *err);
-/* Refuse any key that is not in the NULL-terminated list. */
+/* Refuse any key that is not in the NULL-terminated list, and what is no object
+ * but NULL. */
 MUST_USE bool json_only_keys(const cJSON *object, const char *path,
                              const char *const *keys, struct err *err);
 

@@ -183,6 +183,13 @@ static void test_only_keys(void **state) {
     assert_string_equal(err.field, "x.c");
     cJSON_DeleteItemFromObject(json, "c");
     assert_true(json_only_keys(json, "x", keys, &err));
+    assert_true(json_only_keys(NULL, "x", keys, &err));
+    cJSON_Delete(json);
+    json = json_parse(span_of("[2]"), &err);
+    assert_false(json_only_keys(json, "x", keys, &err));
+    assert_string_equal(err.text, "x: expected an object");
+    assert_false(json_only_keys(json, "", keys, &err));
+    assert_string_equal(err.text, "expected an object");
     cJSON_Delete(json);
 }
 

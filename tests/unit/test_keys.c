@@ -76,6 +76,8 @@ static void test_bad(void **state) {
     bad("{", "k:1: ");
     bad(GOOD "}\n\n" GOOD "}\n", "k:3: the id 00c0ffee is there twice");
     bad(GOOD ",\"x\":1}", "k:1: ");
+    bad("[2]", "k:1: expected an object");
+    bad("2", "k:1: expected an object");
     bad("{}", "k:1: id: expected 8 hex digits");
     bad("{\"id\":\"00C0FFEE\"}", "id: expected 8 hex digits");
     bad("{\"id\":\"00c0ffee\",\"hash\":\"00\",\"scopes\":\"chat\"}",

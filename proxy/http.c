@@ -208,8 +208,14 @@ static int check_framing(struct http_reader *r) {
         return fail(r, 400, "a transfer coding other than chunked");
     if (coding.at && r->parser.http_minor == 0)
         return fail(r, 400, "a transfer coding in HTTP/1.0");
-    if (!coding.at && r->parser.content_length > r->limits.body_bytes_max &&
-        (r->parser.flags & F_CONTENT_LENGTH))
+    return HPE_OK;
+}
+
+/* After the target is known: what is too large for one API is told so in the
+ * shape of its errors. */
+static int check_length(struct http_reader *r) {
+    if ((r->parser.flags & F_CONTENT_LENGTH) &&
+        r->parser.content_length > r->limits.body_bytes_max)
         return fail(r, 413, "the body is too large");
     return HPE_OK;
 }
@@ -287,6 +293,7 @@ static int on_headers(llhttp_t *p) {
     build_headers(r);
     rc = check_framing(r);
     if (rc == HPE_OK && !r->response) rc = check_request(r);
+    if (rc == HPE_OK) rc = check_length(r);
     if (rc != HPE_OK) return rc;
     if (r->response && p->status_code < 200) {
         if (p->status_code == 101 || p->status_code > 103 ||

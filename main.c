@@ -16,6 +16,7 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", "the guarded OpenAI-compatible server", cmd_serve},
+    {"chat", "a conversation in the terminal", cmd_chat},
     {"check", "one verdict, or one for each row of a file", cmd_check},
     {"eval", "precision, recall and their like on labelled rows", cmd_eval},
     {"policy", "lint or test policy files", cmd_policy},

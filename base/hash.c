@@ -17,6 +17,10 @@ bool hash_init(struct err *err) {
     return true;
 }
 
+void hash_forked(void) {
+    randombytes_stir();
+}
+
 void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]) {
     unsigned char digest[crypto_hash_sha256_BYTES];
 

@@ -1,0 +1,98 @@
+#include "cli/chat_screen.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+
+enum { LINE_BYTES_MAX = 64 << 10, SHOWN_BYTES_MAX = 400 };
+
+static const char *const colours[] = {[SCREEN_PLAIN] = "",
+                                      [SCREEN_NOTE] = "\033[2m",
+                                      [SCREEN_TOOL] = "\033[36m",
+                                      [SCREEN_ALARM] = "\033[1;31m"};
+
+void chat_screen_init(struct chat_screen *s) {
+    *s = (struct chat_screen){.input_tty = isatty(STDIN_FILENO) != 0,
+                              .colours = isatty(STDOUT_FILENO) != 0};
+}
+
+/* Escapes, and marks that turn the direction of what follows. */
+static bool is_control(uint32_t point) {
+    return (point < ' ' && point != '\n' && point != '\t') || point == 0x7F ||
+           (point >= 0x80 && point <= 0x9F) ||
+           (point >= 0x202A && point <= 0x202E) ||
+           (point >= 0x2066 && point <= 0x2069);
+}
+
+static void put(struct chat_screen *s, struct span text, bool one_line) {
+    while (text.size) {
+        uint32_t point;
+        size_t took = utf8_decode(text, &point, NULL);
+        char utf8[UTF8_MAX];
+
+        if (is_control(point)) point = UTF8_REPLACEMENT;
+        if (one_line && point == '\n') point = ' ';
+        s->line_open = point != '\n';
+        (void)fwrite(utf8, 1, utf8_encode(point, utf8), stdout);
+        text = span_slice(text, took, text.size);
+    }
+}
+
+void chat_screen_text(struct chat_screen *s, struct span text) {
+    put(s, text, false);
+    (void)fflush(stdout);
+}
+
+void chat_screen_line(struct chat_screen *s, enum screen_style style,
+                      const char *before, struct span text) {
+    bool cut = text.size > SHOWN_BYTES_MAX;
+    bool coloured = s->colours && *colours[style];
+
+    if (s->line_open) (void)fputc('\n', stdout);
+    if (cut) {
+        text.size = SHOWN_BYTES_MAX;
+        text.size = utf8_complete(text);
+    }
+    if (coloured) (void)fputs(colours[style], stdout);
+    (void)fputs(before, stdout);
+    put(s, text, true);
+    if (cut) (void)fputs(" ...", stdout);
+    if (coloured) (void)fputs("\033[0m", stdout);
+    (void)fputc('\n', stdout);
+    s->line_open = false;
+    (void)fflush(stdout);
+}
+
+static void on_interrupt(int number) {
+    (void)number; /* that read() returns is all it is for */
+}
+
+enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
+                                  struct bytes *out) {
+    struct sigaction now = {.sa_handler = on_interrupt}, before;
+    enum screen_line how = SCREEN_LINE;
+
+    out->size = 0;
+    out->limit = LINE_BYTES_MAX;
+    if (s->line_open) (void)fputc('\n', stdout);
+    s->line_open = false;
+    if (s->input_tty) (void)fputs(prompt, stdout);
+    (void)fflush(stdout);
+    (void)sigaction(SIGINT, &now, &before);
+    for (;;) {
+        char c;
+        ssize_t got = read(STDIN_FILENO, &c, 1);
+
+        if (got < 0 && errno == EINTR) how = SCREEN_INTERRUPTED;
+        if (got <= 0 && how == SCREEN_LINE && !out->size) how = SCREEN_END;
+        if (got <= 0 || c == '\n') break;
+        if (!bytes_append(out, &c, 1, NULL)) continue; /* too long: cut */
+    }
+    (void)sigaction(SIGINT, &before, NULL);
+    if (how != SCREEN_LINE && s->input_tty) (void)fputc('\n', stdout);
+    return how;
+}

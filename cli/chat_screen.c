@@ -15,7 +15,18 @@ static const char *const colours[] = {[SCREEN_PLAIN] = "",
                                       [SCREEN_TOOL] = "\033[36m",
                                       [SCREEN_ALARM] = "\033[1;31m"};
 
+static void on_interrupt(int number) {
+    (void)number; /* that read() returns is all it is for */
+}
+
+void chat_screen_heed(void) {
+    const struct sigaction now = {.sa_handler = on_interrupt};
+
+    (void)sigaction(SIGINT, &now, NULL);
+}
+
 void chat_screen_init(struct chat_screen *s) {
+    chat_screen_heed();
     *s = (struct chat_screen){.input_tty = isatty(STDIN_FILENO) != 0,
                               .colours = isatty(STDOUT_FILENO) != 0};
 }
@@ -67,13 +78,8 @@ void chat_screen_line(struct chat_screen *s, enum screen_style style,
     (void)fflush(stdout);
 }
 
-static void on_interrupt(int number) {
-    (void)number; /* that read() returns is all it is for */
-}
-
 enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
                                   struct bytes *out) {
-    struct sigaction now = {.sa_handler = on_interrupt}, before;
     enum screen_line how = SCREEN_LINE;
 
     out->size = 0;
@@ -82,7 +88,6 @@ enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
     s->line_open = false;
     if (s->input_tty) (void)fputs(prompt, stdout);
     (void)fflush(stdout);
-    (void)sigaction(SIGINT, &now, &before);
     for (;;) {
         char c;
         ssize_t got = read(STDIN_FILENO, &c, 1);
@@ -92,7 +97,6 @@ enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
         if (got <= 0 || c == '\n') break;
         if (!bytes_append(out, &c, 1, NULL)) continue; /* too long: cut */
     }
-    (void)sigaction(SIGINT, &before, NULL);
     if (how != SCREEN_LINE && s->input_tty) (void)fputc('\n', stdout);
     return how;
 }

@@ -16,7 +16,9 @@ struct chat_screen {
 
 enum screen_line { SCREEN_LINE, SCREEN_END, SCREEN_INTERRUPTED };
 
-void chat_screen_init(struct chat_screen *s);
+void chat_screen_init(struct chat_screen *s); /* and chat_screen_heed() */
+/* Ctrl-C ends no more than a read; again after whoever else listened to it. */
+void chat_screen_heed(void);
 /* A part of an answer, as it comes. */
 void chat_screen_text(struct chat_screen *s, struct span text);
 /* A line of its own; `text` is cut to a screenful. */

@@ -322,6 +322,7 @@ static bool say(struct talk *t, struct span text, struct err *err) {
          bytes_append(&body, "}", 1, err) &&
          stream(t, span_bytes(&body), &interrupted, err);
     bytes_free(&body);
+    chat_screen_heed();
     if (!ok) return false;
     if (interrupted) note(t, "[stopped]");
     /* Calls that were faster than the first look. */

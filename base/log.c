@@ -1,13 +1,19 @@
 #include "base/log.h"
 
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log_json.h"
+
+enum { LINE_SIZE = 1024, JSON_SIZE = 2048 };
 
 static _Atomic int level_least = LOG_INFO;
+static _Atomic int format_now = LOG_LOGFMT;
+static atomic_ullong lines_lost;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error",
                                           "off"};
@@ -29,13 +35,48 @@ bool log_level_from_name(const char *name, enum log_level *out) {
     return false;
 }
 
+void log_set_format(enum log_format format) {
+    atomic_store(&format_now, (int)format);
+}
+
+bool log_format_from_name(const char *name, enum log_format *out) {
+    static const char *const names[] = {"logfmt", "json"};
+
+    for (int i = LOG_LOGFMT; i <= LOG_JSON; i++) {
+        if (strcmp(name, names[i]) != 0) continue;
+        *out = (enum log_format)i;
+        return true;
+    }
+    return false;
+}
+
+bool log_wants(enum log_level level) {
+    return (int)level >= atomic_load(&level_least) && level < LOG_OFF;
+}
+
+unsigned long long log_lost(void) {
+    return atomic_load(&lines_lost);
+}
+
+/* One write, so that lines of several threads do not mix. A pipe that nobody
+ * reads would hold up whoever writes, the event loop for one; and a log that
+ * cannot be written is no reason to stop serving. */
+static void write_line(const char *line, size_t size) {
+    struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) &&
+        write(STDERR_FILENO, line, size) == (ssize_t)size)
+        return;
+    atomic_fetch_add(&lines_lost, 1);
+}
+
 void log_event(enum log_level level, const char *event, const char *format,
                ...) {
-    char line[1024], stamp[25];
+    char line[LINE_SIZE], json[JSON_SIZE], stamp[25];
     va_list args;
     size_t size;
 
-    if ((int)level < atomic_load(&level_least) || level >= LOG_OFF) return;
+    if (!log_wants(level)) return;
     clock_stamp(stamp);
     (void)snprintf(line, sizeof line - 1, "time=%s level=%s event=%s ", stamp,
                    level_names[level], event);
@@ -43,11 +84,15 @@ void log_event(enum log_level level, const char *event, const char *format,
     va_start(args, format);
     (void)vsnprintf(line + size, sizeof line - 1 - size, format, args);
     va_end(args);
+    if (atomic_load(&format_now) == LOG_JSON) {
+        size = log_json(line, json, sizeof json - 1);
+        json[size++] = '\n';
+        write_line(json, size);
+        return;
+    }
     size = strlen(line);
     line[size++] = '\n';
-    /* One write, so that lines of several threads do not mix. A log that
-     * cannot be written is no reason to stop serving. */
-    if (write(STDERR_FILENO, line, size) < 0) return;
+    write_line(line, size);
 }
 
 const char *log_quote(const char *text, char *out, size_t out_size) {

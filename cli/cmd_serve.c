@@ -42,6 +42,7 @@ static bool serve(const struct serve_options *o, struct err *err) {
          apply(&config, o, err) && config_check(&config, err);
     if (ok) {
         log_set_level(config.log);
+        log_set_format(config.log_format);
         ok = daemon_run(&config, err);
     }
     config_clear(&config);

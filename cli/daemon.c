@@ -231,9 +231,26 @@ static void add_audit_gauges(struct daemon *d) {
                   gauge_audit_failing, d);
 }
 
+static double gauge_held(void *user) {
+    const struct daemon *d = user;
+
+    return d->service ? (double)service_held(d->service) : 0;
+}
+
+static double count_log_lost(void *user) {
+    (void)user;
+    return (double)log_lost();
+}
+
 static void add_gauges(struct daemon *d) {
     struct metrics *m = d->metrics;
 
+    metrics_gauge(m, "corral_guard_held_bytes",
+                  "Bytes of answers that wait for a verdict.", false,
+                  gauge_held, d);
+    metrics_gauge(m, "corral_log_lines_lost_total",
+                  "Lines of the log that nobody took.", true, count_log_lost,
+                  d);
     metrics_gauge(m, "corral_connections", "Open client connections.", false,
                   gauge_connections, d);
     metrics_gauge(m, "corral_in_flight", "Responses outstanding.", false,
@@ -495,6 +512,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .auth = d->auth,
         .sessions = d->sessions,
         .audit = d->audit,
+        .log_requests = c->log_access,
         .compact = c->agent.compact,
         .turn_steps = c->agent.steps,
         .turn_tool_calls = c->agent.tool_calls,

@@ -22,6 +22,7 @@ bool daemon_reload_policy(struct daemon *d, bool changed, struct err *err) {
 
     if (!policy || !guard_fits(d->guard, policy, err)) {
         policy_free(policy);
+        metrics_reload(d->metrics, PART_POLICY, false);
         return kept("policy_kept", err);
     }
     if (changed &&
@@ -29,6 +30,7 @@ bool daemon_reload_policy(struct daemon *d, bool changed, struct err *err) {
         policy_free(policy);
         return true;
     }
+    metrics_reload(d->metrics, PART_POLICY, true);
     service_set_policy(d->service, policy);
     policy_free(d->policy);
     d->policy = policy;
@@ -38,9 +40,11 @@ bool daemon_reload_policy(struct daemon *d, bool changed, struct err *err) {
 }
 
 bool daemon_reload_keys(struct daemon *d, struct err *err) {
-    if (!auth_reload(d->auth, err) ||
-        (d->admin_auth && !auth_reload(d->admin_auth, err)))
-        return kept("keys_kept", err);
+    bool ok = auth_reload(d->auth, err) &&
+              (!d->admin_auth || auth_reload(d->admin_auth, err));
+
+    metrics_reload(d->metrics, PART_KEYS, ok);
+    if (!ok) return kept("keys_kept", err);
     audit_event(d->audit, "keys", "");
     log_event(LOG_INFO, "keys", "count=%d", auth_key_count(d->auth));
     return true;
@@ -61,8 +65,10 @@ static bool reload_tls(struct daemon *d, struct err *err) {
     if (!before) return true;
     if (!daemon_open_tls(d, err)) {
         d->tls = before;
+        metrics_reload(d->metrics, PART_CERTIFICATE, false);
         return kept("certificate_kept", err);
     }
+    metrics_reload(d->metrics, PART_CERTIFICATE, true);
     server_set_tls(d->server, d->tls);
     if (d->admin_server) server_set_tls(d->admin_server, d->tls);
     tls_context_close(before);

@@ -87,6 +87,10 @@ const struct reply_choice *choice_reply(const struct choice *c) {
     return &c->reply;
 }
 
+size_t choice_held(const struct choice *c) {
+    return c->stream ? guard_stream_held(c->stream) : 0;
+}
+
 const struct llm_usage *choice_usage(const struct choice *c) {
     return &c->end.usage;
 }
@@ -394,6 +398,7 @@ static void on_text(void *user, struct span text, const int *tokens,
                     int token_count) {
     struct choice *c = user;
 
+    c->o.on_heard(c->o.user);
     if (!c->stream) open_stream(c, NULL, 0);
     choice_judged_add(c, text);
     guard_stream_push(c->stream, text, tokens, token_count);

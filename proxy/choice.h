@@ -68,6 +68,7 @@ struct choice_options {
      * Borrowed during the call. */
     void (*on_origin)(void *user, const struct llm_origin *origin);
     /* Text was cleared. */
+    void (*on_heard)(void *user); /* the model's first text came */
     void (*on_cleared)(void *user);
     /* To the client, now; only when the request streams. */
     void (*on_bytes)(void *user, const struct bytes *bytes);
@@ -105,6 +106,7 @@ void choice_free(struct choice *c); /* cancels; NULL is fine */
 
 /* What is ready of the answer, borrowed. */
 const struct reply_choice *choice_reply(const struct choice *c);
+size_t choice_held(const struct choice *c); /* bytes that wait for a verdict */
 const struct llm_usage *choice_usage(const struct choice *c);
 
 #endif

@@ -25,7 +25,8 @@ void config_init(struct config *c) {
                          .agent = {8, 16, 300, 1000000},
                          .responses = {.days = 30},
                          .drain_ms = 30 * 1000,
-                         .log = LOG_INFO};
+                         .log = LOG_INFO,
+                         .log_access = true};
     limits_init(&c->limits);
     config_guard_init(&c->guard);
 }
@@ -232,17 +233,6 @@ static bool read_limits(const struct config_source *s, const cJSON *root,
     return true;
 }
 
-static bool read_log(const struct config_source *s, const cJSON *root,
-                     struct config *c) {
-    const cJSON *node = config_get(root, "log");
-
-    if (config_unset(node)) return true;
-    if (cJSON_IsString(node) && log_level_from_name(node->valuestring, &c->log))
-        return true;
-    return yaml_fail(s->yaml, node, s->err,
-                     "log must be debug, info, warn, error or off");
-}
-
 static bool read_kv_type(const struct config_source *s, const cJSON *root,
                          struct config *c) {
     const cJSON *node = config_get(root, "kv_type");
@@ -328,7 +318,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_list(s, root, "cors_origins", c->origins,
                             CONFIG_ORIGINS_MAX, &c->origin_count) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
-           read_log(s, root, c);
+           config_read_log(s, root, c);
 }
 
 /* Takes `yaml`. */

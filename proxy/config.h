@@ -84,6 +84,8 @@ struct config {
     char *folder;      /* of the file, "" for where we are; NULL: no file */
     int drain_ms;      /* how long running answers may take after SIGTERM */
     enum log_level log;
+    enum log_format log_format;
+    bool log_access; /* a line for each request */
 };
 
 void config_init(struct config *c); /* the defaults */

@@ -107,3 +107,31 @@ bool config_read_responses(const struct config_source *s, const cJSON *root,
            (config_read_bool(s, map, "memory", &c->responses.memory) &&
             config_read_small(s, map, "days", 0, 36500, &c->responses.days));
 }
+
+/* A level alone, or a map. */
+bool config_read_log(const struct config_source *s, const cJSON *root,
+                     struct config *c) {
+    static const char *const keys[] = {"level", "format", "access", NULL};
+    const cJSON *node = config_get(root, "log"), *map, *level, *format;
+
+    if (config_unset(node)) return true;
+    if (cJSON_IsString(node) && log_level_from_name(node->valuestring, &c->log))
+        return true;
+    if (!cJSON_IsObject(node))
+        return yaml_fail(s->yaml, node, s->err,
+                         "log must be debug, info, warn, error or off");
+    if (!config_read_map(s, root, "log", keys, &map)) return false;
+    level = config_get(map, "level");
+    if (!config_unset(level) &&
+        !(cJSON_IsString(level) &&
+          log_level_from_name(level->valuestring, &c->log)))
+        return yaml_fail(s->yaml, level, s->err,
+                         "level must be debug, info, warn, error or off");
+    format = config_get(map, "format");
+    if (!config_unset(format) &&
+        !(cJSON_IsString(format) &&
+          log_format_from_name(format->valuestring, &c->log_format)))
+        return yaml_fail(s->yaml, format, s->err,
+                         "format must be logfmt or json");
+    return config_read_bool(s, map, "access", &c->log_access);
+}

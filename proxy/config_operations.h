@@ -1,5 +1,6 @@
 /* config_operations.h - the sections of a configuration that are about running
- * a server: the audit, administration. */
+ * a server: the audit, administration,
+ * the log. */
 #ifndef CORRAL_PROXY_CONFIG_OPERATIONS_H
 #define CORRAL_PROXY_CONFIG_OPERATIONS_H
 
@@ -11,6 +12,8 @@ MUST_USE bool config_read_proxy_protocol(const struct config_source *s,
                                          const cJSON *root, struct config *c);
 MUST_USE bool config_read_audit(const struct config_source *s,
                                 const cJSON *root, struct config *c);
+MUST_USE bool config_read_log(const struct config_source *s, const cJSON *root,
+                              struct config *c);
 MUST_USE bool config_read_admin(const struct config_source *s,
                                 const cJSON *root, struct config *c);
 /* Has it keys, and an address that they are safe on? */

@@ -182,7 +182,7 @@ static void put_audit(cJSON *at, const struct config *c) {
 }
 
 cJSON *config_show(const struct config *c) {
-    cJSON *json = cJSON_CreateObject();
+    cJSON *json = cJSON_CreateObject(), *log;
 
     put_listeners(json, c);
     put_models(json, c);
@@ -191,6 +191,9 @@ cJSON *config_show(const struct config *c) {
     put_agent(json, c);
     put_limits(json, &c->limits);
     put_audit(json, c);
-    put_text(json, "log", log_level_name(c->log));
+    log = cJSON_AddObjectToObject(json, "log");
+    put_text(log, "level", log_level_name(c->log));
+    put_text(log, "format", c->log_format == LOG_JSON ? "json" : "logfmt");
+    (void)cJSON_AddBoolToObject(log, "access", c->log_access);
     return json;
 }

@@ -66,9 +66,10 @@ struct conn {
     bool head_only;
     bool chunked;
     bool wants_drain;
-    uint64_t queued;   /* bytes ever given to libuv */
-    uint64_t progress; /* of them gone, when we last looked */
-    uint64_t stall_at; /* loop time by which there must be progress */
+    struct conn_outcome end; /* of the response in hand, so far */
+    uint64_t queued;         /* bytes ever given to libuv */
+    uint64_t progress;       /* of them gone, when we last looked */
+    uint64_t stall_at;       /* loop time by which there must be progress */
 };
 
 /* A write in flight. libuv reads `data` until on_written(), where the job is
@@ -80,6 +81,7 @@ struct write_job {
 };
 
 static void pump(struct conn *c);
+static void tell_end(struct conn *c);
 
 static const struct limits *limits_of(const struct conn *c) {
     return c->options->limits;
@@ -141,7 +143,11 @@ void conn_close(struct conn *c) {
 
     if (c->state == CLOSED) return;
     c->state = CLOSED;
-    if (busy) h->on_gone(h->user, c);
+    if (busy) {
+        h->on_gone(h->user, c);
+        c->end.status = 499; /* nginx's number for a client that left */
+        tell_end(c);
+    }
     if (!c->reset || c->local ||
         uv_tcp_close_reset(&c->socket.tcp, on_handle_closed) != 0)
         uv_close((uv_handle_t *)&c->socket, on_handle_closed);
@@ -352,7 +358,15 @@ static void linger(struct conn *c) {
         arm_writing(c);
 }
 
+static void tell_end(struct conn *c) {
+    const struct conn_handler *h = c->options->handler;
+
+    if (h->on_end) h->on_end(h->user, c, &c->end);
+    c->end = (struct conn_outcome){0};
+}
+
 static void end_response(struct conn *c) {
+    tell_end(c);
     c->user = NULL;
     c->pass = (struct pass){0};
     c->extra.size = 0;
@@ -393,6 +407,7 @@ static void send_whole(struct conn *c, int status, const char *content_type,
     struct bytes head = {0};
     char length[24];
 
+    c->end.status = status;
     put_head(c, &head, status, content_type, headers, header_count);
     if (status != 204) {
         (void)snprintf(length, sizeof length, "%zu", body.size);
@@ -400,6 +415,7 @@ static void send_whole(struct conn *c, int status, const char *content_type,
     }
     bytes_puts(&head, "\r\n");
     if (c->head_only || status == 204) body.size = 0;
+    c->end.bytes = body.size;
     send_parts(c, (struct span[]){span_bytes(&head), body}, 2);
     bytes_free(&head);
 }
@@ -460,6 +476,7 @@ void conn_begin_stream(struct conn *c, int status, const char *content_type,
     assert(c->state == HANDLING);
     c->chunked = http_reader_request(c->reader)->version_minor == 1;
     if (!c->chunked || c->draining) c->keep_alive = false;
+    c->end.status = status;
     put_head(c, &head, status, content_type, headers, header_count);
     if (c->chunked)
         http_put_header(&head, span_of("transfer-encoding"),
@@ -476,6 +493,7 @@ bool conn_write(struct conn *c, struct span piece) {
     if (c->state == CLOSED) return false;
     assert(c->state == STREAMING);
     if (c->head_only || !piece.size) return true;
+    c->end.bytes += piece.size;
     (void)snprintf(size, sizeof size, "%zx\r\n", piece.size);
     if (c->chunked)
         send_parts(c, (struct span[]){span_of(size), piece, span_of("\r\n")},

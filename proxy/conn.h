@@ -18,6 +18,12 @@
 
 struct conn; /* opaque: only conn.c looks inside */
 
+/* What came of a request. */
+struct conn_outcome {
+    int status;   /* 499: the client left */
+    size_t bytes; /* of the body, as the client sees it */
+};
+
 struct conn_handler {
     /* A whole request, valid until its response ends. May answer at once. */
     void (*on_request)(void *user, struct conn *c,
@@ -28,6 +34,10 @@ struct conn_handler {
     void (*on_gone)(void *user, struct conn *c);
     /* The queue fell to write_low_bytes after a conn_write() said false. */
     void (*on_drain)(void *user, struct conn *c);
+    /* May be NULL. A response has ended, or its client left (after on_gone()):
+     * for the log. The request and its pass are still there; conn_*() calls
+     * that change the connection are not allowed. */
+    void (*on_end)(void *user, struct conn *c, const struct conn_outcome *end);
     /* May be NULL. A status that the connection answered by itself (400, 408,
      * 413, 431, ...), for the metrics. */
     void (*on_refused)(void *user, int status);

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
+#include "proxy/decision.h"
 #include "proxy/exchange_state.h"
 #include "proxy/journal.h"
 
@@ -24,55 +25,17 @@ enum { GUARD_GRACE_MS = 1000 };
 
 /* ---- verdicts ---- */
 
-static enum metrics_channel metrics_channel_of(enum channel channel) {
-    switch (channel) {
-    case CHANNEL_OUTPUT:
-        return METRICS_OUTPUT;
-    case CHANNEL_TOOL_CALL:
-        return METRICS_TOOL_CALL;
-    case CHANNEL_TOOL_RESULT:
-    case CHANNEL_DOCUMENT:
-        return METRICS_TOOL_RESULT;
-    case CHANNEL_INPUT:
-    case CHANNEL_COUNT:
-        break;
-    }
-    return METRICS_INPUT;
-}
-
-static enum metrics_result result_of(enum channel channel,
-                                     const struct verdict *v) {
-    switch (v->action) {
-    case VERDICT_ASK: /* elsewhere nobody is asked */
-        return channel == CHANNEL_TOOL_CALL ? RESULT_ASKED : RESULT_BLOCKED;
-    case VERDICT_BLOCK:
-        return v->cause == VERDICT_CAUSE_UNAVAILABLE ? RESULT_UNAVAILABLE
-                                                     : RESULT_BLOCKED;
-    case VERDICT_REDACT:
-        return RESULT_REDACTED;
-    case VERDICT_FLAG:
-        return RESULT_FLAGGED;
-    case VERDICT_ALLOW:
-        break;
-    }
-    for (int i = 0; i < v->finding_count; i++)
-        if (v->findings[i].shadow && v->findings[i].action == VERDICT_BLOCK)
-            return RESULT_WOULD_BLOCK;
-    return RESULT_ALLOWED;
-}
-
 /* Keep what headers and metrics tell about a verdict. Seconds are those of a
  * whole check; a stream's work is spread and is not added up. */
 void exchange_note_verdict(struct exchange *x, enum channel channel,
                            const struct verdict *v, uint64_t ns,
                            const char *hash) {
-    const struct audit_subject s = exchange_subject(x);
+    const struct decision d = {
+        x->conn, exchange_subject(x), channel, x->policy, ns, hash};
     struct bytes checks = {0};
 
     x->decisions++;
-    audit_decision(x->context->audit, &s, channel, v, ns, hash);
-    metrics_verdict(x->context->metrics, metrics_channel_of(channel),
-                    result_of(channel, v), (double)ns / 1e9);
+    decision_note(x->context->metrics, x->context->audit, &d, v);
     x->guard_ns += ns;
     if (!*x->decision || v->action < VERDICT_ALLOW)
         (void)snprintf(x->decision, sizeof x->decision, "%s", v->id);
@@ -131,6 +94,15 @@ static void on_origin(void *user, const struct llm_origin *origin) {
         !arena_copy(x->arena, origin->fingerprint, &r->fingerprint, NULL))
         return;
     if (origin->created) r->created = origin->created;
+}
+
+static void on_heard(void *user) {
+    struct exchange *x = user;
+
+    if (!x->heard && x->asked_ns)
+        metrics_model_ttft(x->context->metrics,
+                           (double)(clock_ns() - x->asked_ns) / 1e9);
+    x->heard = true;
 }
 
 static void on_cleared(void *user) {
@@ -226,6 +198,7 @@ static void make_choices(struct exchange *x) {
         .loop = context->loop,
         .audit = context->audit,
         .on_origin = on_origin,
+        .on_heard = on_heard,
         .on_cleared = on_cleared,
         .on_bytes = on_bytes,
         .on_waiting = on_waiting,
@@ -250,6 +223,7 @@ static void run_choices(struct exchange *x) {
     struct err err = {0};
     int i = 0;
 
+    x->asked_ns = clock_ns();
     journal_begin(x->journal, &x->request);
     while (i < x->choice_count && choice_start(x->choices[i], &err)) i++;
     if (i < x->choice_count) exchange_fail(x, &err);
@@ -269,6 +243,7 @@ static bool runs_early(const struct exchange *x) {
 }
 
 static void start_early(struct exchange *x) {
+    x->heard = true; /* when, only ahead.c could say */
     for (int i = 0; i < x->choice_count; i++) choice_start_early(x->choices[i]);
 }
 
@@ -489,6 +464,15 @@ static void tick(struct exchange *x) {
     for (int i = 0; i < x->choice_count && !x->freed; i++)
         choice_tick(x->choices[i]);
     exchange_let_go(x);
+}
+
+size_t exchange_held(const struct exchange_context *context) {
+    size_t held = 0;
+
+    for (const struct exchange *x = context->list; x; x = x->next)
+        for (int i = 0; i < x->choice_count; i++)
+            held += choice_held(x->choices[i]);
+    return held;
 }
 
 void exchange_tick(struct exchange_context *context) {

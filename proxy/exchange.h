@@ -69,6 +69,8 @@ void exchange_end_resumed(struct exchange_context *context);
 void exchange_gone(struct exchange *x);
 /* It has taken what was queued for it: go on. */
 void exchange_drained(struct exchange *x);
+/* Bytes of answers that wait for a verdict, of all exchanges. */
+size_t exchange_held(const struct exchange_context *context);
 /* Once a second, from a timer: ends what is past its time. */
 void exchange_tick(struct exchange_context *context);
 

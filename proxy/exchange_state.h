@@ -49,7 +49,9 @@ struct exchange {
     struct choice *choices[CHAT_CHOICES_MAX];
     int choice_count;
     int choices_left; /* not done yet */
-    bool answering;   /* the first text was cleared */
+    uint64_t asked_ns; /* when the model was asked */
+    bool heard;        /* its first text came */
+    bool answering;    /* the first text was cleared */
 
     struct reply reply;
     struct moderated moderated;

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "guard/guard.h"
 #include "proxy/audit.h"
+#include "proxy/decision.h"
 #include "proxy/auth.h"
 #include "proxy/fields.h"
 #include "proxy/http_error.h"
@@ -186,32 +187,35 @@ static void add_verdict(struct inquiry *q, const struct verdict *v) {
 
 static void ask_next(struct inquiry *q);
 
-static void audit_verdict(struct inquiry *q, const struct verdict *v) {
-    const struct audit_subject s = audit_subject_of(q->conn, "guard_check");
+static void note_verdict(struct inquiry *q, const struct verdict *v) {
     struct hash_stream *h = audit_hash_new(q->context->audit);
-    enum channel channel = q->channel;
     char hash[HASH_HEX_SIZE];
+    struct decision d = {q->conn,
+                         audit_subject_of(q->conn, "guard_check"),
+                         q->channel,
+                         q->policy,
+                         clock_ns() - q->asked_ns,
+                         hash};
 
     for (int i = 0; h && q->asked == 0 && i < q->field_count; i++)
         hash_stream_add(h, q->fields[i].text);
     if (q->asked < q->question_count) {
         const struct question *asked = &q->questions[q->asked];
 
-        channel = asked->channel;
+        d.channel = asked->channel;
         if (h && q->asked > 0)
             hash_stream_add(h, asked->turns[asked->turn_count - 1].text);
     }
     audit_hash_end(h, hash);
     q->decisions++;
-    audit_decision(q->context->audit, &s, channel, v, clock_ns() - q->asked_ns,
-                   hash);
+    decision_note(q->context->metrics, q->context->audit, &d, v);
 }
 
 static void on_verdict(void *user, const struct verdict *v) {
     struct inquiry *q = user;
 
     q->running = NULL;
-    audit_verdict(q, v);
+    note_verdict(q, v);
     if (v->action == VERDICT_BLOCK && v->cause == VERDICT_CAUSE_UNAVAILABLE) {
         fail_unavailable(q, &v->err);
         return;

@@ -2,18 +2,9 @@
 
 #include "base/clock.h"
 #include "proxy/audit.h"
-#include "proxy/metrics.h"
+#include "proxy/decision.h"
 
 static void ask_next(struct judging *j);
-
-static enum metrics_result result_of(const struct verdict *v) {
-    if (verdict_lets_pass(v))
-        return v->action == VERDICT_REDACT ? RESULT_REDACTED
-               : v->action == VERDICT_FLAG ? RESULT_FLAGGED
-                                           : RESULT_ALLOWED;
-    return v->cause == VERDICT_CAUSE_UNAVAILABLE ? RESULT_UNAVAILABLE
-                                                 : RESULT_BLOCKED;
-}
 
 /* The first question is about all that came in, a further one about its turn.
  */
@@ -31,17 +22,19 @@ static void hash_judged(const struct judging *j, char out[HASH_HEX_SIZE]) {
 }
 
 static void note(struct judging *j, const struct verdict *v) {
-    const struct audit_subject s = audit_subject_of(j->o.conn, j->o.route);
-    uint64_t ns = clock_ns() - j->asked_ns;
     char hash[HASH_HEX_SIZE];
+    struct decision d = {j->o.conn,
+                         audit_subject_of(j->o.conn, j->o.route),
+                         j->channel,
+                         j->o.policy,
+                         clock_ns() - j->asked_ns,
+                         hash};
 
     j->check = NULL;
     j->decisions++;
-    j->guard_ns += ns;
+    j->guard_ns += d.ns;
     hash_judged(j, hash);
-    audit_decision(j->o.audit, &s, j->channel, v, ns, hash);
-    metrics_verdict(j->o.metrics, METRICS_INPUT, result_of(v),
-                    (double)ns / 1e9);
+    decision_note(j->o.metrics, j->o.audit, &d, v);
 }
 
 static void on_verdict(void *user, const struct verdict *v) {

@@ -27,13 +27,23 @@ struct gauge {
     void *user;
 };
 
+/* Of one check: a histogram for each outcome that there was. */
+struct check_series {
+    char id[METRICS_CHECK_SIZE];
+    struct histogram *by_outcome[RESULT_COUNT];
+};
+
 struct metrics {
+    struct check_series checks[METRICS_CHECKS_MAX + 1]; /* the last: others */
+    int check_count;
+    uint64_t reloads[PART_COUNT][2];                  /* [1]: read */
     uint64_t requests[ROUTE_COUNT][STATUS_COUNT + 1]; /* the last is "other" */
     struct histogram request_seconds[ROUTE_COUNT];
     uint64_t verdicts[METRICS_CHANNEL_COUNT][RESULT_COUNT];
     struct histogram guard_seconds[METRICS_CHANNEL_COUNT];
     uint64_t tokens[TOKENS_COUNT];
     struct histogram ttft;
+    struct histogram model_ttft;
     struct gauge gauges[METRICS_GAUGES_MAX];
     int gauge_count;
 };
@@ -50,6 +60,8 @@ static const char *const channels[METRICS_CHANNEL_COUNT] = {
 static const char *const results[RESULT_COUNT] = {
     "allowed", "blocked",     "asked",      "redacted",
     "flagged", "would_block", "unavailable"};
+static const char *const parts[PART_COUNT] = {"policy", "keys", "certificate",
+                                              "configuration"};
 static const char *const kinds[TOKENS_COUNT] = {"prompt", "cached",
                                                 "completion"};
 static const int statuses[STATUS_COUNT] = {200, 204, 400, 401, 403, 404, 405,
@@ -58,14 +70,23 @@ static const int statuses[STATUS_COUNT] = {200, 204, 400, 401, 403, 404, 405,
 
 static const struct scale guard_scale = {
     13, {.0001, .0003, .001, .003, .01, .02, .05, .1, .2, .5, 1, 2, 5}};
+/* Rules and entities take microseconds. */
+static const struct scale check_scale = {
+    13, {.00001, .00003, .0001, .0003, .001, .003, .01, .03, .1, .3, 1, 2, 5}};
 static const struct scale answer_scale = {
     13, {.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 120}};
 
 struct metrics *metrics_new(void) {
-    return xalloc(sizeof(struct metrics));
+    struct metrics *m = xalloc(sizeof *m);
+
+    (void)snprintf(m->checks[METRICS_CHECKS_MAX].id, METRICS_CHECK_SIZE,
+                   "other");
+    return m;
 }
 
 void metrics_free(struct metrics *m) {
+    for (int i = 0; m && i <= METRICS_CHECKS_MAX; i++)
+        for (int r = 0; r < RESULT_COUNT; r++) free(m->checks[i].by_outcome[r]);
     free(m);
 }
 
@@ -102,6 +123,41 @@ void metrics_verdict(struct metrics *m, enum metrics_channel channel,
     observe(&m->guard_seconds[channel], &guard_scale, seconds);
 }
 
+/* An id is a policy's word, which its reader has checked; a quote or a line
+ * break in it would make series of its own. */
+static bool is_label(const char *id) {
+    size_t size = strcspn(id, "\"\\\r\n");
+
+    return size && !id[size] && size < METRICS_CHECK_SIZE;
+}
+
+static struct check_series *series_of(struct metrics *m, const char *id) {
+    for (int i = 0; i < m->check_count; i++)
+        if (!strcmp(m->checks[i].id, id)) return &m->checks[i];
+    if (m->check_count == METRICS_CHECKS_MAX || !is_label(id))
+        return &m->checks[METRICS_CHECKS_MAX];
+    (void)snprintf(m->checks[m->check_count].id, METRICS_CHECK_SIZE, "%s", id);
+    return &m->checks[m->check_count++];
+}
+
+void metrics_check(struct metrics *m, const char *id,
+                   enum metrics_result outcome, double seconds) {
+    struct histogram **h = &series_of(m, id)->by_outcome[outcome];
+
+    assert((unsigned)outcome < RESULT_COUNT);
+    if (!*h) *h = xalloc(sizeof **h);
+    observe(*h, &check_scale, seconds);
+}
+
+void metrics_reload(struct metrics *m, enum metrics_part part, bool ok) {
+    assert((unsigned)part < PART_COUNT);
+    m->reloads[part][ok]++;
+}
+
+const char *metrics_route_name(enum metrics_route route) {
+    return routes[route];
+}
+
 void metrics_tokens(struct metrics *m, enum metrics_tokens kind, int count) {
     assert((unsigned)kind < TOKENS_COUNT);
     if (count > 0) m->tokens[kind] += (uint64_t)count;
@@ -109,6 +165,10 @@ void metrics_tokens(struct metrics *m, enum metrics_tokens kind, int count) {
 
 void metrics_ttft(struct metrics *m, double seconds) {
     observe(&m->ttft, &answer_scale, seconds);
+}
+
+void metrics_model_ttft(struct metrics *m, double seconds) {
+    observe(&m->model_ttft, &answer_scale, seconds);
 }
 
 void metrics_gauge(struct metrics *m, const char *name, const char *help,
@@ -213,6 +273,31 @@ static void put_verdicts(const struct metrics *m, struct bytes *out) {
                 channels[c], results[r], m->verdicts[c][r]);
 }
 
+static void put_checks(const struct metrics *m, struct bytes *out) {
+    char label[METRICS_CHECK_SIZE + 48];
+
+    put_about(out, "corral_check_seconds",
+              "Time of a policy's check, by what came of it.", "histogram");
+    for (int i = 0; i <= METRICS_CHECKS_MAX; i++)
+        for (int r = 0; r < RESULT_COUNT; r++) {
+            if (!m->checks[i].by_outcome[r]) continue;
+            (void)snprintf(label, sizeof label, "check=\"%s\",outcome=\"%s\"",
+                           m->checks[i].id, results[r]);
+            put_histogram(out, "corral_check_seconds", label,
+                          m->checks[i].by_outcome[r], &check_scale);
+        }
+}
+
+static void put_reloads(const struct metrics *m, struct bytes *out) {
+    put_about(out, "corral_reloads_total",
+              "Files read again, and those kept as they were.", "counter");
+    for (int i = 0; i < PART_COUNT; i++)
+        for (int ok = 0; ok < 2; ok++)
+            put(out,
+                "corral_reloads_total{part=\"%s\",result=\"%s\"} %" PRIu64 "\n",
+                parts[i], ok ? "read" : "kept", m->reloads[i][ok]);
+}
+
 void metrics_print(const struct metrics *m, struct bytes *out) {
     put_requests(m, out);
     put_histograms(out, "corral_request_seconds",
@@ -222,6 +307,8 @@ void metrics_print(const struct metrics *m, struct bytes *out) {
     put_histograms(out, "corral_guard_seconds", "Time to a verdict.", "channel",
                    channels, METRICS_CHANNEL_COUNT, m->guard_seconds,
                    &guard_scale);
+    put_checks(m, out);
+    put_reloads(m, out);
     put_about(out, "corral_tokens_total", "Tokens of the model.", "counter");
     for (int i = 0; i < TOKENS_COUNT; i++)
         put(out, "corral_tokens_total{kind=\"%s\"} %" PRIu64 "\n", kinds[i],
@@ -230,6 +317,11 @@ void metrics_print(const struct metrics *m, struct bytes *out) {
               "From a request's last byte to the first text sent.",
               "histogram");
     put_histogram(out, "corral_ttft_seconds", "", &m->ttft, &answer_scale);
+    put_about(out, "corral_model_ttft_seconds",
+              "From asking the model, here or upstream, to its first text.",
+              "histogram");
+    put_histogram(out, "corral_model_ttft_seconds", "", &m->model_ttft,
+                  &answer_scale);
     for (int i = 0; i < m->gauge_count; i++) {
         const struct gauge *g = &m->gauges[i];
 

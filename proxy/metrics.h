@@ -53,6 +53,17 @@ enum metrics_tokens {
     TOKENS_COUNT
 };
 
+enum metrics_part {
+    PART_POLICY,
+    PART_KEYS,
+    PART_CERTIFICATE,
+    PART_CONFIG,
+    PART_COUNT
+};
+
+/* Checks that have series of their own; later ones share "other". */
+enum { METRICS_CHECKS_MAX = 64, METRICS_CHECK_SIZE = 65 };
+
 struct metrics *metrics_new(void);
 void metrics_free(struct metrics *m);
 
@@ -65,10 +76,20 @@ void metrics_request_seconds(struct metrics *m, enum metrics_route route,
 /* corral_verdicts_total{channel,result}, corral_guard_seconds{channel}. */
 void metrics_verdict(struct metrics *m, enum metrics_channel channel,
                      enum metrics_result result, double seconds);
+/* corral_check_seconds{check,outcome}: one check of a policy, by its id. */
+void metrics_check(struct metrics *m, const char *id,
+                   enum metrics_result outcome, double seconds);
+/* corral_reloads_total{part,result}: "read", or "kept" as it was. */
+void metrics_reload(struct metrics *m, enum metrics_part part, bool ok);
+/* "chat" */
+const char *metrics_route_name(enum metrics_route route);
 /* corral_tokens_total{kind}. */
 void metrics_tokens(struct metrics *m, enum metrics_tokens kind, int count);
 /* corral_ttft_seconds: from the request's last byte to the first text sent. */
 void metrics_ttft(struct metrics *m, double seconds);
+/* corral_model_ttft_seconds: from asking the model, here or upstream, to its
+ * first text, which nobody has judged yet. */
+void metrics_model_ttft(struct metrics *m, double seconds);
 
 /* A gauge (or, with `counter`, a count) read when somebody asks, such as
  * "corral_connections". Name and help are borrowed. At most

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "guard/guard.h"
 #include "proxy/audit.h"
+#include "proxy/decision.h"
 #include "proxy/auth.h"
 #include "proxy/http_error.h"
 #include "proxy/moderation_result.h"
@@ -37,15 +38,19 @@ static void moderation_free(struct moderation *m) {
     free(m);
 }
 
-static void audit_verdict(const struct moderation *m, const struct verdict *v) {
-    const struct audit_subject s = audit_subject_of(m->conn, "moderations");
+static void note_verdict(const struct moderation *m, const struct verdict *v) {
     struct hash_stream *h = audit_hash_new(m->context->audit);
     char hash[HASH_HEX_SIZE];
+    const struct decision d = {m->conn,
+                               audit_subject_of(m->conn, "moderations"),
+                               CHANNEL_INPUT,
+                               m->policy,
+                               clock_ns() - m->check_ns,
+                               hash};
 
     if (h) hash_stream_add(h, m->inputs[m->judged]);
     audit_hash_end(h, hash);
-    audit_decision(m->context->audit, &s, CHANNEL_INPUT, v,
-                   clock_ns() - m->check_ns, hash);
+    decision_note(m->context->metrics, m->context->audit, &d, v);
 }
 
 static void count(struct moderation *m, int status) {
@@ -122,14 +127,7 @@ static void on_verdict(void *user, const struct verdict *v) {
 
     m->check = NULL;
     m->decisions++;
-    audit_verdict(m, v);
-    metrics_verdict(m->context->metrics, METRICS_INPUT,
-                    v->action == VERDICT_BLOCK
-                        ? v->cause == VERDICT_CAUSE_UNAVAILABLE
-                              ? RESULT_UNAVAILABLE
-                              : RESULT_BLOCKED
-                        : RESULT_ALLOWED,
-                    (double)(clock_ns() - m->check_ns) / 1e9);
+    note_verdict(m, v);
     if (v->action == VERDICT_BLOCK && v->cause == VERDICT_CAUSE_UNAVAILABLE) {
         fail_unavailable(m, &v->err);
         return;

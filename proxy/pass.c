@@ -28,6 +28,7 @@ void pass_begin(struct conn *c, const struct http_request *r) {
     hash_random_id(id);
     if (!is_sound_id(given)) given = span_of(id);
     memcpy(p->request_id, given.at, given.size);
-    trace_continue(http_request_header(r, "traceparent"), p->trace);
+    trace_continue(http_request_header(r, "traceparent"), false, p->trace,
+                   p->parent);
     conn_add_header(c, "x-request-id", p->request_id);
 }

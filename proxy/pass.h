@@ -3,6 +3,7 @@
 #ifndef CORRAL_PROXY_PASS_H
 #define CORRAL_PROXY_PASS_H
 
+#include "guard/verdict.h"
 #include "proxy/http.h"
 #include "proxy/trace.h"
 
@@ -14,8 +15,13 @@ enum { PASS_ID_SIZE = 65 };
 struct pass {
     struct caller *caller; /* NULL: no keys are asked for */
     char request_id[PASS_ID_SIZE];
-    char trace[TRACE_SIZE]; /* for what we ask of others */
+    char trace[TRACE_SIZE];           /* for what we ask of others */
+    char parent[TRACE_SPAN_SIZE + 1]; /* the client's span; "" for none */
     uint64_t started_ns;
+    /* The verdict that weighs most so far (decision.c). */
+    char decision[HASH_ID_SIZE]; /* "": none */
+    enum verdict_action action;
+    bool failed; /* blocked because the guard could not judge */
 };
 
 /* A request has come: its id (the client's x-request-id where it is sound, and

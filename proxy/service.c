@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "guard/policy.h"
+#include "proxy/access.h"
 #include "proxy/artefacts.h"
 #include "proxy/inquiry.h"
 #include "proxy/approvals.h"
@@ -38,6 +39,7 @@ struct service {
     uv_timer_t timer;
     int64_t started;
     bool draining;
+    bool log_requests;
 };
 
 /* One route: `path` exact, or with `below` everything under it. */
@@ -462,6 +464,16 @@ static void on_refused(void *user, int status) {
     metrics_request(s->metrics, ROUTE_OTHER, status);
 }
 
+static void on_end(void *user, struct conn *c, const struct conn_outcome *end) {
+    struct service *s = user;
+    const struct http_request *r = conn_request(c);
+    const struct route *route = route_find(r->path, r->method);
+
+    if (s->log_requests)
+        access_log(c, metrics_route_name(route ? route->metrics : ROUTE_OTHER),
+                   end);
+}
+
 /* ---- the service ---- */
 
 static void on_tick(uv_timer_t *timer) {
@@ -516,6 +528,7 @@ struct service *service_new(const struct service_options *o) {
     s->sessions = o->sessions;
     s->auth = o->auth;
     s->audit = o->audit;
+    s->log_requests = o->log_requests;
     s->started = clock_wall_s();
     service_set_policy(s, o->policy);
     (void)uv_timer_init(o->loop, &s->timer);
@@ -534,6 +547,7 @@ struct conn_handler service_handler(struct service *s) {
     return (struct conn_handler){.on_request = on_request,
                                  .on_gone = on_gone,
                                  .on_drain = on_drain,
+                                 .on_end = on_end,
                                  .on_refused = on_refused,
                                  .user = s};
 }
@@ -552,6 +566,14 @@ void service_set_policy(struct service *s, struct policy *policy) {
 
 struct exchange_context *service_exchanges(struct service *s) {
     return &s->exchanges;
+}
+
+void service_log_requests(struct service *s, bool on) {
+    s->log_requests = on;
+}
+
+size_t service_held(const struct service *s) {
+    return exchange_held(&s->exchanges);
 }
 
 void service_drain(struct service *s) {

@@ -30,6 +30,7 @@ struct service_options {
     struct responses_store *responses; /* taken */
     struct auth *auth;                 /* who may come in */
     struct audit *audit;
+    bool log_requests;
     struct compact_options compact; /* of sessions */
     int turn_steps;
     int turn_tool_calls;
@@ -47,6 +48,10 @@ struct conn_handler service_handler(struct service *s);
 /* Judge what comes from now on by another policy; requests in flight finish
  * under the one they began with. Takes a reference. */
 void service_set_policy(struct service *s, struct policy *policy);
+/* A line in the log for each request, or none. */
+void service_log_requests(struct service *s, bool on);
+/* Bytes of answers that wait for a verdict. */
+size_t service_held(const struct service *s);
 /* What its turns run in; borrowed until service_close(). */
 struct exchange_context *service_exchanges(struct service *s);
 /* /readyz says no from here on, and calls that wait for a person are left to

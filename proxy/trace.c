@@ -6,7 +6,13 @@
 #include "base/hash.h"
 
 /* "00-" 32 hex "-" 16 hex "-" 2 hex */
-enum { ID_AT = 3, ID_SIZE = 32, SPAN_AT = 36, SPAN_SIZE = 16, FLAGS_AT = 53 };
+enum {
+    ID_AT = TRACE_ID_AT,
+    ID_SIZE = TRACE_ID_SIZE,
+    SPAN_AT = TRACE_SPAN_AT,
+    SPAN_SIZE = TRACE_SPAN_SIZE,
+    FLAGS_AT = 53
+};
 
 static bool is_hex(struct span s) {
     for (size_t i = 0; i < s.size; i++)
@@ -38,16 +44,30 @@ static bool is_sound(struct span s) {
            is_hex(span_slice(s, FLAGS_AT, FLAGS_AT + 2));
 }
 
-void trace_continue(struct span came, char out[TRACE_SIZE]) {
+void trace_continue(struct span came, bool sampled, char out[TRACE_SIZE],
+                    char parent[TRACE_SPAN_SIZE + 1]) {
     char fresh[2][HASH_ID_SIZE];
-    bool known = is_sound(came);
 
     hash_random_id(fresh[0]);
     hash_random_id(fresh[1]);
-    (void)snprintf(out, TRACE_SIZE, "00-%.24s%.8s-%.16s-00", fresh[0], fresh[1],
-                   fresh[1] + 8);
-    if (!known) return;
+    (void)snprintf(out, TRACE_SIZE, "00-%.24s%.8s-%.16s-0%d", fresh[0],
+                   fresh[1], fresh[1] + 8, sampled);
+    *parent = '\0';
+    if (!is_sound(came)) return;
     memcpy(out + ID_AT, came.at + ID_AT, ID_SIZE);
+    (void)snprintf(parent, SPAN_SIZE + 1, "%.16s", came.at + SPAN_AT);
     /* Only "sampled" has a meaning that we know. */
     out[FLAGS_AT + 1] = strchr("13579bdf", came.at[FLAGS_AT + 1]) ? '1' : '0';
+}
+
+void trace_child(const char *trace, char out[TRACE_SIZE]) {
+    char fresh[HASH_ID_SIZE];
+
+    hash_random_id(fresh);
+    memcpy(out, trace, TRACE_SIZE);
+    memcpy(out + SPAN_AT, fresh, SPAN_SIZE);
+}
+
+bool trace_sampled(const char *trace) {
+    return trace[FLAGS_AT + 1] == '1';
 }

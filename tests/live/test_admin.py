@@ -34,7 +34,7 @@ def admin(start, tmp_path, policies, upstream):
             "-c", config, "--policy", policies("admin", RULES),
             "--upstream", upstream.url, env=env,
         )
-        port = re.search(r"event=admin port=(\d+)", server.stderr()).group(1)
+        port = re.search(r"(?:event=admin port=|\"event\":\"admin\",\"port\":)(\d+)", server.stderr()).group(1)
         server.admin = httpx.Client(
             base_url=f"http://127.0.0.1:{port}", timeout=30,
             headers={"authorization": f"Bearer {boss}"},
@@ -95,7 +95,7 @@ def test_keys_of_its_own(start, tmp_path, policies, upstream):
         "keys: keys.jsonl\nadmin: {listen: 127.0.0.1:0, keys: admin.jsonl}\n"
     )
     server = start("-c", config, "--policy", policies("admin", RULES), "--upstream", upstream.url)
-    port = re.search(r"event=admin port=(\d+)", server.stderr()).group(1)
+    port = re.search(r"(?:event=admin port=|\"event\":\"admin\",\"port\":)(\d+)", server.stderr()).group(1)
     ask = lambda key: httpx.get(f"http://127.0.0.1:{port}/admin/stats", headers=bearer(key)).status_code
     assert ask(both) == 401 and ask(boss) == 200
     # What is managed are the clients' keys.
@@ -228,7 +228,7 @@ def test_no_audit(start, tmp_path, policies, upstream):
     config = tmp_path / "corral.yaml"
     config.write_text("keys: keys.jsonl\nadmin: {listen: 127.0.0.1:0}\n")
     server = start("-c", config, "--policy", policies("admin", RULES), "--upstream", upstream.url)
-    port = re.search(r"event=admin port=(\d+)", server.stderr()).group(1)
+    port = re.search(r"(?:event=admin port=|\"event\":\"admin\",\"port\":)(\d+)", server.stderr()).group(1)
     assert httpx.get(f"http://127.0.0.1:{port}/admin/audit", headers=bearer(key)).status_code == 404
 
 

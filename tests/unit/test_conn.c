@@ -13,6 +13,8 @@ struct app {
     int gone;
     int drains;
     int refused;
+    struct conn_outcome last; /* of the response that ended last */
+    int ended;
     int inside; /* a conn_*() call of ours is running */
     size_t body_size;
 };
@@ -79,6 +81,15 @@ static void on_drain(void *user, struct conn *c) {
     a->drains++;
 }
 
+/* The request is still to be seen. */
+static void on_end(void *user, struct conn *c, const struct conn_outcome *end) {
+    struct app *a = user;
+
+    assert_true(conn_request(c)->method.size > 0);
+    a->last = *end;
+    a->ended++;
+}
+
 static void on_refused(void *user, int status) {
     ((struct app *)user)->refused = status;
 }
@@ -87,7 +98,7 @@ static void open_fronted(struct app *a, const struct limits *limits,
                          const char *origin, const struct proxy_trust *trust) {
     struct server_options o = {
         .host = "127.0.0.1",
-        .handler = {on_request, on_gone, on_drain, on_refused, a},
+        .handler = {on_request, on_gone, on_drain, on_end, on_refused, a},
         .origins = &origin,
         .origin_count = origin != NULL};
     struct err err;
@@ -147,6 +158,9 @@ static void test_keep_alive(void **state) {
         expect(&a, "\r\n\r\nfine");
         assert_int_equal(a.requests, i);
         assert_int_equal(a.peer.got.size, 0);
+        assert_int_equal(a.ended, i);
+        assert_int_equal(a.last.status, 200);
+        assert_int_equal(a.last.bytes, 4);
     }
     assert_int_equal(server_connections(a.server), 1);
     say(&a, "GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
@@ -522,6 +536,7 @@ static void test_gone(void **state) {
         else
             peer_reset(&a.peer);
         peer_until(&a.loop, NULL, &a.gone, 1);
+        assert_int_equal(a.last.status, 499);
         assert_null(a.held);
         close_app(&a);
         assert_int_equal(a.gone, 1);

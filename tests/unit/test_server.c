@@ -44,9 +44,11 @@ static void on_drained(void *user) {
 }
 
 static void open_app(struct app *a, int connections_max) {
-    struct server_options o = {
-        .host = "127.0.0.1",
-        .handler = {on_request, on_gone, on_drain, NULL, a}};
+    struct server_options o = {.host = "127.0.0.1",
+                               .handler = {.on_request = on_request,
+                                           .on_gone = on_gone,
+                                           .on_drain = on_drain,
+                                           .user = a}};
     struct err err;
 
     memset(a, 0, sizeof *a);
@@ -138,7 +140,10 @@ static void test_bodies_limit(void **state) {
     server_close(a.server);
     limits_init(&o.limits);
     o.limits.bodies_bytes_max = 100;
-    o.handler = (struct conn_handler){on_request, on_gone, on_drain, NULL, &a};
+    o.handler = (struct conn_handler){.on_request = on_request,
+                                      .on_gone = on_gone,
+                                      .on_drain = on_drain,
+                                      .user = &a};
     a.server = server_open(&a.loop, &o, &err);
     assert_non_null(a.server);
     for (int i = 0; i < 2; i++) p[i] = peer_open(server_port(a.server));

@@ -13,9 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/daemon_state.h"
 #include "cli/file_watch.h"
 #include "cli/mcp_servers.h"
+#include "cli/notify.h"
 #include "cli/places.h"
 #include "cli/policy_watch.h"
 #include "cli/second_guard.h"
@@ -90,13 +92,17 @@ static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *d = handle->data;
 
     if (number == SIGHUP) {
-        if (d->state == SERVING) (void)daemon_reload(d, NULL);
+        if (d->state != SERVING) return;
+        notify_state("RELOADING=1");
+        (void)daemon_reload(d, NULL);
+        notify_state("READY=1");
         return;
     }
     if (d->state == SERVING) {
         log_event(LOG_INFO, "drain", "signal=%d in_flight=%d", number,
                   server_inflight(d->server));
         d->state = DRAINING;
+        notify_state("STOPPING=1");
         service_drain(d->service);
         server_drain(d->server, d->config->drain_ms, on_drained, d);
     } else if (d->state == DRAINING) {
@@ -482,6 +488,24 @@ static bool open_responses(struct daemon *d, struct responses_store **out,
     return true;
 }
 
+static void on_spent(void *user, const char *key_id, int64_t tokens) {
+    auth_spent_before(user, key_id, tokens);
+}
+
+/* A budget of a day is none if a restart fills it again. */
+static void recall_spent(struct daemon *d) {
+    struct db *db = audit_db_open(d->audit_path, 0, true, NULL);
+    int64_t now = clock_wall_s();
+    char quoted[ERR_TEXT_MAX];
+    struct err err = {0};
+
+    if (db && !audit_chain_spent(db, (now - now % 86400) * 1000, on_spent,
+                                 d->auth, &err))
+        log_event(LOG_WARN, "budgets_forgotten", "reason=%s",
+                  log_quote(err.text, quoted, sizeof quoted));
+    db_close(db);
+}
+
 static bool open_audit(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     struct audit_options o = {.closed = c->audit.closed,
@@ -495,6 +519,7 @@ static bool open_audit(struct daemon *d, struct err *err) {
     d->audit_path = audit_db_path(d->data);
     d->audit = audit_open(&d->loop, &o, err);
     if (!d->audit) return false;
+    recall_spent(d);
     audit_event(d->audit, "start", CORRAL_VERSION);
     audit_event(d->audit, "policy", policy_revision(d->policy));
     return true;
@@ -533,6 +558,7 @@ static bool open_server(struct daemon *d, struct err *err) {
     d->service = service_new(&service);
     if (d->sessions)
         sessions_resume(d->sessions, service_exchanges(d->service), d->auth);
+    if (!daemon_listener(d, false, &server.fd, err)) return false;
     server.handler = service_handler(d->service);
     d->server = server_open(&d->loop, &server, err);
     return d->server != NULL;
@@ -584,6 +610,7 @@ static bool open_admin(struct daemon *d, struct err *err) {
         admin.door = d->admin_auth;
     }
     d->admin = admin_new(&admin);
+    if (!daemon_listener(d, true, &server.fd, err)) return false;
     server.handler = admin_handler(d->admin);
     d->admin_server = server_open(&d->loop, &server, err);
     if (!d->admin_server) return false;
@@ -628,6 +655,7 @@ static void daemon_close(struct daemon *d) {
     policy_watch_close(d->watch);
     file_watch_close(d->keys_watch);
     file_watch_close(d->admin_watch);
+    uv_close((uv_handle_t *)&d->watchdog, NULL);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -659,6 +687,8 @@ bool daemon_run(const struct config *config, struct err *err) {
     d->wakeup.data = d;
     uv_unref((uv_handle_t *)&d->wakeup);
     watch_signals(d);
+    (void)uv_timer_init(&d->loop, &d->watchdog);
+    uv_unref((uv_handle_t *)&d->watchdog);
     d->metrics = metrics_new();
     ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
          open_sessions(d, err) && daemon_open_tls(d, err) &&
@@ -675,6 +705,7 @@ bool daemon_run(const struct config *config, struct err *err) {
         d->state = SERVING;
         heed_signals(d);
         announce(d);
+        daemon_ready(d);
         (void)uv_run(&d->loop, UV_RUN_DEFAULT);
         log_event(LOG_INFO, "end", "pid=%d", (int)uv_os_getpid());
     }

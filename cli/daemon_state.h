@@ -19,6 +19,7 @@ struct daemon {
     uv_loop_t loop;
     uv_async_t wakeup; /* the engine's scheduler thread has events for us */
     uv_signal_t signals[SIGNALS];
+    uv_timer_t watchdog;        /* signs of life for a service manager */
     struct policy_watch *watch; /* NULL: the folder cannot be watched */
     struct file_watch *keys_watch;
     struct file_watch *admin_watch;
@@ -60,5 +61,14 @@ bool daemon_reload(struct daemon *d, cJSON *parts);
 /* `changed`: a file was, but perhaps none of the policy's. */
 bool daemon_reload_policy(struct daemon *d, bool changed, struct err *err);
 bool daemon_reload_keys(struct daemon *d, struct err *err);
+
+/* daemon_notify.c */
+
+/* The socket for clients, or for administration, that a service manager has
+ * passed on to us; *fd is 0 when there is none. */
+MUST_USE bool daemon_listener(const struct daemon *d, bool admin, int *fd,
+                              struct err *err);
+/* We serve: tell the service manager, and go on to give signs of life. */
+void daemon_ready(struct daemon *d);
 
 #endif

@@ -224,6 +224,7 @@ static bool refuse(struct conn *c, const struct http_request *r,
         headers[count++] =
             (struct http_header){span_of("retry-after"), span_of(seconds)};
     *status = f->status;
+    conn_pass(c)->refused = true;
     if (http_error_shaped(http_error_shape_of(r->path), f->status, f->message,
                           f->type, NULL, f->code, &body, NULL))
         conn_respond(c, f->status, "application/json", headers, count,

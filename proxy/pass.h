@@ -21,6 +21,7 @@ struct pass {
     /* The verdict that weighs most so far (decision.c). */
     char decision[HASH_ID_SIZE]; /* "": none */
     enum verdict_action action;
+    bool refused; /* at the door */
     bool failed; /* blocked because the guard could not judge */
 };
 

@@ -143,6 +143,26 @@ static void remove_stale(const char *path) {
     (void)close(fd);
 }
 
+/* Whose it is, TCP's or a unix socket, it says itself. */
+static int take_listener(struct server *s, uv_loop_t *loop, int fd) {
+    struct sockaddr_storage at = {0};
+    socklen_t size = sizeof at;
+    int rc;
+
+    if (getsockname(fd, (struct sockaddr *)&at, &size) != 0)
+        return uv_translate_sys_error(errno);
+    s->local = at.ss_family == AF_UNIX;
+    if (s->local) {
+        (void)uv_pipe_init(loop, &s->listener.pipe, 0);
+        rc = uv_pipe_open(&s->listener.pipe, fd);
+    } else {
+        (void)uv_tcp_init(loop, &s->listener.tcp);
+        rc = uv_tcp_open(&s->listener.tcp, fd);
+    }
+    listener_of(s)->data = s;
+    return rc;
+}
+
 static int bind_listener(struct server *s, uv_loop_t *loop,
                          const struct server_options *o,
                          const struct sockaddr_storage *at) {
@@ -169,7 +189,7 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
     struct server *s;
     int rc;
 
-    if (!unix_path(o->host) && !resolve(o->host, o->port, &at, err))
+    if (!o->fd && !unix_path(o->host) && !resolve(o->host, o->port, &at, err))
         return NULL;
     s = xalloc(sizeof *s);
     s->limits = o->limits;
@@ -189,7 +209,7 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
     s->timer.data = s;
     s->handles = 2;
     s->listening = true;
-    rc = bind_listener(s, loop, o, &at);
+    rc = o->fd ? take_listener(s, loop, o->fd) : bind_listener(s, loop, o, &at);
     if (rc == 0) rc = uv_listen(listener_of(s), BACKLOG, on_connection);
     if (rc == 0) return s;
     (void)err_set(err, ERR_IO, "cannot listen on %.100s port %d: %s", o->host,

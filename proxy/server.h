@@ -10,6 +10,9 @@ struct server;
 struct server_options {
     const char *host; /* an address, "localhost", or "unix:/path" */
     int port;         /* 0: any free one, see server_port() */
+    /* A listening socket in place of these, the server's from here on; 0: none
+     * was passed on to us. */
+    int fd;
     struct limits limits;
     struct conn_handler handler;
     /* Browser origins that may read our answers; copied. Default: none. */

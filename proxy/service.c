@@ -1,5 +1,6 @@
 #include "proxy/service.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@
 #include "proxy/router.h"
 #include "proxy/sessions.h"
 
+enum { REFUSED_ROWS_MAX = 20, TICKS_A_SECOND = 4 };
 enum { TICK_MS = 250 };
 
 struct service {
@@ -40,6 +42,9 @@ struct service {
     int64_t started;
     bool draining;
     bool log_requests;
+    int refused_rows;      /* of the audit, in this second */
+    uint64_t refused_more; /* that have none of their own */
+    int ticks;
 };
 
 /* One route: `path` exact, or with `below` everything under it. */
@@ -410,6 +415,32 @@ static bool says_json(const struct http_request *r) {
     return http_type_is(type, "application/json");
 }
 
+/* Who has no key or no budget left gets a row, too; but not as many as he
+ * likes, or anybody could fill the disk. */
+static void note_refused(struct service *s, struct conn *c, const char *route,
+                         int status) {
+    const struct audit_subject subject = audit_subject_of(c, route);
+    const struct audit_end end = {.status = status,
+                                  .ns = clock_ns() - conn_pass(c)->started_ns,
+                                  .policy = policy_revision(s->policy)};
+
+    if (s->refused_rows++ < REFUSED_ROWS_MAX)
+        audit_request(s->audit, &subject, &end);
+    else
+        s->refused_more++;
+}
+
+static void tell_refused(struct service *s) {
+    char more[48];
+
+    s->refused_rows = 0;
+    if (!s->refused_more) return;
+    (void)snprintf(more, sizeof more, "%llu more",
+                   (unsigned long long)s->refused_more);
+    s->refused_more = 0;
+    audit_event(s->audit, "refused", more);
+}
+
 static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
@@ -468,10 +499,10 @@ static void on_end(void *user, struct conn *c, const struct conn_outcome *end) {
     struct service *s = user;
     const struct http_request *r = conn_request(c);
     const struct route *route = route_find(r->path, r->method);
+    const char *name = metrics_route_name(route ? route->metrics : ROUTE_OTHER);
 
-    if (s->log_requests)
-        access_log(c, metrics_route_name(route ? route->metrics : ROUTE_OTHER),
-                   end);
+    if (conn_pass(c)->refused) note_refused(s, c, name, end->status);
+    if (s->log_requests) access_log(c, name, end);
 }
 
 /* ---- the service ---- */
@@ -479,6 +510,7 @@ static void on_end(void *user, struct conn *c, const struct conn_outcome *end) {
 static void on_tick(uv_timer_t *timer) {
     struct service *s = timer->data;
 
+    if (++s->ticks % TICKS_A_SECOND == 0) tell_refused(s);
     exchange_tick(&s->exchanges);
     approvals_tick(s->exchanges.approvals);
     responses_store_tick(s->exchanges.responses);

@@ -213,3 +213,52 @@ def test_a_locked_database(audited, closed):
     assert len(settled(server, 2 if closed else 3)) == (2 if closed else 3)
     assert server.metric("corral_audit_rows_lost_total") == 0
     assert verify(server).returncode == 0
+
+
+def keyed(audited, tmp_path, *args):
+    """A server with an audit and one key."""
+    done = run("key", "add", "--file", tmp_path / "k", *args)
+    key = done.stdout.strip()
+    config = tmp_path / "corral.yaml"
+
+    def begin():
+        server = audited()
+        server.stop()
+        config.write_text(config.read_text() + f"keys: {tmp_path / 'k'}\n")
+        return key, config
+
+    return begin()
+
+
+def test_who_is_not_let_in(audited, start, tmp_path, policies, upstream):
+    key, config = keyed(audited, tmp_path, "--requests-per-minute", "1")
+    server = start("-c", config, "--policy", policies("audited", RULES), "--upstream", upstream.url)
+    server.config = config
+    headers = {"authorization": f"Bearer {key}"}
+    assert post(server, HI).status_code == 401
+    assert post(server, HI, headers=headers).status_code == 200
+    assert post(server, HI, headers={**headers, "x-request-id": "over"}).status_code == 429
+    found = lambda: [(r["status"], r["key"], r["route"]) for r in rows(server) if r["kind"] == "request"]
+    assert until(lambda: len(found()) == 3), found()
+    assert found() == [(401, "", "chat"), (200, key[4:12], "chat"), (429, key[4:12], "chat")]
+    # A flood is counted, not written down one by one.
+    for _ in range(60):
+        assert post(server, HI).status_code == 401
+    more = lambda: sum(int(r["detail"].split()[0]) for r in rows(server) if r.get("event") == "refused")
+    assert until(lambda: len(found()) - 3 + more() == 60), (len(found()), more())
+    assert more() > 0
+
+
+def test_a_budget_outlives_the_process(audited, start, tmp_path, policies, upstream):
+    key, config = keyed(audited, tmp_path, "--tokens-per-day", "5")
+    headers = {"authorization": f"Bearer {key}"}
+    begin = lambda: start("-c", config, "--policy", policies("audited", RULES), "--upstream", upstream.url)
+    upstream.raw = None
+    server = begin()
+    first = post(server, HI, headers=headers)
+    assert first.status_code == 200 and first.json()["usage"]["total_tokens"] >= 5
+    assert post(server, HI, headers=headers).status_code == 429
+    assert server.stop() == 0
+    server = begin()
+    refused = post(server, HI, headers=headers)
+    assert refused.status_code == 429 and refused.json()["error"]["code"] == "insufficient_quota"

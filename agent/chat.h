@@ -84,6 +84,7 @@ struct chat_request {
     const cJSON **extras;
     int extra_count;
     struct span extra_text; /* what a model might read of them */
+    struct span trace;      /* a W3C traceparent, for an upstream; or empty */
     bool stream;
     bool include_usage;
     /* Each message is a prompt of its own, to be continued as it stands: no

@@ -400,7 +400,9 @@ static void start(struct exchange_context *context,
     x->conn = c;
     conn_set_user(c, x);
     x->client = caller_number(x->caller, c);
-    if (exchange_read(x, body, &err))
+    if (exchange_read(x, body, &err) &&
+        arena_copy(x->arena, span_of(conn_pass(c)->trace), &x->request.trace,
+                   &err))
         go(x);
     else
         exchange_fail(x, &err);

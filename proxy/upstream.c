@@ -231,21 +231,20 @@ static void on_end(void *user, const struct err *err) {
 
 static struct http_call *request(struct upstream *u, const char *method,
                                  const char *path, struct span body,
-                                 int timeout_ms,
+                                 struct span trace, int timeout_ms,
                                  const struct http_call_events *events,
                                  struct err *err) {
-    const struct http_header headers[3] = {
+    struct http_header headers[4] = {
         {span_of("content-type"), span_of("application/json")},
-        {span_of("accept"), span_of("text/event-stream, application/json")},
-        {span_of("authorization"), span_of(u->authorization)}};
-    const struct http_call_options options = {
+        {span_of("accept"), span_of("text/event-stream, application/json")}};
+    struct http_call_options options = {
         .host = u->url.host,
         .port = u->url.port,
         .tls = u->url.tls,
         .method = method,
         .path = path,
         .headers = headers,
-        .header_count = u->authorization ? 3 : 2,
+        .header_count = 2,
         .body = body,
         .connect_ms = timeout_ms ? timeout_ms : u->connect_ms,
         .first_byte_ms = timeout_ms ? timeout_ms : u->first_byte_ms,
@@ -255,6 +254,12 @@ static struct http_call *request(struct upstream *u, const char *method,
         .pool = timeout_ms ? NULL : u->pool,
     };
 
+    if (u->authorization)
+        headers[options.header_count++] = (struct http_header){
+            span_of("authorization"), span_of(u->authorization)};
+    if (trace.size)
+        headers[options.header_count++] =
+            (struct http_header){span_of("traceparent"), trace};
     return http_call_start(u->loop, &options, events, err);
 }
 
@@ -277,7 +282,8 @@ upstream_start(struct upstream *u, const struct chat_request *r,
     call->reader = upstream_reader_new(events);
     call->request = r;
     http.user = call;
-    call->http = request(u, "POST", u->path, span_bytes(&body), 0, &http, err);
+    call->http =
+        request(u, "POST", u->path, span_bytes(&body), r->trace, 0, &http, err);
     bytes_free(&body);
     if (call->http) return call;
     call_free(call);
@@ -298,7 +304,8 @@ upstream_ask(struct upstream *u, const char *path, struct span body,
     call->answer = answer;
     http.user = call;
     if (bytes_printf(&full, err, "%s%s%c", u->url.path, path, '\0'))
-        call->http = request(u, "POST", full.at, body, 0, &http, err);
+        call->http =
+            request(u, "POST", full.at, body, (struct span){0}, 0, &http, err);
     bytes_free(&full);
     if (call->http) return call;
     call_free(call);
@@ -332,8 +339,8 @@ struct http_call *upstream_probe(struct upstream *u, const char *path,
     struct http_call *call = NULL;
 
     if (bytes_printf(&full, err, "%s%s%c", u->url.path, path, '\0'))
-        call = request(u, "GET", full.at, (struct span){0}, timeout_ms, events,
-                       err);
+        call = request(u, "GET", full.at, (struct span){0}, (struct span){0},
+                       timeout_ms, events, err);
     bytes_free(&full);
     return call;
 }

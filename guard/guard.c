@@ -226,7 +226,10 @@ static bool peer_start(struct guard_check *check, enum probe_kind kind,
     const struct peer *peer = check->g->peer;
     struct probe *probe = &check->probes[GUARD_MODEL_PEER][kind];
     struct guard_turn read[PEER_TURNS_MAX];
-    struct peer_request r = {.turns = read,
+    struct llamaguard_category custom[LLAMAGUARD_CUSTOM_MAX];
+    struct peer_request r = {.custom = custom,
+                             .custom_count = peer_custom(check->policy, custom),
+                             .turns = read,
                              .turn_count = peer_turns(turns, count, read),
                              .tokens_max =
                                  policy_limits(check->policy)->input_tokens,
@@ -288,8 +291,14 @@ static bool examines(const struct check *check, enum channel channel) {
 
 bool guard_fits(const struct guard *g, const struct policy *p,
                 struct err *err) {
+    struct llamaguard_category custom[LLAMAGUARD_CUSTOM_MAX];
     const char *model;
 
+    if (peer_custom(p, custom) > (g->peer ? g->peer->custom_max : 0))
+        return err_set(err, ERR_INPUT,
+                       "%s: custom categories need a Llama Guard in this "
+                       "process (guard.model)",
+                       policy_path(p));
     for (int i = 0; i < policy_check_count(p); i++) {
         const struct check *check = policy_check(p, i);
 

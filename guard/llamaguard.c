@@ -133,7 +133,10 @@ struct llamaguard *llamaguard_open(struct engine *engine,
 
     g->engine = engine;
     g->format = format;
-    g->peer = (struct peer){.ask = ask, .cancel = cancel, .self = g};
+    g->peer = (struct peer){.ask = ask,
+                            .cancel = cancel,
+                            .self = g,
+                            .custom_max = LLAMAGUARD_CUSTOM_MAX};
     memcpy(g->peer.thresholds, peer_thresholds, sizeof peer_thresholds);
     if (find_words(g, err) && try_prompt(g, err)) return g;
     llamaguard_close(g);

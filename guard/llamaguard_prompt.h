@@ -19,7 +19,7 @@ enum llamaguard_format {
 };
 
 enum {
-    LLAMAGUARD_CUSTOM_MAX = 16,
+    LLAMAGUARD_CUSTOM_MAX = POLICY_CUSTOM_MAX,
     LLAMAGUARD_CODES_MAX = 14 + LLAMAGUARD_CUSTOM_MAX,
     LLAMAGUARD_CODE_SIZE = 8 /* "S15" and its NUL */
 };

@@ -27,6 +27,18 @@ int peer_turns(const struct guard_turn *turns, int count,
     return taken;
 }
 
+int peer_custom(const struct policy *p,
+                struct llamaguard_category out[LLAMAGUARD_CUSTOM_MAX]) {
+    int count = 0;
+
+    for (int i = 0; i < policy_check_count(p); i++)
+        for (int k = 0; k < policy_check(p, i)->custom_count; k++, count++)
+            out[count] = (struct llamaguard_category){
+                policy_check(p, i)->custom[k].name,
+                policy_check(p, i)->custom[k].text};
+    return count;
+}
+
 /* ---- a text still arriving ---- */
 
 struct peer_text {

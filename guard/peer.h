@@ -37,6 +37,7 @@ struct peer {
                  void *user, struct err *err);
     void (*cancel)(void *job);
     void *self;
+    int custom_max; /* categories of a policy's own that it takes */
     float thresholds[LEVEL_OFF]; /* of P(unsafe), strict, balanced, loose */
 };
 
@@ -47,6 +48,10 @@ extern const float peer_thresholds[LEVEL_OFF];
  * begins with a user's turn where there is one. Borrows the texts. */
 int peer_turns(const struct guard_turn *turns, int count,
                struct guard_turn *out);
+
+/* The policy's own categories, those of all its checks in order. Borrows. */
+int peer_custom(const struct policy *p,
+                struct llamaguard_category out[LLAMAGUARD_CUSTOM_MAX]);
 
 /* A text still arriving, judged again and again as it grows. */
 struct peer_text;

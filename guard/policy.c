@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guard/policy_reader.h"
 #include "guard/policy_types.h"
 #include "guard/tool_rules_types.h"
 
@@ -19,6 +20,7 @@ void policy_check_clear(struct policy_check *c) {
     free(c->head_path);
     free(c->place);
     head_free(c->head);
+    policy_custom_clear(c);
     memset(c, 0, sizeof *c);
 }
 

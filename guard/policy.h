@@ -11,6 +11,8 @@
 struct policy;
 struct head;
 
+enum { POLICY_CUSTOM_MAX = 16 };
+
 enum check_kind {
     CHECK_CLASSIFIER,
     CHECK_RULES,
@@ -36,6 +38,12 @@ enum guard_model {
     GUARD_MODELS
 };
 
+/* A category of the policy's own, which only a Llama Guard understands. */
+struct policy_category {
+    const char *name, *text; /* text: what models should not do, or NULL */
+    enum level level;
+};
+
 struct check {
     const char *id;
     enum check_kind kind;
@@ -45,6 +53,8 @@ struct check {
     /* CHECK_CLASSIFIER; levels[LABEL_UNSAFE] is "all" */
     enum level levels[LABEL_COUNT];
     enum guard_model model;
+    const struct policy_category *custom;
+    int custom_count; /* POLICY_CUSTOM_MAX in all checks together */
     /* CHECK_ENTITIES: bit set of enum entity_kind */
     uint64_t entities;
     /* CHECK_EXAMPLES: paths, "path:line:column" of the check's examples, and

@@ -114,7 +114,7 @@ static bool read_action(struct reader *r, const cJSON *node,
     return true;
 }
 
-static bool read_level(struct reader *r, const cJSON *node, enum level *out) {
+bool reader_level(struct reader *r, const cJSON *node, enum level *out) {
     static const char *const names[LEVEL_COUNT] = {"strict", "balanced",
                                                    "loose", "off"};
 
@@ -143,7 +143,7 @@ static bool read_categories(struct reader *r, const cJSON *node,
                     "categories must map all, S1 to S14 or INJ to levels");
     item = get(node, "all");
     if (item) {
-        if (!read_level(r, item, &c->levels[LABEL_UNSAFE])) return false;
+        if (!reader_level(r, item, &c->levels[LABEL_UNSAFE])) return false;
         for (int l = LABEL_S1; l < LABEL_COUNT; l++)
             c->levels[l] = c->levels[LABEL_UNSAFE];
     }
@@ -153,7 +153,7 @@ static bool read_categories(struct reader *r, const cJSON *node,
         if (!strcmp(item->string, "all")) continue;
         if (label < 0)
             return FAIL(r, item, "no such category: all, S1 to S14 or INJ");
-        if (!read_level(r, item, &c->levels[label])) return false;
+        if (!reader_level(r, item, &c->levels[label])) return false;
     }
     for (int l = LABEL_S1; l < LABEL_COUNT; l++)
         any = any || c->levels[l] != LEVEL_OFF;
@@ -163,9 +163,11 @@ static bool read_categories(struct reader *r, const cJSON *node,
 }
 
 static bool read_classifier(struct reader *r, const cJSON *node,
-                            struct check *c) {
-    static const char *const keys[] = {
-        "id", "use", "on", "action", "shadow", "categories", "model", NULL};
+                            struct policy_check *owner) {
+    struct check *c = &owner->check;
+    static const char *const keys[] = {"id",     "use",    "on",
+                                       "action", "shadow", "categories",
+                                       "custom", "model",  NULL};
     const cJSON *categories = get(node, "categories");
     bool activated = false;
 
@@ -174,7 +176,8 @@ static bool read_classifier(struct reader *r, const cJSON *node,
     if (!read_choice(r, node, "model", "full", "activated", &activated))
         return false;
     c->model = activated ? GUARD_MODEL_ACTIVATED : GUARD_MODEL_FULL;
-    return read_categories(r, categories, c);
+    return read_categories(r, categories, c) &&
+           policy_read_custom(r, get(node, "custom"), owner);
 }
 
 static bool read_entities(struct reader *r, const cJSON *node,
@@ -403,7 +406,7 @@ static bool read_check(struct reader *r, const cJSON *node) {
     if (kind == CHECK_RULES) return read_rules(r, node, c);
     if (kind == CHECK_EXAMPLES) return read_examples(r, node, c);
     if (kind == CHECK_ENTITIES) return read_entities(r, node, &c->check);
-    return read_classifier(r, node, &c->check);
+    return read_classifier(r, node, c);
 }
 
 static bool read_checks(struct reader *r, const cJSON *node) {
@@ -628,8 +631,8 @@ static bool load(struct loading *l, const char *path, const struct yaml *by,
     }
     if (!bytes_append(l->seen, text.at, text.size, l->err)) goto out;
     /* enter() counts them against the same limit. */
-    l->policy->sources[l->policy->source_count++] = (struct policy_source){
-        xstrdup(path), span_dup(span_bytes(&text))};
+    l->policy->sources[l->policy->source_count++] =
+        (struct policy_source){xstrdup(path), span_dup(span_bytes(&text))};
     r.yaml = yaml_parse(span_bytes(&text), path, l->err);
     if (!r.yaml) goto out;
     ok = read_file(l, &r);

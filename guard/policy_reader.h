@@ -20,6 +20,15 @@ struct reader {
 MUST_USE bool reader_name(struct reader *r, const cJSON *node, const char *what,
                           const char **out);
 
+/* "strict", "balanced", "loose" or "off". */
+MUST_USE bool reader_level(struct reader *r, const cJSON *node,
+                           enum level *out);
+
+/* The list `custom` of a classifier check; NULL is fine. */
+MUST_USE bool policy_read_custom(struct reader *r, const cJSON *node,
+                                 struct policy_check *c);
+void policy_custom_clear(struct policy_check *c);
+
 /* The part `tools:`; NULL is fine. */
 MUST_USE bool policy_read_tools(struct reader *r, const cJSON *node);
 

@@ -38,6 +38,7 @@ struct policy_check {
     int rule_count;
     char *examples, *head_path, *place; /* as in check, ours */
     struct head *head;
+    struct policy_category *custom; /* the same as check.custom, ours */
 };
 
 struct policy_message {

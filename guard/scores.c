@@ -29,6 +29,8 @@ unsigned scores_models(const struct guard *g, const struct policy *p,
                 if (check->levels[l] < LEVEL_OFF &&
                     answers(g, check, (enum guard_model)m, l))
                     models |= 1u << m;
+        if (check->custom_count && guard_peer(g))
+            models |= 1u << GUARD_MODEL_PEER;
         if (!check->shadow && !policy_shadow(p)) *acts = true;
     }
     return models;
@@ -83,6 +85,25 @@ static bool unnamed_fires(const struct guard *g, const struct check *check,
            scores[LABEL_UNSAFE] >= threshold(g, model, level, LABEL_UNSAFE);
 }
 
+/* Where the scores of a check's own categories begin. */
+static const float *custom_scores(const struct policy *p,
+                                  const struct check *check,
+                                  const float *scores) {
+    const float *at = scores + LABEL_COUNT;
+
+    for (int i = 0; policy_check(p, i) != check; i++)
+        at += policy_check(p, i)->custom_count;
+    return at;
+}
+
+static bool custom_fires(const struct guard *g, const struct check *check,
+                         enum guard_model model, int index, float score) {
+    enum level level = check->custom[index].level;
+
+    return model == GUARD_MODEL_PEER && level < LEVEL_OFF &&
+           score >= threshold(g, model, level, LABEL_UNSAFE);
+}
+
 static void check_apply(const struct guard *g, const struct policy *p,
                         const struct check *check, enum guard_model model,
                         const float *scores, struct verdict *v) {
@@ -96,6 +117,11 @@ static void check_apply(const struct guard *g, const struct policy *p,
         if (answers(g, check, model, l) &&
             label_fires(g, check, model, scores, l, &f.score))
             verdict_add(v, &f);
+    }
+    for (int i = 0; i < check->custom_count && model == GUARD_MODEL_PEER; i++) {
+        f.category = check->custom[i].name;
+        f.score = custom_scores(p, check, scores)[i];
+        if (custom_fires(g, check, model, i, f.score)) verdict_add(v, &f);
     }
     if (!unnamed_fires(g, check, model, scores)) return;
     f.category = label_name(LABEL_UNSAFE);
@@ -136,6 +162,10 @@ enum verdict_action scores_action(const struct guard *g, const struct policy *p,
         for (int l = LABEL_S1; l < LABEL_COUNT; l++)
             if (answers(g, one, model, l) &&
                 label_fires(g, one, model, scores, l, &score))
+                worst = one->action;
+        for (int k = 0; k < one->custom_count && model == GUARD_MODEL_PEER; k++)
+            if (custom_fires(g, one, model, k,
+                             custom_scores(p, one, scores)[k]))
                 worst = one->action;
     }
     return worst;

@@ -386,9 +386,12 @@ static bool reader_reads(const struct reader *reader) {
 static bool reader_ask(struct reader *reader, struct span piece,
                        uint64_t deadline_ms, struct err *err) {
     struct guard_stream *s = reader->s;
-    struct peer_request r = {.client = s->client, .deadline_ms = deadline_ms};
+    struct llamaguard_category custom[LLAMAGUARD_CUSTOM_MAX];
+    struct peer_request r = {
+        .client = s->client, .deadline_ms = deadline_ms, .custom = custom};
 
     if (reader->peer_text) {
+        r.custom_count = peer_custom(s->policy, custom);
         peer_text_add(reader->peer_text, piece);
         reader->asked =
             peer_text_judge(reader->peer_text, &r, on_peer_scores, reader, err);

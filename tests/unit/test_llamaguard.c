@@ -350,6 +350,52 @@ static void test_guard_injection(void **state) {
     llamaguard_close(lg);
 }
 
+/* The codes go on behind the model's own, through all checks of a policy. The
+ * small model only ever names S9: what it says of S15 is said here for it. */
+static void test_guard_custom(void **state) {
+    struct llamaguard *lg = llamaguard_open(engine, LLAMAGUARD_3, NULL);
+    struct guard_options options = {.peer = llamaguard_peer(lg)}, none = {0};
+    struct guard *g = guard_open(&options, NULL), *without;
+    float scores[PEER_SCORES] = {[LABEL_UNSAFE] = 0.6f,
+                                 [LABEL_COUNT + 1] = 0.6f};
+    struct llamaguard_category own[LLAMAGUARD_CUSTOM_MAX];
+    struct policy *p = policy_of(
+        "  - {id: a, use: classifier, on: [input], categories: {S1: strict}, "
+        "custom: [{name: Prices, text: No prices.}], action: block}\n"
+        "  - {id: b, use: classifier, on: [input], categories: {S1: strict}, "
+        "custom: [{name: Rivals}, {name: Plans, level: loose}], action: "
+        "flag}\n");
+    struct verdict v;
+    struct err err = {0};
+
+    (void)state;
+    assert_non_null(g);
+    assert_int_equal(peer_custom(p, own), 3);
+    assert_string_equal(own[0].text, "No prices.");
+    assert_string_equal(own[2].name, "Plans");
+    assert_true(guard_fits(g, p, &err));
+    without = guard_open(&none, NULL);
+    assert_false(guard_fits(without, p, &err));
+    assert_int_equal(err.code, ERR_INPUT);
+    verdict_begin(&v, "r");
+    scores_apply(g, p, CHANNEL_INPUT, GUARD_MODEL_PEER, scores, &v);
+    assert_int_equal(v.finding_count, 1);
+    assert_string_equal(v.findings[0].check, "b");
+    assert_string_equal(v.findings[0].category, "Rivals");
+    assert_int_equal(v.action, VERDICT_FLAG);
+    scores[LABEL_COUNT + 2] = 0.6f; /* loose: not yet */
+    scores[LABEL_COUNT] = 0.6f;
+    verdict_begin(&v, "r");
+    scores_apply(g, p, CHANNEL_INPUT, GUARD_MODEL_PEER, scores, &v);
+    assert_int_equal(v.finding_count, 2);
+    assert_int_equal(v.action, VERDICT_BLOCK);
+    check_text(g, p, "Where can I buy bread?", VERDICT_ALLOW, "");
+    policy_free(p);
+    guard_close(without);
+    guard_close(g);
+    llamaguard_close(lg);
+}
+
 static void test_guard_stream(void **state) {
     static const char text[] =
         "Flour, water, salt and time are all that good bread needs, and then "
@@ -406,6 +452,7 @@ int main(void) {
         cmocka_unit_test(test_wrong_model),
         cmocka_unit_test(test_guard_check),
         cmocka_unit_test(test_guard_injection),
+        cmocka_unit_test(test_guard_custom),
         cmocka_unit_test(test_guard_stream),
     };
 

@@ -15,61 +15,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/front.h"
+#include "proxy/conn_state.h"
 #include "proxy/http_error.h"
 #include "proxy/response_head.h"
 
 enum {
-    AHEAD_MAX = 16 << 10, /* pipelined bytes held while a response runs */
     LINGER_MS = 2000,
     HANGUP_MS = 1000, /* how often to look for a hang-up while not reading */
-    PLAIN_SIZE = 16 << 10, /* of one TLS record */
-    PARTS_MAX = 3          /* written at once */
-};
-
-enum conn_state { READING, HANDLING, STREAMING, LINGERING, CLOSED };
-
-struct conn {
-    union {
-        uv_tcp_t tcp;
-        uv_pipe_t pipe; /* by a listener that is one */
-    } socket;
-    bool local;      /* a pipe */
-    struct tls *tls; /* NULL: in the clear */
-    uv_timer_t timer;
-    uv_shutdown_t shutdown;
-    const struct conn_options *options; /* borrowed, the server's */
-    struct conn *next;                  /* the server's list */
-    struct conn *prev;
-    uint64_t id;
-    struct front front; /* who it is */
-    enum conn_state state;
-    int handles; /* open or closing; the last one's close frees us */
-
-    struct http_reader *reader;
-    struct bytes ahead; /* came while we were not READING */
-    bool taking;        /* on_request() may be on the stack */
-    bool kicked;        /* the timer runs to get us back into the loop */
-    bool broken;        /* cut off: to be told from the loop */
-    bool reset;         /* close so that the client sees an error */
-    bool stopped;       /* not reading, `ahead` is full */
-    bool eof;
-    bool draining;
-    bool continued;          /* 100 Continue was sent */
-    enum reader_state timed; /* the phase that the timer was set for */
-
-    void *user;
-    struct pass pass;
-    struct bytes extra; /* header lines of the response in hand */
-    bool keep_alive;    /* after the response in hand */
-    size_t body_bytes;  /* our part of what all connections hold */
-    bool head_only;
-    bool chunked;
-    bool wants_drain;
-    struct conn_outcome end; /* of the response in hand, so far */
-    uint64_t queued;         /* bytes ever given to libuv */
-    uint64_t progress;       /* of them gone, when we last looked */
-    uint64_t stall_at;       /* loop time by which there must be progress */
+    PARTS_MAX = 3     /* written at once */
 };
 
 /* A write in flight. libuv reads `data` until on_written(), where the job is
@@ -80,16 +33,7 @@ struct write_job {
     char data[];
 };
 
-static void pump(struct conn *c);
 static void tell_end(struct conn *c);
-
-static const struct limits *limits_of(const struct conn *c) {
-    return c->options->limits;
-}
-
-static uv_stream_t *stream_of(struct conn *c) {
-    return (uv_stream_t *)&c->socket;
-}
 
 static uint64_t now(const struct conn *c) {
     return uv_now(c->timer.loop);
@@ -107,8 +51,7 @@ size_t conn_pending_bytes(const struct conn *c) {
     return uv_stream_get_write_queue_size((const uv_stream_t *)&c->socket);
 }
 
-/* Keep the count of all bodies held; false past its limit. */
-static bool count_body(struct conn *c) {
+bool conn_count_body(struct conn *c) {
     size_t held = http_reader_held(c->reader);
     size_t *all = c->options->bodies_bytes;
 
@@ -119,7 +62,7 @@ static bool count_body(struct conn *c) {
 
 static void next_message(struct conn *c) {
     http_reader_next(c->reader);
-    (void)count_body(c);
+    (void)conn_count_body(c);
 }
 
 /* Closing */
@@ -170,7 +113,7 @@ static void kick(struct conn *c) {
     c->kicked = true;
 }
 
-static void arm_writing(struct conn *c) {
+void conn_arm_writing(struct conn *c) {
     uint64_t wait = UINT64_MAX;
 
     if (c->kicked) return;
@@ -183,8 +126,7 @@ static void arm_writing(struct conn *c) {
         (void)uv_timer_stop(&c->timer);
 }
 
-/* A phase of reading begins; bytes that come within it do not extend it. */
-static void arm_reading(struct conn *c) {
+void conn_arm_reading(struct conn *c) {
     const struct limits *l = limits_of(c);
     enum reader_state phase = http_reader_state(c->reader);
 
@@ -219,10 +161,10 @@ static void on_written(uv_write_t *req, int status) {
     }
     expect_progress(c, 0);
     if (c->state == READING) {
-        if (c->ahead.size && !c->kicked) pump(c);
+        if (c->ahead.size && !c->kicked) conn_pump(c);
         return;
     }
-    if (c->state != LINGERING || conn_pending_bytes(c)) arm_writing(c);
+    if (c->state != LINGERING || conn_pending_bytes(c)) conn_arm_writing(c);
     if (conn_busy(c) && c->wants_drain &&
         conn_pending_bytes(c) <= limits_of(c)->write_low_bytes) {
         c->wants_drain = false;
@@ -260,7 +202,7 @@ static void send_raw(struct conn *c, const struct span *parts, int count) {
     taken = send_now(c, parts, count, &size);
     c->queued += size;
     if (taken == size) {
-        if (size && conn_busy(c)) arm_writing(c);
+        if (size && conn_busy(c)) conn_arm_writing(c);
         return;
     }
     job = xalloc(sizeof *job + size - taken);
@@ -283,11 +225,10 @@ static void send_raw(struct conn *c, const struct span *parts, int count) {
     if (c->broken)
         kick(c);
     else if (conn_busy(c))
-        arm_writing(c);
+        conn_arm_writing(c);
 }
 
-/* What TLS has to say goes out. */
-static void flush_tls(struct conn *c) {
+void conn_flush_tls(struct conn *c) {
     struct bytes sealed = {0};
 
     if (!tls_take_output(c->tls, &sealed, NULL)) c->broken = true;
@@ -295,7 +236,7 @@ static void flush_tls(struct conn *c) {
     bytes_free(&sealed);
 }
 
-static void send_parts(struct conn *c, const struct span *parts, int count) {
+void conn_send(struct conn *c, const struct span *parts, int count) {
     bool ok = true;
 
     if (!c->tls) {
@@ -306,7 +247,7 @@ static void send_parts(struct conn *c, const struct span *parts, int count) {
     for (int i = 0; ok && i < count; i++)
         ok = tls_ready(c->tls) && tls_write(c->tls, parts[i], NULL);
     if (ok) {
-        flush_tls(c);
+        conn_flush_tls(c);
         return;
     }
     c->broken = true;
@@ -323,19 +264,10 @@ static void on_shut(uv_shutdown_t *req, int status) {
         arm(c, LINGER_MS);
 }
 
-static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
-    struct conn *c = handle->data;
-
-    (void)hint;
-    *buf = uv_buf_init(c->options->scratch, (unsigned)c->options->scratch_size);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf);
-
-static void linger(struct conn *c) {
+void conn_linger(struct conn *c) {
     if (c->tls && tls_ready(c->tls)) {
         tls_end(c->tls);
-        flush_tls(c);
+        conn_flush_tls(c);
     }
     c->state = LINGERING;
     bytes_free(&c->ahead);
@@ -346,7 +278,7 @@ static void linger(struct conn *c) {
     }
     if (c->stopped) {
         c->stopped = false;
-        if (uv_read_start(stream_of(c), on_alloc, on_read) != 0)
+        if (uv_read_start(stream_of(c), conn_on_alloc, conn_on_read) != 0)
             c->broken = true;
     }
     c->shutdown.data = c;
@@ -355,7 +287,7 @@ static void linger(struct conn *c) {
     if (c->broken)
         kick(c);
     else
-        arm_writing(c);
+        conn_arm_writing(c);
 }
 
 static void tell_end(struct conn *c) {
@@ -372,14 +304,14 @@ static void end_response(struct conn *c) {
     c->extra.size = 0;
     c->wants_drain = false;
     if (!c->keep_alive || c->draining || c->broken) {
-        linger(c);
+        conn_linger(c);
         return;
     }
     c->state = READING;
     next_message(c);
     c->continued = false;
     c->timed = READER_FAILED; /* no phase yet */
-    arm_reading(c);
+    conn_arm_reading(c);
     /* on_written() would do, if every response ended with a write. */
     if (!c->taking && (c->ahead.size || c->stopped)) kick(c);
 }
@@ -416,7 +348,7 @@ static void send_whole(struct conn *c, int status, const char *content_type,
     bytes_puts(&head, "\r\n");
     if (c->head_only || status == 204) body.size = 0;
     c->end.bytes = body.size;
-    send_parts(c, (struct span[]){span_bytes(&head), body}, 2);
+    conn_send(c, (struct span[]){span_bytes(&head), body}, 2);
     bytes_free(&head);
 }
 
@@ -434,8 +366,8 @@ void conn_respond(struct conn *c, int status, const char *content_type,
     end_response(c);
 }
 
-static void send_error(struct conn *c, const struct http_error *row,
-                       const char *message, const char *param) {
+void conn_send_error(struct conn *c, const struct http_error *row,
+                     const char *message, const char *param) {
     struct bytes body = {0};
     struct http_header retry = {span_of("retry-after"), {0}};
     char seconds[16];
@@ -456,7 +388,8 @@ void conn_fail(struct conn *c, const struct err *err) {
     if (c->state == CLOSED) return;
     assert(c->state == HANDLING);
     if (c->draining) c->keep_alive = false;
-    send_error(c, row, row->message ? row->message : err->text, err->field);
+    conn_send_error(c, row, row->message ? row->message : err->text,
+                    err->field);
     end_response(c);
 }
 
@@ -464,7 +397,7 @@ void conn_fail_status(struct conn *c, int status, const char *message) {
     if (c->state == CLOSED) return;
     assert(c->state == HANDLING);
     if (c->draining) c->keep_alive = false;
-    send_error(c, http_error_of_status(status), message, NULL);
+    conn_send_error(c, http_error_of_status(status), message, NULL);
     end_response(c);
 }
 
@@ -483,7 +416,7 @@ void conn_begin_stream(struct conn *c, int status, const char *content_type,
                         span_of("chunked"));
     bytes_puts(&head, "\r\n");
     c->state = STREAMING;
-    send_parts(c, (struct span[]){span_bytes(&head)}, 1);
+    conn_send(c, (struct span[]){span_bytes(&head)}, 1);
     bytes_free(&head);
 }
 
@@ -496,10 +429,9 @@ bool conn_write(struct conn *c, struct span piece) {
     c->end.bytes += piece.size;
     (void)snprintf(size, sizeof size, "%zx\r\n", piece.size);
     if (c->chunked)
-        send_parts(c, (struct span[]){span_of(size), piece, span_of("\r\n")},
-                   3);
+        conn_send(c, (struct span[]){span_of(size), piece, span_of("\r\n")}, 3);
     else
-        send_parts(c, &piece, 1);
+        conn_send(c, &piece, 1);
     if (!c->broken && conn_pending_bytes(c) <= limits_of(c)->write_high_bytes)
         return true;
     c->wants_drain = true;
@@ -510,7 +442,7 @@ void conn_end(struct conn *c) {
     if (c->state == CLOSED) return;
     assert(c->state == STREAMING);
     if (c->chunked && !c->head_only)
-        send_parts(c, (struct span[]){span_of("0\r\n\r\n")}, 1);
+        conn_send(c, (struct span[]){span_of("0\r\n\r\n")}, 1);
     end_response(c);
 }
 
@@ -522,177 +454,6 @@ void conn_abort(struct conn *c) {
      * connection itself must break. */
     if (c->state != STREAMING || !c->chunked) c->broken = c->reset = true;
     end_response(c);
-}
-
-/* Reading */
-
-/* A request that nobody but us will see: answer and close. */
-static void refuse(struct conn *c, int status, const char *message) {
-    const struct conn_handler *h = c->options->handler;
-
-    c->keep_alive = false;
-    c->head_only = false;
-    /* Of a coding that is not read: which one is. */
-    if (status == 415) conn_add_header(c, "accept-encoding", "gzip");
-    send_error(c, http_error_of_status(status), message, NULL);
-    if (h->on_refused) h->on_refused(h->user, status);
-    linger(c);
-}
-
-static void dispatch(struct conn *c) {
-    const struct conn_handler *h = c->options->handler;
-    const struct http_request *r = http_reader_request(c->reader);
-
-    c->state = HANDLING;
-    c->keep_alive = r->keep_alive && !c->draining;
-    c->head_only = span_is(r->method, "HEAD");
-    c->user = NULL;
-    if (span_is(r->method, "OPTIONS")) {
-        struct http_header allow = {
-            span_of("allow"), span_of("GET, HEAD, POST, DELETE, OPTIONS")};
-
-        conn_respond(c, 204, NULL, &allow, 1, (struct span){0});
-        return;
-    }
-    arm_writing(c);
-    h->on_request(h->user, c, r);
-}
-
-static void take_bytes(struct conn *c, struct span in) {
-    c->taking = true;
-    while (in.size && c->state == READING && !c->broken &&
-           conn_pending_bytes(c) <= limits_of(c)->write_high_bytes) {
-        size_t used;
-        enum reader_state state = http_reader_feed(c->reader, in, &used);
-
-        in = span_slice(in, used, in.size);
-        if (state == READER_FAILED) {
-            refuse(c, http_reader_fail_status(c->reader),
-                   http_reader_fail_text(c->reader));
-        } else if (!count_body(c)) {
-            refuse(c, 503, "too many requests are in hand");
-        } else if (state == READER_DONE) {
-            dispatch(c);
-        } else {
-            arm_reading(c);
-            if (!c->continued && http_reader_wants_continue(c->reader)) {
-                c->continued = true;
-                send_parts(
-                    c,
-                    (struct span[]){span_of("HTTP/1.1 100 Continue\r\n\r\n")},
-                    1);
-            }
-        }
-    }
-    c->taking = false;
-    if (c->state == LINGERING || c->state == CLOSED || !in.size) return;
-    /* Cannot fail: the limit is AHEAD_MAX and two whole reads. */
-    if (!bytes_append(&c->ahead, in.at, in.size, NULL)) c->broken = true;
-    if (c->ahead.size >= AHEAD_MAX && !c->stopped) {
-        (void)uv_read_stop(stream_of(c));
-        c->stopped = true;
-        if (conn_busy(c)) arm_writing(c);
-    }
-}
-
-/* What came ahead has its turn. */
-static void pump(struct conn *c) {
-    struct bytes held = c->ahead;
-
-    c->ahead = (struct bytes){.limit = held.limit};
-    take_bytes(c, span_bytes(&held));
-    bytes_free(&held);
-    if (c->state == CLOSED || c->state == LINGERING) return;
-    if (c->stopped && c->ahead.size < AHEAD_MAX) {
-        c->stopped = false;
-        if (uv_read_start(stream_of(c), on_alloc, on_read) != 0) conn_close(c);
-    }
-}
-
-static void on_end_of_input(struct conn *c, ssize_t why) {
-    c->eof = true;
-    if (c->state == LINGERING && why == UV_EOF && conn_pending_bytes(c))
-        return; /* on_shut() closes */
-    /* Answers already queued still go out to a client that only closed its
-     * own side. */
-    if (c->state == READING && why == UV_EOF && conn_pending_bytes(c)) {
-        linger(c);
-        return;
-    }
-    conn_close(c);
-}
-
-static void take_input(struct conn *c, struct span in) {
-    if (c->state == LINGERING) return;
-    if (c->state != READING || !c->ahead.size)
-        take_bytes(c, in);
-    else if (!bytes_append(&c->ahead, in.at, in.size, NULL))
-        conn_close(c);
-    else
-        pump(c);
-}
-
-/* A client that ends TLS, or breaks it, is as one that closes its socket. */
-static void take_sealed(struct conn *c, struct span in) {
-    char plain[PLAIN_SIZE];
-    size_t got = 0;
-    bool ready = tls_ready(c->tls), ok = tls_feed(c->tls, in, NULL);
-
-    flush_tls(c); /* an alert, if it failed */
-    while (ok && c->state != CLOSED && tls_ready(c->tls)) {
-        if (!ready) c->timed = READER_FAILED; /* a request's time begins */
-        if (!ready && c->state == READING) arm_reading(c);
-        ready = true;
-        ok = tls_read(c->tls, plain, sizeof plain, &got, NULL);
-        if (!ok || !got) break;
-        take_input(c, (struct span){plain, got});
-    }
-    if (c->state == CLOSED) return;
-    if (!ok)
-        conn_close(c);
-    else if (tls_ended(c->tls) && !c->eof)
-        on_end_of_input(c, UV_EOF);
-}
-
-static void feed(struct conn *c, struct span in) {
-    if (c->tls)
-        take_sealed(c, in);
-    else
-        take_input(c, in);
-}
-
-/* What a balancer says comes ahead of everything else, TLS too. */
-static void take_front(struct conn *c, struct span in) {
-    const struct conn_handler *h = c->options->handler;
-    struct bytes rest;
-
-    if (!front_take(&c->front, in)) {
-        if (h->on_refused) h->on_refused(h->user, 400);
-        conn_close(c);
-        return;
-    }
-    if (c->front.waiting) return;
-    rest = c->front.held;
-    c->front.held = (struct bytes){0};
-    c->timed = READER_FAILED; /* a request's time begins */
-    arm_reading(c);
-    if (rest.size) feed(c, span_bytes(&rest));
-    bytes_free(&rest);
-}
-
-static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
-    struct conn *c = stream->data;
-
-    if (c->state == CLOSED || count == 0) return;
-    if (count < 0) {
-        (void)uv_read_stop(stream);
-        on_end_of_input(c, count);
-        return;
-    }
-    if (c->front.waiting && c->state == READING)
-        take_front(c, (struct span){buf->base, (size_t)count});
-    else
-        feed(c, (struct span){buf->base, (size_t)count});
 }
 
 static bool hung_up(const struct conn *c) {
@@ -724,7 +485,7 @@ static void look_after(struct conn *c) {
     if (c->state == LINGERING && !pending)
         conn_close(c);
     else
-        arm_writing(c);
+        conn_arm_writing(c);
 }
 
 static void on_timer(uv_timer_t *timer) {
@@ -739,12 +500,12 @@ static void on_timer(uv_timer_t *timer) {
         look_after(c);
     } else if (kicked) {
         c->timed = READER_FAILED;
-        arm_reading(c);
-        pump(c);
+        conn_arm_reading(c);
+        conn_pump(c);
     } else if (http_reader_state(c->reader) == READER_IDLE) {
         conn_close(c);
     } else {
-        refuse(c, 408, "the request did not arrive in time");
+        conn_refuse(c, 408, "the request did not arrive in time");
     }
 }
 
@@ -761,7 +522,7 @@ struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
     c->options = o;
     c->id = id;
     c->handles = 2;
-    c->ahead.limit = AHEAD_MAX + 2 * o->scratch_size;
+    c->ahead.limit = CONN_AHEAD_MAX + 2 * o->scratch_size;
     c->timed = READER_FAILED;
     c->reader = http_reader_new_request(&reader);
     c->local = listener->type == UV_NAMED_PIPE;
@@ -773,7 +534,7 @@ struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
     stream_of(c)->data = c;
     c->timer.data = c;
     if (uv_accept(listener, stream_of(c)) != 0 ||
-        uv_read_start(stream_of(c), on_alloc, on_read) != 0) {
+        uv_read_start(stream_of(c), conn_on_alloc, conn_on_read) != 0) {
         conn_close(c);
         return c;
     }
@@ -786,9 +547,9 @@ struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
     if (o->tls && (!c->tls || refused))
         conn_close(c); /* there is no way yet to say why */
     else if (refused)
-        refuse(c, 503, "too many connections");
+        conn_refuse(c, 503, "too many connections");
     else
-        arm_reading(c);
+        conn_arm_reading(c);
     return c;
 }
 
@@ -798,7 +559,7 @@ void conn_drain(struct conn *c) {
         http_reader_state(c->reader) != READER_IDLE)
         return;
     if (conn_pending_bytes(c))
-        linger(c);
+        conn_linger(c);
     else
         conn_close(c);
 }

@@ -192,6 +192,7 @@ static void hide_name(struct hiding *h, struct span name) {
     for (size_t i = 1; i < name.size; i++)
         if (strchr(" \t\n\r\f.#:>+~[*,@{}", name.at[i])) return;
     if (*name.at == '@' || *name.at == '*') return;
+    if (name.size == 1 && (*name.at == '.' || *name.at == '#')) return;
     h->names[h->count++] = span_dup(name);
 }
 

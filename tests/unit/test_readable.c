@@ -108,6 +108,7 @@ static void test_shown(void **state) {
     check("<p style='-x-display:none'>a</p>", "a");
     check("<p aria-hidden=false>a</p>", "a");
     check("<style>.x{display:none}</style><p class=xx>a</p>", "a");
+    check("<style>.,#{display:none}</style><p class=x id=y>a</p>", "a");
     check("<style>@media print{p{display:none}}</style><p>a</p>", "a");
     check("<style>p:hover{display:none}</style><p>a</p>", "a");
     check("<p style='left:-3px'>a</p>", "a");

@@ -179,12 +179,17 @@ static void on_logprobs(void *user, const struct llm_logprob *list, int count) {
     leave(t);
 }
 
+/* Most turns call nothing. */
+static void make_room(struct turn *t) {
+    if (!t->calls)
+        t->calls = xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *t->calls);
+}
+
 static void on_tool_call(void *user, const struct chat_tool_call *call) {
     struct turn *t = user;
 
     enter(t);
-    if (!t->calls)
-        t->calls = xalloc_array(CHAT_TOOL_CALLS_MAX, sizeof *t->calls);
+    make_room(t);
     if (t->call_count == CHAT_TOOL_CALLS_MAX)
         limit(t, ERR_LIMIT, "too many tool calls in one answer",
               CHAT_TOOL_CALLS_MAX);
@@ -544,6 +549,7 @@ static bool take_pending(struct turn *t, const struct turn_options *o) {
     if (!bytes_append(&t->text, o->pending_text.at, o->pending_text.size,
                       &t->end.err))
         return false;
+    make_room(t);
     for (; t->call_count < o->pending_count; t->call_count++)
         if (!copy_call(t, &o->pending[t->call_count], &t->calls[t->call_count]))
             return false;

@@ -89,7 +89,7 @@ static void on_origin(void *user, const struct llm_origin *origin) {
     struct exchange *x = user;
     struct reply *r = &x->reply;
 
-    if (conn_streaming(x->conn) || r->own_id.size ||
+    if (exchange_streaming(x) || r->own_id.size ||
         !arena_copy(x->arena, origin->id, &r->own_id, NULL) ||
         !arena_copy(x->arena, origin->fingerprint, &r->fingerprint, NULL))
         return;

@@ -20,12 +20,23 @@ BEHIND = "\n</tools>\n\nFor each function call, return a json object with functi
 LEADS = ["", "", "", "", "", "Please ", "Hey, ", "Hi! ", "Can you help? ", "OK, ", "One more thing: ",
          "And ", "Quick question: ", "I'd like to know: "]
 TAILS = ["", "", "", "", "", " Thanks!", " Thank you.", " It's urgent."]
+OWN = 0.5  # share of the conversations with two tools or more
 JOINTS = [" Also: ", " And ", " Then: ", " ", " After that: ", " And one more: "]
 NO_TOOL = ["I'm sorry, none of my tools can do that.", "I have no tool for that, sorry.",
            "I can't do that with the tools that I have."]
 FAILED = ["error: the service did not answer", "error: not found", "error: permission denied",
           "error: too many requests"]
 SORRY = ["That did not work: {why}.", "I could not do it: {why}.", "Sorry, the tool failed: {why}."]
+
+
+def own_first(tools, drawn, rng):
+    """Corral's own pair is offered more often than chance has it: a product asked
+    for with "times" must not be a question about the time."""
+    own = [t for t in tools if t.names[0] in ("calculator", "time")]
+    others = [t for t in drawn if t not in own]
+    offered = own + others[:max(0, len(drawn) - 3)]
+    rng.shuffle(offered)
+    return offered + others[-1:]
 
 
 def plain_answers():
@@ -75,6 +86,8 @@ def dialogue(tools, plain, rng, rounds_max=6):
     """[(role, text, learned)], the first being the system turn."""
     count = rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6))
     drawn = rng.sample(tools, count + 1)
+    if count > 1 and rng.random() < OWN:
+        drawn = own_first(tools, drawn, rng)
     offers = [Offer(t, rng) for t in drawn[:count]]
     absent = Offer(drawn[-1], rng)
     lines = "".join("\n" + json.dumps(o.declaration(), ensure_ascii=False) for o in offers)

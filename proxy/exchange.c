@@ -19,6 +19,7 @@
 #include "proxy/decision.h"
 #include "proxy/exchange_state.h"
 #include "proxy/journal.h"
+#include "proxy/judging.h"
 
 /* Beyond the guard's own deadline, for a verdict that never comes. */
 enum { GUARD_GRACE_MS = 1000 };
@@ -247,21 +248,6 @@ static void start_early(struct exchange *x) {
     for (int i = 0; i < x->choice_count; i++) choice_start_early(x->choices[i]);
 }
 
-/* The first question is about all that came in, a further one about its turn.
- */
-static void hash_judged(const struct exchange *x, char out[HASH_HEX_SIZE]) {
-    struct hash_stream *h = audit_hash_new(x->context->audit);
-
-    for (int i = 0; h && x->judging == 0 && i < x->field_count; i++)
-        hash_stream_add(h, x->fields[i].text);
-    if (h && x->judging > 0 && x->judging < x->question_count) {
-        const struct question *q = &x->questions[x->judging];
-
-        hash_stream_add(h, q->turns[q->turn_count - 1].text);
-    }
-    audit_hash_end(h, out);
-}
-
 static void on_input_verdict(void *user, const struct verdict *v) {
     struct exchange *x = user;
     char hash[HASH_HEX_SIZE];
@@ -272,7 +258,8 @@ static void on_input_verdict(void *user, const struct verdict *v) {
     x->deadline_ms = 0;
     moderated_note(&x->moderated, CHANNEL_INPUT, 0, v);
     if (moderated_harden(&x->moderated, CHANNEL_INPUT, &hard)) v = &hard;
-    hash_judged(x, hash);
+    judging_hash(x->context->audit, x->fields, x->field_count,
+                 x->judging > 0 ? &x->questions[x->judging] : NULL, hash);
     exchange_note_verdict(x, x->channel, v, clock_ns() - x->check_ns, hash);
     if (!verdict_lets_pass(v)) {
         refuse(x, x->channel, v);
@@ -301,8 +288,8 @@ static void on_input_verdict(void *user, const struct verdict *v) {
 
 /* Ask the next question; after the last one, run. */
 static void judge_next(struct exchange *x) {
-    struct guard_request request = {.policy = x->policy, .client = x->client};
-    struct guard_item *items = NULL;
+    struct guard_request request = {
+        .policy = x->policy, .channel = CHANNEL_INPUT, .client = x->client};
     struct guard_check *check;
     struct err err = {0};
 
@@ -310,29 +297,13 @@ static void judge_next(struct exchange *x) {
         run_choices(x);
         return;
     }
-    if (!x->fields_judged) {
-        items =
-            arena_alloc(x->arena, (size_t)x->field_count, sizeof *items, &err);
-        if (!items) {
-            exchange_fail(x, &err);
-            return;
-        }
-        for (int i = 0; i < x->field_count; i++)
-            items[i] =
-                (struct guard_item){x->fields[i].channel, x->fields[i].text};
-        request.items = items;
-        request.item_count = x->field_count;
+    if (!x->fields_judged &&
+        !judging_fields(&request, x->fields, x->field_count, x->arena, &err)) {
+        exchange_fail(x, &err);
+        return;
     }
-    request.channel = CHANNEL_INPUT;
-    if (x->judging < x->question_count &&
-        (x->fields_judged || !runs_early(x))) {
-        const struct question *q = &x->questions[x->judging];
-
-        request.channel = q->channel;
-        request.operator_text = q->system;
-        request.turns = q->turns;
-        request.turn_count = q->turn_count;
-    }
+    if (x->judging < x->question_count && (x->fields_judged || !runs_early(x)))
+        judging_question(&request, &x->questions[x->judging]);
     x->channel = request.channel;
     x->check_ns = clock_ns();
     x->deadline_ms = clock_ms() + (uint64_t)policy_limits(x->policy)->guard_ms +

@@ -7,6 +7,7 @@
 #include "proxy/auth.h"
 #include "proxy/exchange_state.h"
 #include "proxy/journal.h"
+#include "proxy/judging.h"
 
 enum { SUMMARY_SECONDS = 60, SUMMARY_TEXT_MAX = 8192 };
 
@@ -202,15 +203,10 @@ static bool judge_asked(struct exchange *x, struct err *err) {
         .arena = x->arena, .messages = s->messages, .message_count = s->count};
     struct guard_request request = {
         .policy = x->policy, .channel = CHANNEL_INPUT, .client = x->client};
-    struct guard_item *items;
 
-    if (!fields_collect(&old, &s->fields, &s->field_count, err)) return false;
-    items = arena_alloc(x->arena, (size_t)s->field_count, sizeof *items, err);
-    if (!items) return false;
-    for (int i = 0; i < s->field_count; i++)
-        items[i] = (struct guard_item){s->fields[i].channel, s->fields[i].text};
-    request.items = items;
-    request.item_count = s->field_count;
+    if (!fields_collect(&old, &s->fields, &s->field_count, err) ||
+        !judging_fields(&request, s->fields, s->field_count, x->arena, err))
+        return false;
     check(x, CHANNEL_INPUT, &request, on_asked_verdict);
     return true;
 }

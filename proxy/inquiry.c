@@ -5,15 +5,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "guard/guard.h"
 #include "proxy/audit.h"
 #include "proxy/decision.h"
 #include "proxy/auth.h"
-#include "proxy/fields.h"
 #include "proxy/http_error.h"
+#include "proxy/judging.h"
 #include "proxy/openai.h"
 #include "proxy/pass.h"
-#include "proxy/questions.h"
 
 enum { INQUIRY_ARENA_BYTES_MAX = 64 << 20 };
 
@@ -188,7 +186,8 @@ static void add_verdict(struct inquiry *q, const struct verdict *v) {
 static void ask_next(struct inquiry *q);
 
 static void note_verdict(struct inquiry *q, const struct verdict *v) {
-    struct hash_stream *h = audit_hash_new(q->context->audit);
+    const struct question *asked =
+        q->asked < q->question_count ? &q->questions[q->asked] : NULL;
     char hash[HASH_HEX_SIZE];
     struct decision d = {q->conn,
                          audit_subject_of(q->conn, "guard_check"),
@@ -197,16 +196,9 @@ static void note_verdict(struct inquiry *q, const struct verdict *v) {
                          clock_ns() - q->asked_ns,
                          hash};
 
-    for (int i = 0; h && q->asked == 0 && i < q->field_count; i++)
-        hash_stream_add(h, q->fields[i].text);
-    if (q->asked < q->question_count) {
-        const struct question *asked = &q->questions[q->asked];
-
-        d.channel = asked->channel;
-        if (h && q->asked > 0)
-            hash_stream_add(h, asked->turns[asked->turn_count - 1].text);
-    }
-    audit_hash_end(h, hash);
+    if (asked) d.channel = asked->channel;
+    judging_hash(q->context->audit, q->fields, q->field_count,
+                 q->asked > 0 ? asked : NULL, hash);
     q->decisions++;
     decision_note(q->context->metrics, q->context->audit, &d, v);
 }
@@ -231,7 +223,6 @@ static void ask_next(struct inquiry *q) {
                                     .channel = q->channel,
                                     .client =
                                         caller_number(q->caller, q->conn)};
-    struct guard_item *items = NULL;
     struct guard_check *running;
     struct err err = {0};
 
@@ -239,27 +230,13 @@ static void ask_next(struct inquiry *q) {
         answer(q);
         return;
     }
-    if (q->asked == 0) {
-        items =
-            arena_alloc(q->arena, (size_t)q->field_count, sizeof *items, &err);
-        if (!items) {
-            fail(q, &err);
-            return;
-        }
-        for (int i = 0; i < q->field_count; i++)
-            items[i] =
-                (struct guard_item){q->fields[i].channel, q->fields[i].text};
-        request.items = items;
-        request.item_count = q->field_count;
+    if (q->asked == 0 &&
+        !judging_fields(&request, q->fields, q->field_count, q->arena, &err)) {
+        fail(q, &err);
+        return;
     }
-    if (q->asked < q->question_count) {
-        const struct question *next = &q->questions[q->asked];
-
-        request.channel = next->channel;
-        request.operator_text = next->system;
-        request.turns = next->turns;
-        request.turn_count = next->turn_count;
-    }
+    if (q->asked < q->question_count)
+        judging_question(&request, &q->questions[q->asked]);
     q->asked_ns = clock_ns();
     running = guard_check_start(q->context->guard, &request, on_verdict, q);
     /* NULL: on_verdict() has run, and `q` may be gone. */

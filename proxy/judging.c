@@ -6,18 +6,35 @@
 
 static void ask_next(struct judging *j);
 
-/* The first question is about all that came in, a further one about its turn.
- */
-static void hash_judged(const struct judging *j, char out[HASH_HEX_SIZE]) {
-    struct hash_stream *h = audit_hash_new(j->o.audit);
+bool judging_fields(struct guard_request *request, const struct field *fields,
+                    int count, struct arena *arena, struct err *err) {
+    struct guard_item *items =
+        arena_alloc(arena, (size_t)count, sizeof *items, err);
 
-    for (int i = 0; h && j->asked == 0 && i < j->o.field_count; i++)
-        hash_stream_add(h, j->o.fields[i].text);
-    if (h && j->asked > 0) {
-        const struct question *q = &j->o.questions[j->asked];
+    if (!items) return false;
+    for (int i = 0; i < count; i++)
+        items[i] = (struct guard_item){fields[i].channel, fields[i].text};
+    request->items = items;
+    request->item_count = count;
+    return true;
+}
 
-        hash_stream_add(h, q->turns[q->turn_count - 1].text);
-    }
+void judging_question(struct guard_request *request, const struct question *q) {
+    request->channel = q->channel;
+    request->operator_text = q->system;
+    request->turns = q->turns;
+    request->turn_count = q->turn_count;
+}
+
+void judging_hash(const struct audit *audit, const struct field *fields,
+                  int count, const struct question *asked,
+                  char out[HASH_HEX_SIZE]) {
+    struct hash_stream *h = audit_hash_new(audit);
+
+    for (int i = 0; h && !asked && i < count; i++)
+        hash_stream_add(h, fields[i].text);
+    if (h && asked)
+        hash_stream_add(h, asked->turns[asked->turn_count - 1].text);
     audit_hash_end(h, out);
 }
 
@@ -33,7 +50,8 @@ static void note(struct judging *j, const struct verdict *v) {
     j->check = NULL;
     j->decisions++;
     j->guard_ns += d.ns;
-    hash_judged(j, hash);
+    judging_hash(j->o.audit, j->o.fields, j->o.field_count,
+                 j->asked > 0 ? &j->o.questions[j->asked] : NULL, hash);
     decision_note(j->o.metrics, j->o.audit, &d, v);
 }
 
@@ -59,16 +77,6 @@ static void on_verdict(void *user, const struct verdict *v) {
     }
 }
 
-static struct guard_item *items_of(struct judging *j, struct err *err) {
-    struct guard_item *items =
-        arena_alloc(j->o.arena, (size_t)j->o.field_count, sizeof *items, err);
-
-    for (int i = 0; items && i < j->o.field_count; i++)
-        items[i] =
-            (struct guard_item){j->o.fields[i].channel, j->o.fields[i].text};
-    return items;
-}
-
 /* The first question sees all fields, the others ask the classifier only. */
 static void ask_next(struct judging *j) {
     struct guard_request request = {
@@ -80,22 +88,13 @@ static void ask_next(struct judging *j) {
         j->o.on_passed(j->o.user);
         return;
     }
-    if (j->asked == 0) {
-        request.items = items_of(j, &err);
-        request.item_count = j->o.field_count;
-        if (!request.items) {
-            j->o.on_failed(j->o.user, &err);
-            return;
-        }
+    if (j->asked == 0 && !judging_fields(&request, j->o.fields,
+                                         j->o.field_count, j->o.arena, &err)) {
+        j->o.on_failed(j->o.user, &err);
+        return;
     }
-    if (j->asked < j->o.question_count) {
-        const struct question *q = &j->o.questions[j->asked];
-
-        request.channel = q->channel;
-        request.operator_text = q->system;
-        request.turns = q->turns;
-        request.turn_count = q->turn_count;
-    }
+    if (j->asked < j->o.question_count)
+        judging_question(&request, &j->o.questions[j->asked]);
     j->channel = request.channel;
     j->asked_ns = clock_ns();
     check = guard_check_start(j->o.guard, &request, on_verdict, j);

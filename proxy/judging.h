@@ -50,4 +50,19 @@ struct judging {
 void judging_start(struct judging *j, const struct judging_options *o);
 void judging_cancel(struct judging *j);
 
+/* What every check of a request is made of, here, in the exchange and in an
+ * inquiry. */
+
+/* Have `request` bring all fields before rules and entities. */
+MUST_USE bool judging_fields(struct guard_request *request,
+                             const struct field *fields, int count,
+                             struct arena *arena, struct err *err);
+/* Have it ask the classifier. */
+void judging_question(struct guard_request *request, const struct question *q);
+/* The audit's hash of what a check was about: the last turn of `asked`, or NULL
+ * for the first check, which is about all fields. */
+void judging_hash(const struct audit *audit, const struct field *fields,
+                  int count, const struct question *asked,
+                  char out[HASH_HEX_SIZE]);
+
 #endif

@@ -109,10 +109,6 @@ void kv_free(struct kv *kv) {
     free(kv);
 }
 
-size_t kv_bytes(const struct kv *kv) {
-    return kv->data_bytes + (size_t)kv->page_count * sizeof *kv->pages;
-}
-
 int kv_positions_used(const struct kv *kv) {
     return (kv->page_count - kv->free_count - kv->idle_count) * KV_PAGE;
 }

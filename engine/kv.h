@@ -36,7 +36,6 @@ struct kv_key {
 /* All memory is taken here. */
 MUST_USE struct kv *kv_new(const struct kv_shape *shape, struct err *err);
 void kv_free(struct kv *kv);
-size_t kv_bytes(const struct kv *kv);
 int kv_positions_used(const struct kv *kv); /* by live sequences */
 
 /* A sequence that begins as the longest cached prefix of keys[0..count);

@@ -600,10 +600,6 @@ struct exchange_context *service_exchanges(struct service *s) {
     return &s->exchanges;
 }
 
-void service_log_requests(struct service *s, bool on) {
-    s->log_requests = on;
-}
-
 size_t service_held(const struct service *s) {
     return exchange_held(&s->exchanges);
 }

@@ -48,8 +48,6 @@ struct conn_handler service_handler(struct service *s);
 /* Judge what comes from now on by another policy; requests in flight finish
  * under the one they began with. Takes a reference. */
 void service_set_policy(struct service *s, struct policy *policy);
-/* A line in the log for each request, or none. */
-void service_log_requests(struct service *s, bool on);
 /* Bytes of answers that wait for a verdict. */
 size_t service_held(const struct service *s);
 /* What its turns run in; borrowed until service_close(). */

@@ -7,39 +7,22 @@
 #include "cli/chat_talk.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "cli/serving.h"
 
 struct options_of_chat {
-    const char *config;
-    const char *policy;
-    const char *model;
-    const char *upstream;
-    const char *tools;
-    const char *log;
+    struct serving serving;
     const char *url;
     const char *key_env;
     const char *system;
     const char *session;
 };
 
-static bool apply(struct config *c, const struct options_of_chat *o,
-                  struct err *err) {
-    if (o->policy) config_set_string(&c->policy, o->policy);
-    if (o->model) config_set_string(&c->model, o->model);
-    if (o->tools && !config_set_tools(c, o->tools, err)) return false;
-    c->log = LOG_OFF;
-    if (o->log && !log_level_from_name(o->log, &c->log))
-        return err_set(err, ERR_INPUT, "--log %s: no such level", o->log);
-    log_set_level(c->log);
-    return !o->upstream || config_upstream_url(c, o->upstream, err);
-}
-
 static bool talk(const struct options_of_chat *o, const char *url,
                  const char *key, bool own, struct err *err) {
-    const struct chat_talk_options talk = {.model = own ? NULL : o->model,
-                                           .system = o->system,
-                                           .session = o->session,
-                                           .own_server = own};
-    struct chat_talk_options with = talk;
+    struct chat_talk_options with = {.model = own ? NULL : o->serving.model,
+                                     .system = o->system,
+                                     .session = o->session,
+                                     .own_server = own};
     bool ok;
 
     with.link = chat_link_open(url, key, err);
@@ -54,8 +37,10 @@ static bool talk_to_our_own(const struct options_of_chat *o, struct err *err) {
     bool ok;
 
     config_init(&config);
-    ok = (!o->config || config_load(&config, o->config, err)) &&
-         apply(&config, o, err);
+    ok = serving_apply(&o->serving, &config, err);
+    /* Whatever the file says, the screen is the conversation's. */
+    if (!o->serving.log) config.log = LOG_OFF;
+    log_set_level(config.log);
     if (ok) server = chat_server_open(&config, err);
     ok = server &&
          talk(o, chat_server_url(server), chat_server_key(server), true, err);
@@ -68,7 +53,8 @@ static bool talk_elsewhere(const struct options_of_chat *o, struct err *err) {
     const char *name = o->key_env ? o->key_env : "CORRAL_API_KEY";
     const char *key = getenv(name);
 
-    if (o->config || o->policy || o->tools || o->upstream)
+    if (o->serving.config || o->serving.policy || o->serving.tools ||
+        o->serving.upstream)
         return err_set(err, ERR_INPUT,
                        "--url: the server there has a configuration of its "
                        "own");
@@ -81,16 +67,16 @@ int cmd_chat(int argc, char **argv) {
     const char *args[OPTION_ARGS_MAX];
     struct options_of_chat o = {0};
     const struct option list[] = {
-        {"config", 'c', OPTION_TEXT, &o.config, 0, 0, "FILE",
+        {"config", 'c', OPTION_TEXT, &o.serving.config, 0, 0, "FILE",
          "the configuration, as for serve"},
-        {"policy", 0, OPTION_TEXT, &o.policy, 0, 0, "FILE",
+        {"policy", 0, OPTION_TEXT, &o.serving.policy, 0, 0, "FILE",
          "policies/default.yaml"},
-        {"model", 'm', OPTION_TEXT, &o.model, 0, 0, "FILE",
+        {"model", 'm', OPTION_TEXT, &o.serving.model, 0, 0, "FILE",
          "the GGUF; with --url the model's name there"},
-        {"upstream", 0, OPTION_TEXT, &o.upstream, 0, 0, "URL",
+        {"upstream", 0, OPTION_TEXT, &o.serving.upstream, 0, 0, "URL",
          "an OpenAI-compatible server writes the answers"},
-        {"tools", 0, OPTION_TEXT, &o.tools, 0, 0, "LIST",
-         "tools that run inside, such as calculator,time"},
+        {"tools", 0, OPTION_TEXT, &o.serving.tools, 0, 0, "LIST",
+         "tools that run inside, such as time,calculator"},
         {"url", 0, OPTION_TEXT, &o.url, 0, 0, "URL",
          "talk to this server, and start none"},
         {"key-env", 0, OPTION_TEXT, &o.key_env, 0, 0, "NAME",
@@ -99,7 +85,7 @@ int cmd_chat(int argc, char **argv) {
          "what the model is told first"},
         {"session", 0, OPTION_TEXT, &o.session, 0, 0, "ID",
          "go on with this conversation"},
-        {"log", 0, OPTION_TEXT, &o.log, 0, 0, "LEVEL",
+        {"log", 0, OPTION_TEXT, &o.serving.log, 0, 0, "LEVEL",
          "of the server started: debug, info, warn, error or off"},
     };
     const struct options options = {

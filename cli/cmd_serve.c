@@ -5,32 +5,23 @@
 #include "cli/command.h"
 #include "cli/daemon.h"
 #include "cli/options.h"
+#include "cli/serving.h"
 
 struct serve_options {
-    const char *config;
+    struct serving serving;
     const char *listen;
-    const char *policy;
-    const char *model;
     const char *model_name;
     const char *guard_models;
-    const char *upstream;
-    const char *tools;
-    const char *log;
     int threads;
 };
 
 static bool apply(struct config *c, const struct serve_options *o,
                   struct err *err) {
-    if (o->policy) config_set_string(&c->policy, o->policy);
-    if (o->model) config_set_string(&c->model, o->model);
+    if (!serving_apply(&o->serving, c, err)) return false;
     if (o->model_name) config_set_string(&c->model_name, o->model_name);
     if (o->guard_models) config_set_string(&c->guard.models, o->guard_models);
     if (o->threads) c->threads = o->threads;
-    if (o->listen && !config_listen(c, o->listen, err)) return false;
-    if (o->tools && !config_set_tools(c, o->tools, err)) return false;
-    if (o->log && !log_level_from_name(o->log, &c->log))
-        return err_set(err, ERR_INPUT, "--log %s: no such level", o->log);
-    return !o->upstream || config_upstream_url(c, o->upstream, err);
+    return !o->listen || config_listen(c, o->listen, err);
 }
 
 static bool serve(const struct serve_options *o, struct err *err) {
@@ -38,8 +29,7 @@ static bool serve(const struct serve_options *o, struct err *err) {
     bool ok;
 
     config_init(&config);
-    ok = (!o->config || config_load(&config, o->config, err)) &&
-         apply(&config, o, err) && config_check(&config, err);
+    ok = apply(&config, o, err) && config_check(&config, err);
     if (ok) {
         log_set_level(config.log);
         log_set_format(config.log_format);
@@ -53,24 +43,24 @@ int cmd_serve(int argc, char **argv) {
     const char *args[OPTION_ARGS_MAX];
     struct serve_options o = {0};
     const struct option list[] = {
-        {"config", 'c', OPTION_TEXT, &o.config, 0, 0, "FILE",
+        {"config", 'c', OPTION_TEXT, &o.serving.config, 0, 0, "FILE",
          "the configuration; docs/configuration.md has its keys"},
         {"listen", 0, OPTION_TEXT, &o.listen, 0, 0, "HOST:PORT",
          "127.0.0.1:8080; port 0 takes any free one"},
-        {"policy", 0, OPTION_TEXT, &o.policy, 0, 0, "FILE",
+        {"policy", 0, OPTION_TEXT, &o.serving.policy, 0, 0, "FILE",
          "policies/default.yaml"},
-        {"model", 'm', OPTION_TEXT, &o.model, 0, 0, "FILE", "the GGUF"},
+        {"model", 'm', OPTION_TEXT, &o.serving.model, 0, 0, "FILE", "the GGUF"},
         {"model-name", 0, OPTION_TEXT, &o.model_name, 0, 0, "NAME",
          "what clients call it"},
         {"guard-models", 0, OPTION_TEXT, &o.guard_models, 0, 0, "DIR",
          "the guard's own models (guard/models)"},
-        {"upstream", 0, OPTION_TEXT, &o.upstream, 0, 0, "URL",
+        {"upstream", 0, OPTION_TEXT, &o.serving.upstream, 0, 0, "URL",
          "an OpenAI-compatible server writes the answers"},
-        {"tools", 0, OPTION_TEXT, &o.tools, 0, 0, "LIST",
-         "tools that run inside, such as calculator,time"},
+        {"tools", 0, OPTION_TEXT, &o.serving.tools, 0, 0, "LIST",
+         "tools that run inside, such as time,calculator"},
         {"threads", 't', OPTION_INT, &o.threads, 0, 1024, "N",
          "compute threads; 0: all cores"},
-        {"log", 0, OPTION_TEXT, &o.log, 0, 0, "LEVEL",
+        {"log", 0, OPTION_TEXT, &o.serving.log, 0, 0, "LEVEL",
          "debug, info, warn, error or off"},
     };
     const struct options options = {

@@ -3,7 +3,9 @@
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from local_server import LocalServer
 
 
 def logprobs(piece):
@@ -25,7 +27,7 @@ def chunk(delta, finish=None):
     }
 
 
-class MockUpstream:
+class MockUpstream(LocalServer):
     """`pieces` are the texts of the answer, one event each; `status` and
     `body` make it fail; `break_after` closes after so many pieces; `pause` is
     waited between pieces. `raw` replaces all of that by events as they are, or,
@@ -148,11 +150,5 @@ class MockUpstream:
                 self.event({**chunk({}), "choices": [], "usage": usage})
                 self.wfile.write(b"data: [DONE]\n\n")
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
+        self.url += "/v1"

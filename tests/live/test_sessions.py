@@ -6,17 +6,17 @@ import random
 import signal
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx2 as httpx
 import pytest
 
 from conftest import RULES, Corral, until
+from local_server import LocalServer, ModelHandler
 
 KILLS = 24
 
 
-class Model:
+class Model(LocalServer):
     """A model whose answers follow from the last message: "turn K" calls the
     calculator, the tool's result is repeated, anything else is echoed."""
 
@@ -24,12 +24,7 @@ class Model:
         self.requests = []
         model = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
+        class Handler(ModelHandler):
             def do_POST(self):
                 size = int(self.headers["content-length"])
                 request = json.loads(self.rfile.read(size))
@@ -59,34 +54,11 @@ class Model:
                     delta, finish = {"tool_calls": [call]}, "tool_calls"
                 else:
                     delta = {"content": "you said " + last["content"]}
-                self.send_response(200)
-                self.send_header("content-type", "text/event-stream")
-                self.send_header("connection", "close")
-                self.end_headers()
-                self.close_connection = True
-                for choice in (
-                    {"index": 0, "delta": delta, "finish_reason": None},
-                    {"index": 0, "delta": {}, "finish_reason": finish},
-                ):
-                    chunk = {
-                        "id": "up",
-                        "object": "chat.completion.chunk",
-                        "created": 1,
-                        "model": "m",
-                        "choices": [choice],
-                    }
-                    self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-                self.wfile.write(b"data: [DONE]\n\n")
+                self.stream(delta, finish)
 
         self.pause = lambda: 0
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
+        self.url += "/v1"
 
 
 @pytest.fixture()

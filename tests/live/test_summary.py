@@ -2,10 +2,10 @@
 is judged, kept, and has the taint of what it was made of."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
+from local_server import LocalServer, ModelHandler
 
 
 POLICY = """\
@@ -30,7 +30,7 @@ TOOL = """\
 """
 
 
-class Model:
+class Model(LocalServer):
     """Echoes; "call NAME" calls that tool; writes `summary` when it is asked for
     one."""
 
@@ -39,12 +39,7 @@ class Model:
         self.summary = "They spoke of sevens."
         model = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
+        class Handler(ModelHandler):
             def do_GET(self):
                 self.send_response(200)
                 self.send_header("content-type", "text/plain")
@@ -71,30 +66,13 @@ class Model:
                     self.send_header("content-length", "0")
                     self.end_headers()
                     return
-                self.send_response(200)
-                self.send_header("content-type", "text/event-stream")
-                self.send_header("connection", "close")
-                self.end_headers()
-                self.close_connection = True
-                for choice in ({"index": 0, "delta": delta, "finish_reason": None},
-                               {"index": 0, "delta": {}, "finish_reason": finish}):
-                    chunk = {"id": "up", "object": "chat.completion.chunk", "created": 1,
-                             "model": "m", "choices": [choice]}
-                    self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-                self.wfile.write(b"data: [DONE]\n\n")
+                self.stream(delta, finish)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        super().__init__(Handler)
 
     @staticmethod
     def is_summary(request):
         return "faithful summaries" in request["messages"][0]["content"]
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture()

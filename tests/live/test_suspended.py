@@ -7,13 +7,13 @@ import signal
 import threading
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
 import httpx2 as httpx
 import pytest
 
 from conftest import Corral, until
+from local_server import LocalServer, ModelHandler
 
 KILLS = 16
 
@@ -42,7 +42,7 @@ TOOL = """\
 """
 
 
-class Server:
+class Server(LocalServer):
     """The model and the tools. "CALLS" makes these calls, as in "look:1 pay:2";
     after results it says them. Each run of a tool is counted under its path."""
 
@@ -51,12 +51,7 @@ class Server:
         self.pause = lambda: 0
         world = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *args):
-                pass
-
+        class Handler(ModelHandler):
             def whole(self, text):
                 self.send_response(200)
                 self.send_header("content-type", "text/plain")
@@ -98,26 +93,9 @@ class Server:
                          "function": {"name": name,
                                       "arguments": json.dumps({"id": number})}}
                         for i, (name, number) in enumerate(calls)]}, "tool_calls"
-                self.send_response(200)
-                self.send_header("content-type", "text/event-stream")
-                self.send_header("connection", "close")
-                self.end_headers()
-                self.close_connection = True
-                for choice in ({"index": 0, "delta": delta, "finish_reason": None},
-                               {"index": 0, "delta": {}, "finish_reason": finish}):
-                    chunk = {"id": "up", "object": "chat.completion.chunk",
-                             "created": 1, "model": "m", "choices": [choice]}
-                    self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
-                self.wfile.write(b"data: [DONE]\n\n")
+                self.stream(delta, finish)
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 @pytest.fixture()

@@ -10,6 +10,17 @@ from conftest import RULES, Corral, stop_clean
 from mock_upstream import MockUpstream, chunk
 
 
+# Code that leaves a picture.
+DOT = (
+    "import zlib, struct\n"
+    "p = lambda t, d: struct.pack('>I', len(d)) + t + d"
+    " + struct.pack('>I', zlib.crc32(t + d))\n"
+    "open('dot.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n'"
+    " + p(b'IHDR', struct.pack('>IIBBBBB', 1, 1, 8, 0, 0, 0, 0))"
+    " + p(b'IDAT', zlib.compress(b'\\0\\0')) + p(b'IEND', b''))"
+)
+
+
 class Caller(MockUpstream):
     """Asks for one tool call after the other, then answers with what the last
     one said."""
@@ -75,14 +86,6 @@ def test_code_interpreter(tmp_path, policies, upstream):
         if "no sandbox" in str(error):
             pytest.skip(str(error)[-300:])
         raise
-    dot = (
-        "import zlib, struct\n"
-        "p = lambda t, d: struct.pack('>I', len(d)) + t + d"
-        " + struct.pack('>I', zlib.crc32(t + d))\n"
-        "open('dot.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n'"
-        " + p(b'IHDR', struct.pack('>IIBBBBB', 1, 1, 8, 0, 0, 0, 0))"
-        " + p(b'IDAT', zlib.compress(b'\\0\\0')) + p(b'IEND', b''))"
-    )
     try:
         upstream.calls = [
             ("code_interpreter", {"code": "x = 6"}),
@@ -91,7 +94,7 @@ def test_code_interpreter(tmp_path, policies, upstream):
         assert "42\n" in ask(server)
         upstream.calls = [("code_interpreter", {"code": "open('/etc/passwd')"})]
         assert "FileNotFoundError" in ask(server)
-        upstream.calls = [("code_interpreter", {"code": dot})]
+        upstream.calls = [("code_interpreter", {"code": DOT})]
         text = ask(server)
         assert "[picture dot.png: 67 bytes, sha256 " in text
         path = text[text.index("/v1/artefacts/") :].split("]")[0]

@@ -3,17 +3,17 @@ server: a small web server stands for the world."""
 
 import json
 import re
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from conftest import RULES, run
-from test_tools import Caller, ask
+from local_server import LocalServer
+from test_tools import DOT, Caller, ask
 
 
-class World:
+class World(LocalServer):
     """Pages by their path: a type and a text, or a place to go on to."""
 
     def __init__(self):
@@ -42,14 +42,7 @@ class World:
 
             do_GET = do_POST = answer
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.host = f"127.0.0.1:{self.server.server_port}"
-        self.url = f"http://{self.host}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 @pytest.fixture()
@@ -235,14 +228,6 @@ PLOT = (
     "import matplotlib.pyplot as plt\n"
     "plt.plot([1, 2, 3], [1, 4, 9])\n"
     "plt.title('squares')\n"
-)
-DOT = (
-    "import zlib, struct\n"
-    "p = lambda t, d: struct.pack('>I', len(d)) + t + d"
-    " + struct.pack('>I', zlib.crc32(t + d))\n"
-    "open('dot.png', 'wb').write(b'\\x89PNG\\r\\n\\x1a\\n'"
-    " + p(b'IHDR', struct.pack('>IIBBBBB', 1, 1, 8, 0, 0, 0, 0))"
-    " + p(b'IDAT', zlib.compress(b'\\0\\0')) + p(b'IEND', b''))"
 )
 
 

@@ -1,24 +1,48 @@
 #include "base/hash.h"
 
 #include <assert.h>
+#include <pthread.h>
 #include <sodium.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { POOL_SIZE = 4096 };
 
 /* Of the type's own alignment, which xalloc() does not promise. */
 struct hash_stream {
     crypto_generichash_state *state;
 };
 
-bool hash_init(struct err *err) {
-    /* An id a verdict, and several a request: not each a system call. */
-    (void)randombytes_set_implementation(&randombytes_internal_implementation);
-    if (sodium_init() < 0)
-        return err_set(err, ERR_IO, "libsodium found no source of entropy");
-    return true;
+/* Random bytes that nobody has had yet, a thread's own: an id a verdict and
+ * several a request would else each be a question to the kernel. */
+static _Thread_local struct {
+    unsigned char at[POOL_SIZE];
+    size_t left; /* at the front */
+} pool;
+
+/* A child of fork() may not give out what its parent gives out too. */
+static void pool_drop(void) {
+    pool.left = 0;
 }
 
-void hash_forked(void) {
-    randombytes_stir();
+/* At most POOL_SIZE bytes. They are wiped here, so that what a process once
+ * gave out cannot be read in it later. */
+static void pool_take(void *out, size_t size) {
+    if (pool.left < size) {
+        randombytes_buf(pool.at, sizeof pool.at);
+        pool.left = sizeof pool.at;
+    }
+    pool.left -= size;
+    memcpy(out, pool.at + pool.left, size);
+    memset(pool.at + pool.left, 0, size);
+}
+
+bool hash_init(struct err *err) {
+    if (sodium_init() < 0)
+        return err_set(err, ERR_IO, "libsodium found no source of entropy");
+    if (pthread_atfork(NULL, NULL, pool_drop) != 0)
+        return err_set(err, ERR_IO, "no room for a fork handler");
+    return true;
 }
 
 void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]) {
@@ -76,14 +100,14 @@ void hash_stream_hex(const struct hash_stream *h, char out[HASH_HEX_SIZE]) {
 void hash_random_id(char out[HASH_ID_SIZE]) {
     unsigned char raw[(HASH_ID_SIZE - 1) / 2];
 
-    randombytes_buf(raw, sizeof raw);
+    pool_take(raw, sizeof raw);
     (void)sodium_bin2hex(out, HASH_ID_SIZE, raw, sizeof raw);
 }
 
 uint64_t hash_random_u64(void) {
     uint64_t value;
 
-    randombytes_buf(&value, sizeof value);
+    pool_take(&value, sizeof value);
     return value;
 }
 

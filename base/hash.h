@@ -8,9 +8,6 @@ enum { HASH_HEX_SIZE = 65, HASH_ID_SIZE = 25 };
 
 /* Call once before the threads start. False when the system has no entropy. */
 MUST_USE bool hash_init(struct err *err);
-/* First thing in a child that was forked and goes on: its random numbers are to
- * be other ones, and until then there are none. */
-void hash_forked(void);
 
 /* SHA-256 as 64 lower-case hex digits and a NUL. */
 void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]);

@@ -10,7 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/hash.h"
 #include "cli/daemon.h"
 #include "cli/options.h"
 #include "proxy/keys.h"
@@ -54,7 +53,6 @@ static bool adapt(struct chat_server *s, struct config *c, struct err *err) {
 static _Noreturn void be_server(const struct config *c, int out) {
     struct err err = {0};
 
-    hash_forked();
     (void)signal(SIGINT, SIG_IGN);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (dup2(out, STDOUT_FILENO) < 0) _exit(EXIT_TROUBLE);

@@ -3,7 +3,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -73,6 +76,45 @@ static void test_random(void **state) {
     assert_true(hash_random_u64() != hash_random_u64());
 }
 
+static int by_text(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+/* Ids are cut from a store of random bytes: past its end they go on. */
+static void test_random_many(void **state) {
+    static char ids[3000][HASH_ID_SIZE];
+
+    (void)state;
+    for (int i = 0; i < 3000; i++) hash_random_id(ids[i]);
+    qsort(ids, 3000, sizeof *ids, by_text);
+    for (int i = 1; i < 3000; i++) assert_string_not_equal(ids[i - 1], ids[i]);
+}
+
+/* What is in the store is not given out by parent and child alike. */
+static void test_random_forked(void **state) {
+    char ours[HASH_ID_SIZE], theirs[HASH_ID_SIZE] = "";
+    int ends[2], status;
+    pid_t child;
+
+    (void)state;
+    hash_random_id(ours); /* now there is one */
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        hash_random_id(theirs);
+        _exit(write(ends[1], theirs, sizeof theirs) != sizeof theirs);
+    }
+    hash_random_id(ours);
+    assert_int_equal(read(ends[0], theirs, sizeof theirs), sizeof theirs);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(strlen(theirs), HASH_ID_SIZE - 1);
+    assert_string_not_equal(ours, theirs);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void test_equal_secret(void **state) {
     (void)state;
     assert_true(hash_equal_secret(span_of("key"), span_of("key")));
@@ -88,8 +130,12 @@ static int init(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sha256),       cmocka_unit_test(test_fnv1a),
-        cmocka_unit_test(test_keyed),        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_sha256),
+        cmocka_unit_test(test_fnv1a),
+        cmocka_unit_test(test_keyed),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random_many),
+        cmocka_unit_test(test_random_forked),
         cmocka_unit_test(test_equal_secret),
     };
 

@@ -7,8 +7,11 @@
 #include "guard/decode.h"
 #include "guard/policy_types.h"
 
-/* More in one text than anybody reads: a flood, and it fails the scan. */
-enum { HITS_MAX = 4096 };
+enum {
+    /* More in one text than anybody reads: a flood, and it fails the scan. */
+    HITS_MAX = 4096,
+    HITS_FEW = 512 /* as many have room on the stack */
+};
 
 /* So that a short text costs little memory. */
 static int room_for(struct span text) {
@@ -45,14 +48,14 @@ static bool scan_rules(const struct policy *p, enum channel channel,
                        const struct text_view *layer, size_t decided,
                        struct matches *m, struct err *err) {
     const struct policy_ruleset *set = &p->rulesets[channel][shadow];
-    struct rule_hit *hits;
+    struct rule_hit few[HITS_FEW], *hits = few;
     int count = 0, max = room_for(text);
     bool ok;
 
     if (!set->rules) return true;
     /* A shadow holds nothing back, so its match may begin before. */
     if (shadow) decided = 0;
-    hits = xalloc_array((size_t)max, sizeof *hits);
+    if (max > HITS_FEW) hits = xrealloc_array(NULL, (size_t)max, sizeof *hits);
     ok = layer ? rules_scan_layer(set->rules, layer, decided, hits, max, &count,
                                   err)
                : rules_scan_tail(set->rules, text, decided, hits, max, &count,
@@ -62,7 +65,7 @@ static bool scan_rules(const struct policy *p, enum channel channel,
     for (int i = 0; ok && i < count; i++)
         put(m, (struct match){&p->checks[set->map[hits[i].rule]->check], "",
                               hits[i].from, hits[i].end});
-    free(hits);
+    if (hits != few) free(hits);
     return ok;
 }
 
@@ -96,10 +99,12 @@ static size_t searched_at(const struct searched *r, size_t raw) {
 static bool scan_check(const struct policy_check *c, const struct searched *r,
                        size_t decided, struct matches *m, struct err *err) {
     int max = room_for(r->text);
-    struct entity_hit *hits = xalloc_array((size_t)max, sizeof *hits);
-    int count = entity_scan_tail(r->text, searched_at(r, decided),
-                                 c->check.entities, hits, max);
+    struct entity_hit few[HITS_FEW], *hits = few;
+    int count;
 
+    if (max > HITS_FEW) hits = xrealloc_array(NULL, (size_t)max, sizeof *hits);
+    count = entity_scan_tail(r->text, searched_at(r, decided),
+                             c->check.entities, hits, max);
     for (int i = 0; i < count && count < max; i++) {
         size_t from = hits[i].from, end = hits[i].end;
 
@@ -108,7 +113,7 @@ static bool scan_check(const struct policy_check *c, const struct searched *r,
         if (from >= decided)
             put(m, (struct match){c, entity_name(hits[i].kind), from, end});
     }
-    free(hits);
+    if (hits != few) free(hits);
     if (count < max) return true;
     return err_set(err, ERR_LIMIT, "%d identifiers or more", max);
 }

@@ -9,18 +9,24 @@
 /* Hyperscan 5.4.0 reads whole registers where it looks for literals, past the
  * end of a text and before its beginning: a crash where a page ends there. It
  * gets a copy with room on both sides. */
-enum { BESIDE_TEXT = 64 };
+enum {
+    BESIDE_TEXT = 64,
+    SHORT_TEXT = 2048 /* is copied to the stack */
+};
 
 int rules_run(const struct rules *r, struct hs_database *db, struct span text,
               rules_match *on_match, void *user) {
-    char *copy;
+    char room[SHORT_TEXT + 2 * BESIDE_TEXT], *copy = room;
     hs_error_t status;
 
     if (text.size > UINT32_MAX) return HS_INVALID;
-    copy = xalloc_array(text.size + 2 * BESIDE_TEXT, 1);
+    if (text.size > SHORT_TEXT)
+        copy = xrealloc_array(NULL, text.size + 2 * BESIDE_TEXT, 1);
+    memset(copy, 0, BESIDE_TEXT);
     if (text.size) memcpy(copy + BESIDE_TEXT, text.at, text.size);
+    memset(copy + BESIDE_TEXT + text.size, 0, BESIDE_TEXT);
     status = hs_scan(db, copy + BESIDE_TEXT, (unsigned)text.size, 0, r->scratch,
                      on_match, user);
-    free(copy);
+    if (copy != room) free(copy);
     return status;
 }

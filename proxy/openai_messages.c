@@ -147,45 +147,57 @@ bool openai_role(const char *name, enum chat_role *out) {
     return false;
 }
 
+static bool bad_key(struct openai_reader *p, const char *path, const char *key,
+                    const char *reason) {
+    char field[ERR_FIELD_MAX];
+
+    (void)snprintf(field, sizeof field, "%s.%s", path, key);
+    return openai_bad(p, field, reason);
+}
+
+/* A field's place is spelled out only where something may say it. */
+static bool content(struct openai_reader *p, const cJSON *json,
+                    const char *path, struct chat_message *m) {
+    const cJSON *text = cJSON_GetObjectItemCaseSensitive(json, "content");
+    char field[ERR_FIELD_MAX];
+
+    if (cJSON_IsString(text)) return copy(p, text->valuestring, &m->text);
+    (void)snprintf(field, sizeof field, "%s.content", path);
+    return openai_content(p, text, field, &m->text);
+}
+
+static bool calls(struct openai_reader *p, const cJSON *json, const char *path,
+                  struct chat_message *m) {
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "tool_calls");
+    const cJSON *one = cJSON_GetObjectItemCaseSensitive(json, "function_call");
+    char field[ERR_FIELD_MAX];
+
+    if (!list && !one) return true;
+    (void)snprintf(field, sizeof field, "%s.tool_calls", path);
+    if (!tool_calls(p, list, field, m)) return false;
+    (void)snprintf(field, sizeof field, "%s.function_call", path);
+    return function_call(p, one, field, m);
+}
+
 static bool message(struct openai_reader *p, const cJSON *json,
                     const char *path, struct chat_message *m) {
     const char *role = NULL, *call_id = NULL, *key;
-    char field[ERR_FIELD_MAX];
 
     if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
     if (!json_get_string(json, path, "role", &role, p->err)) return false;
-    (void)snprintf(field, sizeof field, "%s.role", path);
-    if (!role) return openai_bad(p, field, "missing");
+    if (!role) return bad_key(p, path, "role", "missing");
     if (!openai_role(role, &m->role))
-        return openai_bad(
-            p, field,
-            "expected system, developer, user, assistant, tool or "
-            "function");
-    (void)snprintf(field, sizeof field, "%s.content", path);
-    if (!openai_content(p, cJSON_GetObjectItemCaseSensitive(json, "content"),
-                        field, &m->text))
-        return false;
-    (void)snprintf(field, sizeof field, "%s.tool_calls", path);
-    if (m->role == CHAT_ASSISTANT &&
-        !tool_calls(p, cJSON_GetObjectItemCaseSensitive(json, "tool_calls"),
-                    field, m))
-        return false;
-    (void)snprintf(field, sizeof field, "%s.function_call", path);
-    if (m->role == CHAT_ASSISTANT &&
-        !function_call(p,
-                       cJSON_GetObjectItemCaseSensitive(json, "function_call"),
-                       field, m))
-        return false;
-    if (m->role != CHAT_TOOL) {
-        (void)snprintf(field, sizeof field, "%s.content", path);
-        if (!m->text.at && m->call_count == 0)
-            return openai_bad(p, field, "missing");
-        return true;
-    }
+        return bad_key(p, path, "role",
+                       "expected system, developer, user, assistant, tool or "
+                       "function");
+    if (!content(p, json, path, m)) return false;
+    if (m->role == CHAT_ASSISTANT && !calls(p, json, path, m)) return false;
+    if (m->role != CHAT_TOOL)
+        return m->text.at || m->call_count ||
+               bad_key(p, path, "content", "missing");
     key = strcmp(role, "function") ? "tool_call_id" : "name";
     if (!json_get_string(json, path, key, &call_id, p->err)) return false;
-    (void)snprintf(field, sizeof field, "%s.%s", path, key);
-    if (!call_id) return openai_bad(p, field, "missing");
+    if (!call_id) return bad_key(p, path, key, "missing");
     return copy(p, call_id, &m->call_id);
 }
 

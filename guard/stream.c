@@ -13,7 +13,8 @@ enum {
      * those before, so many at most. */
     RULES_STEP_SHARE = 64,
     RULES_STEP_MAX = 32,
-    RULES_WAIT = 16 /* more, for a blank */
+    RULES_STEP_WHOLE = 256, /* where nobody waits, at least */
+    RULES_WAIT = 16         /* more, for a blank */
 };
 
 /* Bytes between checkpoints, at about 4 to a token; the last one repeats. */
@@ -49,6 +50,7 @@ struct guard_stream {
     enum state state;
     bool judges;       /* a classifier reads along */
     bool acts;         /* and one of its checks is not a shadow */
+    bool whole;        /* nobody waits for the beginning */
     bool holds;        /* and bytes wait for it */
     bool settled;      /* rules have seen the text with its end */
     bool running;      /* run() is on the stack */
@@ -322,6 +324,7 @@ static bool rule_due(const struct guard_stream *s, size_t *end, size_t *ahead,
     *last = false;
     if (step < 1) step = 1;
     if (step > RULES_STEP_MAX) step = RULES_STEP_MAX;
+    if (s->whole) step = RULES_STEP_WHOLE;
     if (step < held / 2) step = held / 2;
     if (place_next(s, s->scanned, step, RULES_WAIT, end, ahead)) return true;
     *end = total(s);
@@ -557,6 +560,7 @@ struct guard_stream *guard_stream_new(struct guard *g,
     s->policy = policy_ref(o->policy);
     s->channel = o->channel;
     s->client = o->client;
+    s->whole = o->whole;
     s->on_release = o->on_release;
     s->on_verdict = o->on_verdict;
     s->user = o->user;

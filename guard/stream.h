@@ -38,6 +38,7 @@ struct guard_stream_options {
     const int *prompt_tokens;
     int prompt_token_count;
     uint64_t client;
+    bool whole; /* nobody waits for its beginning: rules are asked seldom */
     /* Cleared bytes: redacted, whole UTF-8, in order. Never after a block.
      * May be called from inside guard_stream_push() and engine_poll(). Freeing
      * the stream or pushing more inside is allowed. */

@@ -320,11 +320,14 @@ static void finish_turn(struct choice *c);
 
 static void on_stream_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
-    struct verdict hard = *v;
+    struct verdict hard;
     enum after after = c->after;
 
     moderated_note(c->o.moderated, CHANNEL_OUTPUT, c->o.index, v);
-    if (moderated_harden(c->o.moderated, CHANNEL_OUTPUT, &hard)) v = &hard;
+    if (c->o.moderated->wanted) {
+        hard = *v;
+        if (moderated_harden(c->o.moderated, CHANNEL_OUTPUT, &hard)) v = &hard;
+    }
     choice_tell(c, CHANNEL_OUTPUT, v, 0);
     c->deadline_ms = 0;
     c->after = AFTER_NOTHING;
@@ -353,6 +356,7 @@ static void open_stream(struct choice *c, const int *tokens, int token_count) {
         .prompt_tokens = tokens,
         .prompt_token_count = token_count,
         .client = c->o.client,
+        .whole = !c->request.stream,
         .on_release = on_release,
         .on_verdict = on_stream_verdict,
         .user = c,
@@ -377,6 +381,7 @@ static void on_prompt(void *user, const int *tokens, int token_count) {
 static struct span unless_minded(const struct choice *c, struct span text) {
     struct verdict v;
 
+    if (!text.size) return text;
     verdict_begin(&v, policy_revision(c->o.policy));
     if (!policy_scan(c->o.policy, CHANNEL_OUTPUT, 0, text, &v, NULL) ||
         reaches(&v, 0))

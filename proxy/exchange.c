@@ -251,13 +251,16 @@ static void start_early(struct exchange *x) {
 static void on_input_verdict(void *user, const struct verdict *v) {
     struct exchange *x = user;
     char hash[HASH_HEX_SIZE];
-    struct verdict hard = *v;
+    struct verdict hard;
     struct err err = {0};
 
     x->check = NULL;
     x->deadline_ms = 0;
     moderated_note(&x->moderated, CHANNEL_INPUT, 0, v);
-    if (moderated_harden(&x->moderated, CHANNEL_INPUT, &hard)) v = &hard;
+    if (x->moderated.wanted) {
+        hard = *v;
+        if (moderated_harden(&x->moderated, CHANNEL_INPUT, &hard)) v = &hard;
+    }
     judging_hash(x->context->audit, x->fields, x->field_count,
                  x->judging > 0 ? &x->questions[x->judging] : NULL, hash);
     exchange_note_verdict(x, x->channel, v, clock_ns() - x->check_ns, hash);

@@ -78,6 +78,7 @@ struct run {
     bool free_on_release, free_on_verdict;
     struct span push_on_release;
     bool finish_on_release;
+    bool whole;
 };
 
 static void on_release(void *user, struct span text) {
@@ -134,6 +135,7 @@ static void run_begin(struct run *r) {
                                      .channel = CHANNEL_OUTPUT,
                                      .turns = turns,
                                      .turn_count = 1,
+                                     .whole = r->whole,
                                      .on_release = on_release,
                                      .on_verdict = on_verdict,
                                      .user = r};
@@ -262,7 +264,8 @@ static void test_rules(void **state) {
                  VERDICT_BLOCK);
     check_stream("not the whole word", p, "Take some plutoniums",
                  "Take some plutoniums", VERDICT_ALLOW);
-    check_stream("two words", p, "Buy red mercury today", "Buy ", VERDICT_BLOCK);
+    check_stream("two words", p, "Buy red mercury today", "Buy ",
+                 VERDICT_BLOCK);
     check_stream("only the first word", p, "Buy red paint", "Buy red paint",
                  VERDICT_ALLOW);
     check_stream("redact, then block", p, "acme sells plutonium.",
@@ -288,6 +291,47 @@ static void test_patterns(void **state) {
     check_cuts("pattern", patterns,
                span_of("Here is the code zq12345x at last"), &o);
     bytes_free(&o.out);
+}
+
+/* Where nobody waits, rules are asked at fewer places, but see as much. */
+static void test_whole(void **state) {
+    struct bytes text = {0};
+
+    (void)state;
+    bytes_puts(&text, "Ask acme corp now. ");
+    while (text.size < 300) bytes_puts(&text, "word ");
+    bytes_puts(&text, "jane.doe@example.org");
+    for (size_t step = 1; step <= text.size; step += 40) {
+        struct run r = {.policy = rules_only, .whole = true};
+        struct outcome word =
+            run_cut(rules_only, span_bytes(&text), NULL, 0, LAZY);
+
+        run_begin(&r);
+        for (size_t at = 0; at < text.size; at += step) {
+            run_push(&r, span_slice(span_bytes(&text), at, at + step));
+            if (at + step < 256) assert_int_equal(r.o.out.size, 0);
+        }
+        assert_true(r.o.out.size > 0); /* what is held has an end */
+        run_end(&r);
+        check_same("whole", "as word by word", &r.o, &word);
+        bytes_free(&word.out);
+    }
+    bytes_free(&text);
+}
+
+static void test_whole_blocks(void **state) {
+    struct run r = {.policy = rules_only, .whole = true};
+    size_t pushed = 0;
+
+    (void)state;
+    run_begin(&r);
+    run_push(&r, span_of("Take some plutonium "));
+    for (; !r.o.verdicts && pushed < 4096; pushed += 5)
+        run_push(&r, span_of("word "));
+    assert_in_range(pushed, 1, 512);
+    assert_int_equal(r.o.action, VERDICT_BLOCK);
+    assert_int_equal(r.o.out.size, 0);
+    run_end(&r);
 }
 
 /* ---- the classifier ---- */
@@ -674,6 +718,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),
         cmocka_unit_test(test_patterns),
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_whole_blocks),
         cmocka_unit_test(test_checkpoints),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_both),

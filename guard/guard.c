@@ -62,9 +62,9 @@ struct guard_check {
     struct bytes examined; /* the text that the examples checks judge */
     bool examines;         /* and it still has to be asked about */
     struct feature_job *features;
-    struct verdict v;
     guard_done *done;
     void *user;
+    struct verdict v; /* last: large, and filled by verdict_begin() */
 };
 
 struct guard *guard_open(const struct guard_options *options, struct err *err) {
@@ -545,10 +545,11 @@ static bool has_text(const struct guard_request *r) {
 struct guard_check *guard_check_start(struct guard *g,
                                       const struct guard_request *request,
                                       guard_done *done, void *user) {
-    struct guard_check *check = xalloc(sizeof *check);
+    struct guard_check *check = xrealloc_array(NULL, 1, sizeof *check);
     const struct policy *p = request->policy;
     struct err err = {0};
 
+    memset(check, 0, offsetof(struct guard_check, v));
     check->g = g;
     check->policy = policy_ref(p);
     check->channel = request->channel;

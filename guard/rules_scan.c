@@ -197,6 +197,7 @@ static char *cleaned(struct span raw) {
     char *out = NULL;
     size_t at = 0;
 
+    if (utf8_valid(raw)) return NULL;
     while (at < raw.size) {
         uint32_t point;
         bool valid;

@@ -82,7 +82,7 @@ static struct span part(const struct guard_stream *s, size_t from, size_t end) {
 
 static struct verdict *outcome(struct guard_stream *s) {
     if (!s->v) {
-        s->v = xalloc(sizeof *s->v);
+        s->v = xrealloc_array(NULL, 1, sizeof *s->v);
         verdict_begin(s->v, policy_revision(s->policy));
     }
     return s->v;

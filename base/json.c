@@ -9,6 +9,40 @@
 
 enum { KEYS_FEW = 16 };
 
+/* Eight bytes at once: the high bit of each that is below `n` (at most 128) or,
+ * of `equal`, is `c`; of the others, none below the first that has it. */
+static uint64_t below(uint64_t eight, uint64_t n) {
+    return (eight - n * 0x0101010101010101u) & ~eight & 0x8080808080808080u;
+}
+
+static uint64_t equal(uint64_t eight, char c) {
+    return below(eight ^ (unsigned char)c * 0x0101010101010101u, 1);
+}
+
+/* Bytes from `at` on that mean nothing in a JSON string but themselves. Of
+ * those that we write, DEL and what is not ASCII is looked at closer. */
+enum plain { PLAIN_READ, PLAIN_WRITTEN };
+
+static bool is_plain(unsigned char c, enum plain which) {
+    return c >= ' ' && c != '"' && c != '\\' &&
+           (which == PLAIN_READ || c < 0x7F);
+}
+
+static size_t plain_run(struct span s, size_t at, enum plain which) {
+    size_t end = at;
+    uint64_t eight, odd;
+
+    for (; end + sizeof eight <= s.size; end += sizeof eight) {
+        memcpy(&eight, s.at + end, sizeof eight);
+        odd = below(eight, ' ') | equal(eight, '"') | equal(eight, '\\');
+        if (which == PLAIN_WRITTEN)
+            odd |= equal(eight, 0x7F) | (eight & 0x8080808080808080u);
+        if (odd) break;
+    }
+    while (end < s.size && is_plain((unsigned char)s.at[end], which)) end++;
+    return end - at;
+}
+
 /* cJSON recurses, keeps the first of two equal keys, ends a string at \u0000
  * and takes any control character for a blank, or for text in a string. So
  * the text is looked through before it sees it. */
@@ -19,6 +53,11 @@ static bool scan(struct span text, struct err *err) {
     for (size_t i = 0; i < text.size; i++) {
         char c = text.at[i];
 
+        if (in_string) {
+            i += plain_run(text, i, PLAIN_READ);
+            if (i == text.size) break;
+            c = text.at[i];
+        }
         if (c == '\0') return err_set(err, ERR_INPUT, "NUL byte in JSON");
         if ((unsigned char)c < ' ' && (in_string || !strchr("\t\r\n", c)))
             return err_set(err, ERR_INPUT, "control character in JSON");
@@ -127,29 +166,39 @@ bool json_print(const cJSON *json, struct bytes *out, struct err *err) {
     return ok;
 }
 
-bool json_put_string(struct bytes *out, struct span s, struct err *err) {
-    if (!bytes_append(out, "\"", 1, err)) return false;
-    while (s.size) {
-        char escape[8];
-        uint32_t point;
-        size_t took = utf8_decode(s, &point, NULL);
-        size_t size;
+static bool put_escaped(struct bytes *out, uint32_t point, struct err *err) {
+    char escape[8];
+    size_t size;
 
-        if (point == '"' || point == '\\') {
-            escape[0] = '\\';
-            escape[1] = (char)point;
-            size = 2;
-        } else if (point == '\n' || point == '\r' || point == '\t') {
-            escape[0] = '\\';
-            escape[1] = point == '\n' ? 'n' : point == '\r' ? 'r' : 't';
-            size = 2;
-        } else if (point < 0x20 || point == 0x7F) {
-            size = (size_t)snprintf(escape, sizeof escape, "\\u%04x", point);
-        } else {
-            size = utf8_encode(point, escape);
-        }
-        if (!bytes_append(out, escape, size, err)) return false;
-        s = span_slice(s, took, s.size);
+    if (point == '"' || point == '\\') {
+        escape[0] = '\\';
+        escape[1] = (char)point;
+        size = 2;
+    } else if (point == '\n' || point == '\r' || point == '\t') {
+        escape[0] = '\\';
+        escape[1] = point == '\n' ? 'n' : point == '\r' ? 'r' : 't';
+        size = 2;
+    } else if (point < 0x20 || point == 0x7F) {
+        size = (size_t)snprintf(escape, sizeof escape, "\\u%04x", point);
+    } else {
+        size = utf8_encode(point, escape);
+    }
+    return bytes_append(out, escape, size, err);
+}
+
+bool json_put_string(struct bytes *out, struct span s, struct err *err) {
+    size_t at = 0;
+
+    if (!bytes_append(out, "\"", 1, err)) return false;
+    while (at < s.size) {
+        size_t run = plain_run(s, at, PLAIN_WRITTEN);
+        uint32_t point;
+
+        if (run && !bytes_append(out, s.at + at, run, err)) return false;
+        at += run;
+        if (at == s.size) break;
+        at += utf8_decode(span_slice(s, at, s.size), &point, NULL);
+        if (!put_escaped(out, point, err)) return false;
     }
     return bytes_append(out, "\"", 1, err);
 }

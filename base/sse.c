@@ -26,10 +26,9 @@ static void take_retry(struct sse *sse, struct span value) {
 }
 
 /* One whole line without its end. A blank one ends the event. */
-static bool take_line(struct sse *sse,
+static bool take_line(struct sse *sse, struct span line,
                       bool (*on_data)(void *, struct span, struct err *),
                       void *user, struct err *err) {
-    struct span line = span_bytes(&sse->line);
     struct span value = span_of("");
     size_t colon;
     bool ok = true;
@@ -60,27 +59,44 @@ static bool take_line(struct sse *sse,
     return ok && bytes_append(&sse->data, value.at, value.size, err);
 }
 
+/* Where in[from..) has the first of the byte, or the end. */
+static size_t find_byte(struct span in, size_t from, char byte) {
+    const char *at =
+        from < in.size ? memchr(in.at + from, byte, in.size - from) : NULL;
+
+    return at ? (size_t)(at - in.at) : in.size;
+}
+
 bool sse_feed(struct sse *sse, struct span in,
               bool (*on_data)(void *user, struct span data, struct err *err),
               void *user, struct err *err) {
+    size_t feed = find_byte(in, 0, '\n'), back = find_byte(in, 0, '\r');
+
     sse->line.limit = SSE_EVENT_BYTES_MAX;
     sse->data.limit = SSE_EVENT_BYTES_MAX;
     for (size_t i = 0; i < in.size;) {
+        struct span line;
         size_t from = i;
 
-        if (sse->after_return && in.at[i] == '\n') {
-            sse->after_return = false;
-            i++;
-            continue;
-        }
+        if (sse->after_return && in.at[i] == '\n') from = i = i + 1;
         sse->after_return = false;
-        while (i < in.size && in.at[i] != '\n' && in.at[i] != '\r') i++;
-        if (!bytes_append(&sse->line, in.at + from, i - from, err))
-            return false;
+        /* Looked for once each, however the two alternate. */
+        if (feed < i) feed = find_byte(in, i, '\n');
+        if (back < i) back = find_byte(in, i, '\r');
+        i = feed < back ? feed : back;
+        line = span_slice(in, from, i);
+        if (line.size > SSE_EVENT_BYTES_MAX - sse->line.size)
+            return err_set(err, ERR_LIMIT, "a line past %d bytes",
+                           SSE_EVENT_BYTES_MAX);
+        if (sse->line.size || i == in.size) {
+            if (!bytes_append(&sse->line, line.at, line.size, err))
+                return false;
+            line = span_bytes(&sse->line);
+        }
         if (i == in.size) break;
         sse->after_return = in.at[i] == '\r';
         i++;
-        if (!take_line(sse, on_data, user, err)) return false;
+        if (!take_line(sse, line, on_data, user, err)) return false;
         sse->line.size = 0;
     }
     return true;

@@ -130,6 +130,42 @@ static void test_put_string(void **state) {
     check_string("\xC3\xA9\xFFx", 4, "\"\xC3\xA9\xEF\xBF\xBDx\"");
 }
 
+/* Eight bytes are looked at together: each value at each place, both ways. */
+static void test_places(void **state) {
+    (void)state;
+    for (int value = 0; value < 256; value++)
+        for (size_t at = 0; at < 20; at++) {
+            char text[23] = "\"abcdefghijklmnopqrst\"";
+            struct bytes out = {0};
+            struct err err = {0};
+            bool special = value == '"' || value < ' ';
+            cJSON *json;
+
+            text[1 + at] = (char)value;
+            json = json_parse((struct span){text, 22}, &err);
+            /* A backslash depends on what follows it. */
+            if (value != '\\')
+                assert_int_equal(json != NULL, !special && value < 0x80);
+            cJSON_Delete(json);
+            assert_true(
+                json_put_string(&out, (struct span){text + 1, 20}, &err));
+            json = json_parse(span_bytes(&out), &err);
+            if (value == 0) { /* is written so, but not read back */
+                assert_null(json);
+            } else {
+                assert_true(cJSON_IsString(json));
+                assert_memory_equal(json->valuestring, text + 1, at);
+                if (value < 0x80)
+                    assert_int_equal(json->valuestring[at], value);
+                assert_memory_equal(json->valuestring + at +
+                                        (value < 0x80 ? 1 : 3),
+                                    text + 2 + at, 19 - at);
+            }
+            cJSON_Delete(json);
+            bytes_free(&out);
+        }
+}
+
 static void test_put_string_limit(void **state) {
     struct bytes out = {.limit = 4};
     struct err err = {0};
@@ -216,6 +252,7 @@ int main(void) {
         cmocka_unit_test(test_not_terminated),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_put_string),
+        cmocka_unit_test(test_places),
         cmocka_unit_test(test_put_string_limit),
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_only_keys),

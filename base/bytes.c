@@ -87,6 +87,10 @@ bool bytes_reserve(struct bytes *b, size_t size, struct err *err) {
     return true;
 }
 
+void bytes_expect(struct bytes *b, size_t size) {
+    if (!bytes_reserve(b, size, NULL)) return;
+}
+
 bool bytes_append(struct bytes *b, const void *at, size_t size,
                   struct err *err) {
     if (!bytes_reserve(b, size, err)) return false;

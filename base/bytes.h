@@ -57,6 +57,9 @@ void bytes_put(struct bytes *b, struct span s);
 void bytes_puts(struct bytes *b, const char *text);
 /* Room for `size` more bytes in one piece. */
 MUST_USE bool bytes_reserve(struct bytes *b, size_t size, struct err *err);
+/* About so many bytes more will come: room for them is made at once. What will
+ * not fit is told where it is appended. */
+void bytes_expect(struct bytes *b, size_t size);
 /* Drop the first `size` bytes, keeping the rest. */
 void bytes_drop(struct bytes *b, size_t size);
 /* Replace the content by a whole file; ERR_LIMIT past the limit. */

@@ -22,7 +22,8 @@
 enum {
     LINGER_MS = 2000,
     HANGUP_MS = 1000, /* how often to look for a hang-up while not reading */
-    PARTS_MAX = 3     /* written at once */
+    PARTS_MAX = 3,    /* written at once */
+    HEAD_ROOM = 1024  /* for most */
 };
 
 /* A write in flight. libuv reads `data` until on_written(), where the job is
@@ -340,6 +341,7 @@ static void send_whole(struct conn *c, int status, const char *content_type,
     char length[24];
 
     c->end.status = status;
+    bytes_expect(&head, HEAD_ROOM);
     put_head(c, &head, status, content_type, headers, header_count);
     if (status != 204) {
         (void)snprintf(length, sizeof length, "%zu", body.size);

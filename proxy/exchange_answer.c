@@ -12,7 +12,7 @@
 #include "proxy/http_error.h"
 #include "proxy/journal.h"
 
-enum { HEADERS_MAX = 4 };
+enum { HEADERS_MAX = 4, ANSWER_ROOM = 1024 /* for short ones */ };
 
 static void unlink_exchange(struct exchange *x) {
     if (x->prev)
@@ -225,6 +225,7 @@ void exchange_finish(struct exchange *x) {
     struct err err = {0};
     bool ok;
 
+    bytes_expect(&out, ANSWER_ROOM);
     sum_usage(x);
     x->reply.total_ns = clock_ns() - x->started_ns;
     for (int i = 0; i < x->choice_count; i++)

@@ -21,7 +21,8 @@ enum {
     IDLE_MS = 60 * 1000,
     HEADER_BYTES = 64 << 10,
     HEADER_COUNT = 200,
-    BODY_BYTES = 64 << 20
+    BODY_BYTES = 64 << 20,
+    HEAD_ROOM = 512 /* for most */
 };
 
 enum call_state { CONNECTING, WAITING, READING, ENDED };
@@ -307,6 +308,7 @@ static struct http_call *call_new(uv_loop_t *loop,
     call->first_byte_ms = o->first_byte_ms ? o->first_byte_ms : FIRST_BYTE_MS;
     call->idle_ms = o->idle_ms ? o->idle_ms : IDLE_MS;
     call->request.limit = 2 * (size_t)BODY_BYTES;
+    bytes_expect(&call->request, HEAD_ROOM + o->body.size);
     put_request(o, &call->request);
     call->reader = http_reader_new_response(&limits);
     return call;

@@ -173,15 +173,16 @@ void http_link_write(struct http_link *link, struct span out) {
         fail(link, ERR_IO, "cannot seal what is to be sent");
 }
 
-/* Reading. The buffer lives for one read, so that a connection on which nothing
- * comes holds none. */
+/* Reading. libuv reads into the buffer and hands it to on_read() before it asks
+ * for another, so that all connections of a loop's thread have one between
+ * them. */
 
 static void on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {
-    char *at = malloc(READ_SIZE);
+    static _Thread_local char room[READ_SIZE];
 
     (void)handle;
     (void)hint;
-    *buf = uv_buf_init(at, at ? READ_SIZE : 0);
+    *buf = uv_buf_init(room, sizeof room);
 }
 
 static void become_ready(struct http_link *link) {
@@ -236,7 +237,6 @@ static void on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     struct http_link *link = stream->data;
 
     if (link->state < OVER && count) take(link, count, buf->base);
-    free(buf->base);
 }
 
 static void start_reading(struct http_link *link) {

@@ -4,6 +4,8 @@
 
 #include "proxy/upstream.h"
 
+enum { BODY_ROOM = 2048 }; /* for short ones */
+
 static void put(cJSON *object, const char *key, cJSON *value) {
     (void)cJSON_AddItemToObject(object, key, value);
 }
@@ -16,32 +18,54 @@ static cJSON *text(struct span s) {
     return json;
 }
 
-static cJSON *call_json(const struct chat_tool_call *call) {
-    cJSON *json = cJSON_CreateObject(), *function = cJSON_CreateObject();
+/* Conversations are most of a body and are written as they are; the rest goes
+ * by way of a tree. */
 
-    put(json, "id", text(call->id));
-    put(json, "type", cJSON_CreateString("function"));
-    put(function, "name", text(call->name));
-    put(function, "arguments", text(call->arguments));
-    put(json, "function", function);
-    return json;
+static bool put_call(struct bytes *out, const struct chat_tool_call *call,
+                     struct err *err) {
+    return bytes_printf(out, err, "{\"id\":") &&
+           json_put_string(out, call->id, err) &&
+           bytes_printf(out, err,
+                        ",\"type\":\"function\",\"function\":"
+                        "{\"name\":") &&
+           json_put_string(out, call->name, err) &&
+           bytes_printf(out, err, ",\"arguments\":") &&
+           json_put_string(out, call->arguments, err) &&
+           bytes_printf(out, err, "}}");
 }
 
-static cJSON *message_json(const struct chat_message *m) {
-    cJSON *json = cJSON_CreateObject();
+static bool put_calls(struct bytes *out, const struct chat_message *m,
+                      struct err *err) {
+    for (int i = 0; i < m->call_count; i++)
+        if (!bytes_printf(out, err, i ? "," : ",\"tool_calls\":[") ||
+            !put_call(out, &m->calls[i], err))
+            return false;
+    return !m->call_count || bytes_printf(out, err, "]");
+}
 
-    put(json, "role", cJSON_CreateString(chat_role_name(m->role)));
-    put(json, "content",
-        m->call_count && !m->text.size ? cJSON_CreateNull() : text(m->text));
-    if (m->call_count) {
-        cJSON *calls = cJSON_CreateArray();
+static bool put_message(struct bytes *out, const struct chat_message *m,
+                        struct err *err) {
+    bool calls_only = m->call_count && !m->text.size;
 
-        for (int i = 0; i < m->call_count; i++)
-            (void)cJSON_AddItemToArray(calls, call_json(&m->calls[i]));
-        put(json, "tool_calls", calls);
-    }
-    if (m->role == CHAT_TOOL) put(json, "tool_call_id", text(m->call_id));
-    return json;
+    return bytes_printf(out, err, "{\"role\":") &&
+           json_put_string(out, span_of(chat_role_name(m->role)), err) &&
+           bytes_printf(out, err, ",\"content\":") &&
+           (calls_only ? bytes_printf(out, err, "null")
+                       : json_put_string(out, m->text, err)) &&
+           put_calls(out, m, err) &&
+           (m->role != CHAT_TOOL ||
+            (bytes_printf(out, err, ",\"tool_call_id\":") &&
+             json_put_string(out, m->call_id, err))) &&
+           bytes_printf(out, err, "}");
+}
+
+static bool put_messages(struct bytes *out, const struct chat_request *r,
+                         struct err *err) {
+    for (int i = 0; i < r->message_count; i++)
+        if (!bytes_printf(out, err, i ? "," : "") ||
+            !put_message(out, &r->messages[i], err))
+            return false;
+    return true;
 }
 
 static cJSON *tool_json(const struct chat_tool *t) {
@@ -137,24 +161,13 @@ static void put_sampling(cJSON *json, const struct chat_request *r) {
     }
 }
 
-bool upstream_body(const struct chat_request *r, const char *model,
-                   struct bytes *out, struct err *err) {
-    cJSON *json = cJSON_CreateObject(), *messages = cJSON_CreateArray();
-    cJSON *options = cJSON_CreateObject();
+/* What else is asked for: the fields of an object, each with a comma before. */
+static bool put_rest(struct bytes *out, const struct chat_request *r,
+                     struct err *err) {
+    cJSON *json = cJSON_CreateObject();
+    size_t from = out->size;
     bool ok;
 
-    if (r->raw) {
-        cJSON_Delete(json);
-        cJSON_Delete(messages);
-        cJSON_Delete(options);
-        return err_set_field(err, ERR_UNSUPPORTED, "prompt",
-                             "prompt: this model runs on a server that is "
-                             "asked for chats only");
-    }
-    put(json, "model", model ? cJSON_CreateString(model) : text(r->model));
-    for (int i = 0; i < r->message_count; i++)
-        (void)cJSON_AddItemToArray(messages, message_json(&r->messages[i]));
-    put(json, "messages", messages);
     if (r->tool_count) {
         cJSON *tools = cJSON_CreateArray();
 
@@ -167,10 +180,28 @@ bool upstream_body(const struct chat_request *r, const char *model,
     put_sampling(json, r);
     for (int i = 0; i < r->extra_count; i++)
         put(json, r->extras[i]->string, cJSON_Duplicate(r->extras[i], true));
-    put(json, "stream", cJSON_CreateTrue());
-    put(options, "include_usage", cJSON_CreateTrue());
-    put(json, "stream_options", options);
-    ok = json_print(json, out, err);
+    ok = !json->child || json_print(json, out, err);
+    if (ok && json->child) {
+        out->at[from] = ',';
+        out->size--;
+    }
     cJSON_Delete(json);
     return ok;
+}
+
+bool upstream_body(const struct chat_request *r, const char *model,
+                   struct bytes *out, struct err *err) {
+    if (r->raw)
+        return err_set_field(err, ERR_UNSUPPORTED, "prompt",
+                             "prompt: this model runs on a server that is "
+                             "asked for chats only");
+    bytes_expect(out, BODY_ROOM);
+    return bytes_printf(out, err, "{\"model\":") &&
+           json_put_string(out, model ? span_of(model) : r->model, err) &&
+           bytes_printf(out, err, ",\"messages\":[") &&
+           put_messages(out, r, err) && bytes_printf(out, err, "]") &&
+           put_rest(out, r, err) &&
+           bytes_printf(out, err,
+                        ",\"stream\":true,"
+                        "\"stream_options\":{\"include_usage\":true}}");
 }

@@ -66,6 +66,20 @@ void hash_keyed_hex(struct span key, struct span s, char out[HASH_HEX_SIZE]) {
     (void)sodium_bin2hex(out, HASH_HEX_SIZE, digest, sizeof digest);
 }
 
+void hash_keyed_short(struct span key, struct span tag, struct span s,
+                      unsigned char out[HASH_SHORT_SIZE]) {
+    _Alignas(64) crypto_generichash_state state;
+
+    check_key(key);
+    (void)crypto_generichash_init(&state, (const unsigned char *)key.at,
+                                  key.size, HASH_SHORT_SIZE);
+    (void)crypto_generichash_update(&state, (const unsigned char *)tag.at,
+                                    tag.size);
+    (void)crypto_generichash_update(&state, (const unsigned char *)s.at,
+                                    s.size);
+    (void)crypto_generichash_final(&state, out, HASH_SHORT_SIZE);
+}
+
 struct hash_stream *hash_stream_new(struct span key) {
     struct hash_stream *h = xalloc(sizeof *h);
 

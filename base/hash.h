@@ -4,7 +4,7 @@
 
 #include "base/bytes.h"
 
-enum { HASH_HEX_SIZE = 65, HASH_ID_SIZE = 25 };
+enum { HASH_HEX_SIZE = 65, HASH_ID_SIZE = 25, HASH_SHORT_SIZE = 16 };
 
 /* Call once before the threads start. False when the system has no entropy. */
 MUST_USE bool hash_init(struct err *err);
@@ -16,7 +16,12 @@ void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]);
  * neither make one nor try texts against it. */
 void hash_keyed_hex(struct span key, struct span s, char out[HASH_HEX_SIZE]);
 
-/* The same over a text that comes in pieces. */
+/* BLAKE2b-128 under such a key, of `tag` and `s` one after the other: for
+ * tables of what has been seen, where hex would only cost. */
+void hash_keyed_short(struct span key, struct span tag, struct span s,
+                      unsigned char out[HASH_SHORT_SIZE]);
+
+/* hash_keyed_hex() over a text that comes in pieces. */
 struct hash_stream;
 struct hash_stream *hash_stream_new(struct span key);
 void hash_stream_free(struct hash_stream *h); /* NULL is fine */

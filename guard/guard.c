@@ -9,6 +9,7 @@
 #include "guard/head.h"
 #include "guard/reading.h"
 #include "guard/scores.h"
+#include "guard/seen.h"
 
 enum {
     MODELS = GUARD_MODELS,
@@ -38,6 +39,8 @@ struct guard {
     struct engine *engine;
     struct classifier *classifier;
     const struct peer *peer;
+    struct seen *seen;
+    struct guard_stats stats;
 };
 
 /*   PROBING -> (PROBING again for BEFORE and ANSWER) -> FEATURES -> done, freed
@@ -72,6 +75,7 @@ struct guard *guard_open(const struct guard_options *options, struct err *err) {
 
     g->engine = options->engine;
     g->peer = options->peer;
+    g->seen = seen_new();
     if (!g->engine) return g;
     g->classifier = classifier_open(g->engine, options->model_folder, err);
     if (g->classifier) return g;
@@ -82,11 +86,16 @@ struct guard *guard_open(const struct guard_options *options, struct err *err) {
 void guard_close(struct guard *g) {
     if (!g) return;
     classifier_close(g->classifier);
+    seen_free(g->seen);
     free(g);
 }
 
 struct classifier *guard_classifier(const struct guard *g) {
     return g->classifier;
+}
+
+void guard_stats(const struct guard *g, struct guard_stats *out) {
+    *out = g->stats;
 }
 
 const struct peer *guard_peer(const struct guard *g) {
@@ -523,12 +532,34 @@ static bool check_probe(struct guard_check *check,
     return !conversation || probe_joined(check, r->turns, last, err);
 }
 
+/* A text in which nothing was found, not even by a shadow, is not read again
+ * when the next request of its conversation brings it. */
+static bool scan_item(struct guard_check *check, int index,
+                      const struct guard_item *item, struct err *err) {
+    struct guard *g = check->g;
+    int before = check->v.finding_count;
+    struct seen_mark mark = seen_mark(g->seen, policy_revision(check->policy),
+                                      item->channel, item->text);
+
+    if (seen_has(g->seen, &mark)) {
+        g->stats.remembered++;
+        return true;
+    }
+    g->stats.scanned++;
+    g->stats.scanned_bytes += item->text.size;
+    if (!policy_scan(check->policy, item->channel, index, item->text, &check->v,
+                     err))
+        return false;
+    /* Past the limit a finding is no longer counted. */
+    if (check->v.finding_count == before && before < VERDICT_FINDINGS_MAX)
+        seen_add(g->seen, &mark);
+    return true;
+}
+
 static bool scan_items(struct guard_check *check, const struct guard_request *r,
                        struct err *err) {
     for (int i = 0; i < r->item_count; i++)
-        if (!policy_scan(r->policy, r->items[i].channel, i, r->items[i].text,
-                         &check->v, err))
-            return false;
+        if (!scan_item(check, i, &r->items[i], err)) return false;
     return true;
 }
 

@@ -53,6 +53,12 @@ struct guard_request {
     uint64_t deadline_ms; /* 0: the policy's guard_ms from now */
 };
 
+/* Texts of requests, as the rules and entities met them. */
+struct guard_stats {
+    uint64_t scanned, scanned_bytes;
+    uint64_t remembered; /* clean before under the same policy: not scanned */
+};
+
 typedef void guard_done(void *user, const struct verdict *verdict);
 
 MUST_USE struct guard *guard_open(const struct guard_options *options,
@@ -68,6 +74,7 @@ struct classifier *guard_classifier(const struct guard *g);
 MUST_USE bool guard_fits(const struct guard *g, const struct policy *p,
                          struct err *err);
 
+void guard_stats(const struct guard *g, struct guard_stats *out);
 const struct peer *guard_peer(const struct guard *g); /* NULL: none */
 
 /* Judge. Everything is copied; the policy is referenced. `done` is called

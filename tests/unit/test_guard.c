@@ -369,6 +369,108 @@ static void test_conversations(void **state) {
 }
 
 /* The joined form is the one that the training rows have. */
+/* ---- long conversations ---- */
+
+enum { LONG = 200, LONG_WORDS = 40 };
+
+/* One request of a conversation whose turns are all alike and all different:
+ * what it cost the guard. */
+struct cost {
+    uint64_t scanned, scanned_bytes;
+    size_t judged_bytes; /* by the classifier */
+    int judged;
+};
+
+static void put_turn(struct bytes *out, int number) {
+    out->size = 0;
+    for (int i = 0; i < LONG_WORDS; i++)
+        assert_true(bytes_printf(out, NULL, "word%03d ", number));
+}
+
+static struct cost cost_of_turn(const struct policy *p,
+                                const struct guard_turn *turns, int count) {
+    struct guard_item items[2 * LONG];
+    struct guard_request request = {.policy = p,
+                                    .items = items,
+                                    .item_count = count,
+                                    .turns = turns,
+                                    .turn_count = count,
+                                    .channel = CHANNEL_INPUT};
+    struct result r = {.told = 0};
+    struct guard_stats before, after;
+    struct cost cost = {0};
+    int asked = fake.asked;
+
+    for (int i = 0; i < count; i++)
+        items[i] = (struct guard_item){CHANNEL_INPUT, turns[i].text};
+    guard_stats(guard, &before);
+    (void)guard_check_start(guard, &request, on_verdict, &r);
+    while (fake_poll()) continue;
+    guard_stats(guard, &after);
+    assert_int_equal(r.told, 1);
+    assert_int_equal(r.v.action, VERDICT_ALLOW);
+    cost.scanned = after.scanned - before.scanned;
+    cost.scanned_bytes = after.scanned_bytes - before.scanned_bytes;
+    assert_int_equal(cost.scanned + after.remembered - before.remembered,
+                     count);
+    for (int i = asked; i < fake.asked; i++) cost.judged_bytes += fake.seen[i];
+    cost.judged = fake.asked - asked;
+    return cost;
+}
+
+/* The 200th turn of a conversation costs no more than half as much again as
+ * the second one, although it brings a hundred times the text. */
+static void test_long_conversation(void **state) {
+    static struct guard_turn turns[2 * LONG];
+    static struct bytes texts[2 * LONG];
+    struct policy *same = policy_of("", checks);
+    struct policy *other =
+        policy_of("", "  - {id: words, use: rules, on: [input], any: "
+                      "[\"uranium\"], action: block}\n");
+    struct cost cost[LONG + 1];
+
+    (void)state;
+    for (int i = 0; i < 2 * LONG - 1; i++) {
+        put_turn(&texts[i], i);
+        turns[i] = (struct guard_turn){i % 2 ? GUARD_ASSISTANT : GUARD_USER,
+                                       span_bytes(&texts[i])};
+    }
+    for (int turn = 1; turn <= LONG; turn++)
+        cost[turn] = cost_of_turn(policy, turns, 2 * turn - 1);
+    assert_int_equal(cost[2].scanned, 2); /* an answer and what came next */
+    assert_int_equal(cost[LONG].scanned, 2);
+    assert_int_equal(cost[LONG].scanned_bytes, cost[2].scanned_bytes);
+    assert_int_equal(cost[LONG].judged, cost[2].judged);
+    assert_true(2 * cost[LONG].judged_bytes <= 3 * cost[2].judged_bytes);
+    /* The same policy read again knows it all, another one nothing. */
+    assert_int_equal(cost_of_turn(same, turns, 2 * LONG - 1).scanned, 0);
+    assert_int_equal(cost_of_turn(other, turns, 2 * LONG - 1).scanned,
+                     2 * LONG - 1);
+    policy_free(same);
+    policy_free(other);
+    for (int i = 0; i < 2 * LONG - 1; i++) bytes_free(&texts[i]);
+}
+
+/* What was found is found again, each time that it is sent. */
+static void test_found_again(void **state) {
+    struct guard_stats before, after;
+
+    (void)state;
+    guard_stats(guard, &before);
+    for (int i = 0; i < 3; i++) {
+        struct verdict v =
+            judge_text(policy, CHANNEL_INPUT, "to bob@example.org");
+
+        assert_int_equal(v.action, VERDICT_REDACT);
+        assert_int_equal(v.finding_count, 1);
+        assert_int_equal(judge_text(policy, CHANNEL_OUTPUT, "plutonium").action,
+                         VERDICT_BLOCK);
+    }
+    guard_stats(guard, &after);
+    assert_int_equal(after.scanned - before.scanned, 6);
+    assert_int_equal(after.remembered, before.remembered);
+}
+
 static void test_joined_text(void **state) {
     struct guard_turn turns[5] = {{GUARD_USER, {"one", 3}},
                                   {GUARD_ASSISTANT, {"two", 3}},
@@ -568,6 +670,8 @@ int main(void) {
         cmocka_unit_test(test_items_without_turns),
         cmocka_unit_test(test_output),
         cmocka_unit_test(test_conversations),
+        cmocka_unit_test(test_long_conversation),
+        cmocka_unit_test(test_found_again),
         cmocka_unit_test(test_joined_text),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_no_model),

@@ -64,6 +64,19 @@ static void test_keyed(void **state) {
                                  "a149a92d6dab46e1983f26628b4e86ea");
 }
 
+static void test_keyed_short(void **state) {
+    /* BLAKE2b with a digest of 16 bytes, computed by Python's hashlib. */
+    static const unsigned char expected[HASH_SHORT_SIZE] = {
+        0x74, 0x1b, 0xa8, 0x71, 0xfa, 0x20, 0xe9, 0x6b,
+        0x11, 0x16, 0xac, 0xb3, 0x7d, 0xcf, 0x3e, 0x95};
+    unsigned char out[HASH_SHORT_SIZE];
+
+    (void)state;
+    hash_keyed_short(span_of("0123456789abcdef0123456789abcdef"),
+                     span_of("tag"), span_of("abc"), out);
+    assert_memory_equal(out, expected, sizeof out);
+}
+
 static void test_random(void **state) {
     char a[HASH_ID_SIZE], b[HASH_ID_SIZE];
 
@@ -133,6 +146,7 @@ int main(void) {
         cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_fnv1a),
         cmocka_unit_test(test_keyed),
+        cmocka_unit_test(test_keyed_short),
         cmocka_unit_test(test_random),
         cmocka_unit_test(test_random_many),
         cmocka_unit_test(test_random_forked),

@@ -120,6 +120,7 @@ MUST_USE bool bench_memory(struct bench *b, struct err *err);
 MUST_USE bool bench_guard(struct bench *b, struct err *err);
 MUST_USE bool bench_activated(struct bench *b, struct err *err);
 MUST_USE bool bench_stream(struct bench *b, struct err *err);
+MUST_USE bool bench_turns(struct bench *b, struct err *err);
 MUST_USE bool bench_latency(struct bench *b, struct err *err);
 MUST_USE bool bench_speculation(struct bench *b, struct err *err);
 MUST_USE bool bench_grammar(struct bench *b, struct err *err);

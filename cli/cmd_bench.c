@@ -16,17 +16,23 @@ static const struct part {
     const char *name;
     bool (*run)(struct bench *b, struct err *err);
 } parts[] = {
-    {"prefill", bench_prefill}, {"decode", bench_decode},
-    {"decode8", bench_decode8}, {"memory", bench_memory},
-    {"guard", bench_guard},     {"activated", bench_activated},
-    {"stream", bench_stream},   {"latency", bench_latency},
-    {"grammar", bench_grammar}, {"speculation", bench_speculation},
+    {"prefill", bench_prefill},
+    {"decode", bench_decode},
+    {"decode8", bench_decode8},
+    {"memory", bench_memory},
+    {"guard", bench_guard},
+    {"activated", bench_activated},
+    {"stream", bench_stream},
+    {"turns", bench_turns},
+    {"latency", bench_latency},
+    {"grammar", bench_grammar},
+    {"speculation", bench_speculation},
     {"rules", bench_rules},
 };
 
 #define PART_NAMES                                                             \
-    "some of prefill,decode,decode8,memory,guard,activated,stream,latency,"    \
-    "grammar,speculation,rules"
+    "some of prefill,decode,decode8,memory,guard,activated,stream,turns,"      \
+    "latency,grammar,speculation,rules"
 
 enum { PARTS = sizeof parts / sizeof parts[0], WARM_UP = 64 };
 

@@ -243,6 +243,20 @@ static double gauge_held(void *user) {
     return d->service ? (double)service_held(d->service) : 0;
 }
 
+static double count_scanned(void *user) {
+    struct guard_stats stats;
+
+    guard_stats(((struct daemon *)user)->guard, &stats);
+    return (double)stats.scanned;
+}
+
+static double count_remembered(void *user) {
+    struct guard_stats stats;
+
+    guard_stats(((struct daemon *)user)->guard, &stats);
+    return (double)stats.remembered;
+}
+
 static double count_log_lost(void *user) {
     (void)user;
     return (double)log_lost();
@@ -254,6 +268,12 @@ static void add_gauges(struct daemon *d) {
     metrics_gauge(m, "corral_guard_held_bytes",
                   "Bytes of answers that wait for a verdict.", false,
                   gauge_held, d);
+    metrics_gauge(m, "corral_guard_texts_scanned_total",
+                  "Texts of requests that rules and entities read.", true,
+                  count_scanned, d);
+    metrics_gauge(m, "corral_guard_texts_remembered_total",
+                  "Texts of requests that were clean before.", true,
+                  count_remembered, d);
     metrics_gauge(m, "corral_log_lines_lost_total",
                   "Lines of the log that nobody took.", true, count_log_lost,
                   d);

@@ -12,7 +12,7 @@ ENGINE = """start_ms rss_start_mb prefill_tok_s prefill_ms_100 decode_tok_s
     grammar_mask_us grammar_share quote_ratio quote_accepted plain_ratio rss_mb rss_kv_mb rss_file_mb file_mb
     kv_mb""".split()
 GUARD = """guard_ms_100 guard_ratio_100 activated_ms_200 activated_ratio_200
-    stream_512_ms stream_512_ratio""".split()
+    stream_512_ms stream_512_ratio turn_200_ms turn_200_ratio turn_200_tokens""".split()
 
 
 def bench(*args):
@@ -43,7 +43,7 @@ def test_some_figures():
 
 
 def test_without_a_guard(tmp_path):
-    parts = "prefill,guard,activated,stream"
+    parts = "prefill,guard,activated,stream,turns"
     r = run(
         "bench", "--quick", "--json", "--only", parts, "--guard-models", tmp_path
     )

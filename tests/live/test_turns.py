@@ -2,6 +2,7 @@
 
 import pytest
 
+from conftest import RULES
 from test_guard import BOMB
 
 HARMLESS = "What is the capital of France?"
@@ -58,3 +59,21 @@ def test_old_refused_turn(default_corral):
 def test_harmless_in_a_row(default_corral):
     turns = [said("user", HARMLESS), said("user", "And of Italy?")] * 6
     assert finish(default_corral, *turns) in ("stop", "length")
+
+
+def test_a_long_conversation(start, upstream, policies):
+    """The rules read what a request adds, not all that it repeats."""
+    server = start(
+        "--policy", policies("long", RULES), "--upstream", upstream.url
+    )
+    messages, read = [said("system", "Be brief.")], []
+    for turn in range(1, 61):
+        messages.append(said("user", f"Tell me about number {turn}."))
+        before = server.metric("corral_guard_texts_scanned_total")
+        assert finish(server, *messages) == "stop"
+        read.append(server.metric("corral_guard_texts_scanned_total") - before)
+        messages.append(said("assistant", f"Number {turn} comes after {turn - 1}."))
+    assert read[1] > 0 and read[59] == read[1]
+    messages[1] = said("user", "Meet me at the zebra crossing.")
+    messages.append(said("user", "Go on."))
+    assert finish(server, *messages) == "content_filter"

@@ -43,36 +43,6 @@ uint64_t entity_kinds(const char *name) {
     return 0;
 }
 
-int form_byte(struct form *f, size_t at) {
-    if (at < f->text.size) return (unsigned char)f->text.at[at];
-    f->touched = true;
-    return -1;
-}
-
-int form_before(const struct form *f, size_t at) {
-    return at ? (unsigned char)f->text.at[at - 1] : -1;
-}
-
-bool form_is_digit(int c) {
-    return c >= '0' && c <= '9';
-}
-
-bool form_is_letter(int c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-bool form_is_alnum(int c) {
-    return form_is_digit(c) || form_is_letter(c);
-}
-
-bool form_is_hex(int c) {
-    return form_is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-int form_lower(int c) {
-    return c >= 'A' && c <= 'Z' ? c + 32 : c;
-}
-
 bool form_word(struct form *f, size_t at, const char *word) {
     for (; *word; word++, at++)
         if (form_lower(form_byte(f, at)) != *word) return false;
@@ -318,7 +288,7 @@ static void walk(struct walk *w) {
         bool fresh;
 
         if (c == ' ') continue;
-        fresh = !form_is_alnum(form_before(&w->form, i));
+        fresh = !i || !form_is_alnum((unsigned char)text.at[i - 1]);
         if (c == '@') ask(w, ENTITY_EMAIL, form_email, i);
         if (c == '-') ask(w, ENTITY_PRIVATE_KEY, form_private_key, i);
         if (!fresh) continue;
@@ -331,6 +301,10 @@ static void walk(struct walk *w) {
             ask(w, ENTITY_API_KEY, form_api_key, i);
         }
         if (w->kinds & NATIONAL && form_is_alnum(c)) ask_national(w, i);
+        /* Inside a word nothing begins. */
+        while (form_is_alnum(c) && i + 1 < text.size &&
+               form_is_alnum((unsigned char)text.at[i + 1]))
+            i++;
     }
     if (w->kinds & BIT(ENTITY_EMAIL)) {
         size_t from = form_email_start(text, text.size);

@@ -25,14 +25,39 @@ struct form {
 };
 
 /* The byte at `at`, or -1 at the end, which is remembered. */
-int form_byte(struct form *f, size_t at);
+static inline int form_byte(struct form *f, size_t at) {
+    if (at < f->text.size) return (unsigned char)f->text.at[at];
+    f->touched = true;
+    return -1;
+}
+
 /* The byte before `at`, or -1 at the start of the text. */
-int form_before(const struct form *f, size_t at);
-bool form_is_digit(int c);
-bool form_is_letter(int c);
-bool form_is_alnum(int c);
-bool form_is_hex(int c);
-int form_lower(int c);
+static inline int form_before(const struct form *f, size_t at) {
+    return at ? (unsigned char)f->text.at[at - 1] : -1;
+}
+
+/* Of a byte, or of -1. Written without branches: texts are no pattern that a
+ * processor could guess. */
+static inline bool form_is_digit(int c) {
+    return (unsigned)c - '0' < 10;
+}
+
+static inline bool form_is_letter(int c) {
+    return ((unsigned)c | 0x20) - 'a' < 26;
+}
+
+static inline bool form_is_alnum(int c) {
+    return form_is_digit(c) | form_is_letter(c);
+}
+
+static inline bool form_is_hex(int c) {
+    return form_is_digit(c) | (((unsigned)c | 0x20) - 'a' < 6);
+}
+
+static inline int form_lower(int c) {
+    return (unsigned)c - 'A' < 26 ? c + 32 : c;
+}
+
 /* Does the text go on with `word` (lower case) at `at`, in any case. */
 bool form_word(struct form *f, size_t at, const char *word);
 /* Does one of `names` ("a|b c", lower case) stand as a word in the bytes before

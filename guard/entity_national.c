@@ -223,12 +223,34 @@ static size_t read_form(struct form *f, size_t at, const struct national *n) {
     return is_proven(f, at, n, &r) ? end : 0;
 }
 
+/* Nothing of the forms above begins at `at`, as a few bytes tell that are all
+ * there: so nobody asks what follows the text. A layout that begins with a
+ * letter has a digit behind its first letters, or behind one separator; one
+ * that begins with a digit has at most two other bytes in a row, among its
+ * first NEAR_START. */
+static bool is_none(const struct form *f, size_t at, bool number) {
+    enum { NEAR_START = 8, LETTERS = 9, LOOKS_AT = 16 };
+    const char *s = f->text.at + at;
+    int others = 0, i = 0;
+
+    if (at + LOOKS_AT > f->text.size) return false;
+    if (number) {
+        for (i = 0; i < NEAR_START && others < 3; i++)
+            others = form_is_digit((unsigned char)s[i]) ? 0 : others + 1;
+        return others == 3;
+    }
+    while (i <= LETTERS && form_is_letter((unsigned char)s[i])) i++;
+    if (i > LETTERS) return true;
+    return !form_is_digit(
+        (unsigned char)s[i + is_separator((unsigned char)s[i])]);
+}
+
 size_t form_national(struct form *f, size_t at, uint64_t kinds,
                      enum entity_kind *kind) {
     bool number = form_is_digit(form_byte(f, at));
     size_t longest = 0;
 
-    if (is_inside(f, at)) return 0;
+    if (is_none(f, at, number) || is_inside(f, at)) return 0;
     for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         const struct national *n = &forms[i];
         size_t end;

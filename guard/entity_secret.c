@@ -251,20 +251,63 @@ static size_t url_password(struct form *f, size_t at, size_t *from) {
     return end;
 }
 
-/* Most words begin no key: the first letter tells. */
+/* By the first letter of a word: what may stand second, in the vendors'
+ * prefixes, the fields' names and the schemes above; a letter and a sign share
+ * a bit. */
+static const uint32_t seconds[1 + 'z' - 'a'] = {
+#define S(c) (UINT32_C(1) << ((c) & 31))
+    ['a' - 'a'] = S('k') | S('s') | S('b') | S('c') | S('i') | S('p') | S('g') |
+                  S('t') | S('u') | S('w') | S('m'),
+    ['b' - 'a'] = S('e'),
+    ['c' - 'a'] = S('l'),
+    ['d' - 'a'] = S('c') | S('o') | S('a') | S('t') | S('p'),
+    ['e' - 'a'] = S('z') | S('y'),
+    ['f' - 'a'] = S('l') | S('i'),
+    ['g' - 'a'] = S('h') | S('i') | S('l') | S('o') | S('s'),
+    ['h' - 'a'] = S('f') | S('v') | S('r') | S('t'),
+    ['k' - 'a'] = S('e'),
+    ['l' - 'a'] = S('s') | S('i'),
+    ['m' - 'a'] = S('y') | S('o'),
+    ['n' - 'a'] = S('p') | S('r') | S('t') | S('f'),
+    ['p' - 'a'] = S('p') | S('c') | S('y') | S('u') | S('s') | S('m') | S('o'),
+    ['r' - 'a'] = S('k') | S('8') | S('u') | S('d') | S('e'),
+    ['s' - 'a'] = S('k') | S('g') | S('h') | S('q') | S('n') | S('b') | S('e'),
+    ['t' - 'a'] = S('f') | S('s') | S('o'),
+    ['w' - 'a'] = S('h'),
+    ['x' - 'a'] = S('o') | S('a') | S('k'),
+    ['y' - 'a'] = S('a'),
+#undef S
+};
+
+/* Most words begin no key, as their first two letters tell. */
+static bool may_be_key(const struct form *f, size_t at) {
+    int first = form_lower((unsigned char)f->text.at[at]);
+
+    if (at + 1 >= f->text.size) return true; /* it is asked what follows */
+    return seconds[first - 'a'] >> (f->text.at[at + 1] & 31) & 1;
+}
+
+/* form_word() behind its first letter, which is known. */
+static bool may_go_on(struct form *f, size_t at, const char *word) {
+    return form_lower(form_byte(f, at + 1)) == word[1];
+}
+
 size_t form_api_key(struct form *f, size_t at) {
     size_t end = 0, longest = 0, from = at;
     int first = form_lower(form_byte(f, at));
 
+    if (!may_be_key(f, at)) return 0;
     for (size_t i = 0; i < sizeof vendors / sizeof *vendors; i++) {
-        if (vendors[i].prefix[0] != first) continue;
+        if (vendors[i].prefix[0] != first ||
+            !may_go_on(f, at, vendors[i].prefix))
+            continue;
         end = vendor_key(f, at, &vendors[i]);
         if (end > longest) longest = end;
     }
     if (!longest && first == 'e') longest = web_token(f, at);
     if (!longest) longest = url_password(f, at, &from);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        if (fields[i][0] != first) continue;
+        if (fields[i][0] != first || !may_go_on(f, at, fields[i])) continue;
         end = field_value(f, at, fields[i]);
         if (end <= longest) continue;
         longest = end;

@@ -238,13 +238,15 @@ static bool scan_folded(struct found *f, const struct text_view *view,
                         struct err *err) {
     bool ok = scan_literals(f, view, err) &&
               scan_patterns(f, span_bytes(&view->text), view, err);
+    bool varies = true;
     struct text_view spelled;
 
-    for (int one = 0; ok && one < SPELL_ONE_COUNT; one++) {
+    for (int one = 0; ok && varies && one < SPELL_ONE_COUNT; one++) {
         if (!text_spell(view, (enum spell_one)one, false, &spelled)) break;
         ok = scan_literals(f, &spelled, err) &&
              (one != SPELL_ONE_LIKELY ||
               scan_patterns(f, span_bytes(&spelled.text), &spelled, err));
+        varies = spelled.ones;
         text_view_clear(&spelled);
     }
     return ok;
@@ -483,11 +485,13 @@ static void lower(size_t *hold, size_t at) {
 static size_t hold_folded(const struct rules *r, const struct text_view *v,
                           size_t raw_size, size_t decided) {
     size_t hold = hold_view(r, v, raw_size, decided);
+    bool varies = true;
     struct text_view spelled;
 
-    for (int one = 0; one < SPELL_ONE_COUNT; one++) {
+    for (int one = 0; varies && one < SPELL_ONE_COUNT; one++) {
         if (!text_spell(v, (enum spell_one)one, true, &spelled)) break;
         lower(&hold, hold_view(r, &spelled, raw_size, decided));
+        varies = spelled.ones;
         text_view_clear(&spelled);
     }
     return hold;

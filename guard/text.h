@@ -18,6 +18,7 @@ struct text_view {
     bool looks;
     bool mapped;   /* some letter of another script was read as a Latin one */
     bool shuffled; /* the map runs backwards somewhere */
+    bool ones;     /* text_spell(): it depends on what a 1 stands for */
 };
 
 /* NFKC, case folding, every dash a hyphen, zero-width, bidi, tag and

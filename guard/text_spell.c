@@ -1,5 +1,6 @@
 #include "guard/text_spell.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,7 +62,16 @@ static void copy_to(struct speller *s, size_t end) {
 /* ---- letters set apart ---- */
 
 static bool is_separator(char c) {
-    return c && strchr(" .-_*,/|~+:;'\"", c);
+    static const bool set[1 << CHAR_BIT] = {
+        [' '] = true, ['.'] = true, ['-'] = true, ['_'] = true,  ['*'] = true,
+        [','] = true, ['/'] = true, ['|'] = true, ['~'] = true,  ['+'] = true,
+        [':'] = true, [';'] = true, ['\''] = true, ['"'] = true};
+
+    return set[(unsigned char)c];
+}
+
+static bool is_alnum(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
 /* The code point at `at` if it is a word on its own; its size, or 0. */
@@ -70,6 +80,9 @@ static size_t lone_letter(struct span s, size_t at) {
     size_t took;
 
     if (at >= s.size) return 0;
+    /* Most words are longer, and the view is in lower case. */
+    if (at + 1 < s.size && is_alnum(s.at[at]) && is_alnum(s.at[at + 1]))
+        return 0;
     took = utf8_decode(span_slice(s, at, s.size), &point, NULL);
     if (point == '_') return 0;
     if (!text_is_word_point(point) && !(point == '@' || point == '$')) return 0;
@@ -206,34 +219,12 @@ static bool join_apart(const struct text_view *in, bool open,
 
 /* What `c` is written for; '1' for its like. */
 static char stands_for(char c) {
-    switch (c) {
-    case '0':
-        return 'o';
-    case '1':
-    case '!':
-    case '|':
-        return '1';
-    case '2':
-        return 'z';
-    case '3':
-        return 'e';
-    case '4':
-    case '@':
-        return 'a';
-    case '5':
-    case '$':
-        return 's';
-    case '6':
-    case '9':
-        return 'g';
-    case '7':
-    case '+':
-        return 't';
-    case '8':
-        return 'b';
-    default:
-        return 0;
-    }
+    static const char letters[1 << CHAR_BIT] = {
+        ['0'] = 'o', ['1'] = '1', ['!'] = '1', ['|'] = '1', ['2'] = 'z',
+        ['3'] = 'e', ['4'] = 'a', ['@'] = 'a', ['5'] = 's', ['$'] = 's',
+        ['6'] = 'g', ['9'] = 'g', ['7'] = 't', ['+'] = 't', ['8'] = 'b'};
+
+    return letters[(unsigned char)c];
 }
 
 static bool is_letter(char c) {
@@ -286,6 +277,8 @@ static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
     char word[WORD_MAX];
     bool any = false;
 
+    v->ones = false;
+
     for (size_t at = 0; at < s.size; at++) {
         size_t from = at, end;
         bool last;
@@ -298,8 +291,10 @@ static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
         if (!is_odd(s, from, end, last)) continue;
         any = true;
         memcpy(word, s.at + from, end - from);
-        for (size_t i = from; i < end; i++)
+        for (size_t i = from; i < end; i++) {
+            v->ones = v->ones || stands_for(word[i - from]) == '1';
             v->text.at[i] = spell_at(word, 0, end - from, i - from, one);
+        }
         /* Its neighbour is not known yet. */
         if (last && stands_for(word[end - from - 1]) == '1' &&
             v->settled >= end) {

@@ -41,19 +41,36 @@ struct word {
 };
 
 static int rot13(int letter) {
-    return letter > 13 ? letter - 13 : letter + 13;
+    static const signed char turned[LETTERS_COUNT] = {
+        LETTERS_EDGE, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
+        25,           26, 1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
+        11,           12, 13};
+
+    return turned[letter];
 }
 
 /* `letter` may be LETTERS_EDGE, at the word's end. */
-static void word_add(struct word *w, int letter) {
+static inline void word_add(struct word *w, int letter) {
     int last = w->last;
 
     w->plain += letters_cost(last, letter);
     w->turned[BACKWARDS] += letters_cost(letter, last);
-    w->turned[ROT13] += letters_cost(last ? rot13(last) : LETTERS_EDGE,
-                                     letter ? rot13(letter) : LETTERS_EDGE);
+    w->turned[ROT13] += letters_cost(rot13(last), rot13(letter));
     w->last = letter;
     w->count += letter != LETTERS_EDGE;
+}
+
+/* The letters of ASCII from `at` on; where they end. */
+static size_t word_add_plain(struct word *w, struct span in, size_t at) {
+    struct word sum = *w; /* in registers */
+    int letter;
+
+    while (at < in.size && (letter = letters_index(in.at[at])) != 0) {
+        word_add(&sum, letter);
+        at++;
+    }
+    *w = sum;
+    return at;
 }
 
 /* How much better the word reads when it is turned. */
@@ -126,19 +143,17 @@ static bool next_word(struct span in, size_t at, struct word *w) {
 
     at = word_begin(in, at);
     *w = (struct word){.from = at};
-    while (at < in.size) {
-        int letter = letters_index(in.at[at]);
-        size_t took = 1;
+    for (;;) {
+        size_t end = word_add_plain(w, in, at), took;
+        int letter;
 
-        point = (unsigned char)in.at[at];
-        if (point >= 0x80) {
-            took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
-            if (!text_is_word_point(point)) break;
-            letter = latin_letter(point);
-            if (point > 0xFF) w->backwards += mark_evidence(last, point);
-        } else if (!letter) {
-            break;
-        }
+        if (end > at) last = (unsigned char)in.at[end - 1];
+        at = end;
+        if (at == in.size || (unsigned char)in.at[at] < 0x80) break;
+        took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
+        if (!text_is_word_point(point)) break;
+        letter = latin_letter(point);
+        if (point > 0xFF) w->backwards += mark_evidence(last, point);
         if (letter) word_add(w, letter);
         last = point;
         at += took;

@@ -1,4 +1,5 @@
 /* base64, base32 and hex, written without blanks. */
+#include <limits.h>
 #include <string.h>
 
 #include "guard/decode_types.h"
@@ -13,13 +14,22 @@ enum {
     BAD_IN = 10       /* else one bad byte in so many may be */
 };
 
+/* One more than its value; 0: no letter. */
+#define ROW(c, v)                                                              \
+    [(c)] = (v), [(c) + 1] = (v) + 1, [(c) + 2] = (v) + 2, [(c) + 3] = (v) + 3
+static const unsigned char
+    base64_letters[1 << CHAR_BIT] =
+        {
+            ROW('A', 1),  ROW('E', 5),  ROW('I', 9),  ROW('M', 13),
+            ROW('Q', 17), ROW('U', 21), ['Y'] = 25,   ['Z'] = 26,
+            ROW('a', 27), ROW('e', 31), ROW('i', 35), ROW('m', 39),
+            ROW('q', 43), ROW('u', 47), ['y'] = 51,   ['z'] = 52,
+            ROW('0', 53), ROW('4', 57), ['8'] = 61,   ['9'] = 62,
+            ['+'] = 63,   ['-'] = 63,   ['/'] = 64,   ['_'] = 64};
+#undef ROW
+
 static int base64_value(char c) {
-    if (c >= 'A' && c <= 'Z') return c - 'A';
-    if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-    if (c >= '0' && c <= '9') return c - '0' + 52;
-    if (c == '+' || c == '-') return 62;
-    if (c == '/' || c == '_') return 63;
-    return -1;
+    return base64_letters[(unsigned char)c] - 1;
 }
 
 static int base32_value(char c) {

@@ -17,9 +17,9 @@ static inline int letters_cost(int first, int second) {
 
 /* The number of a letter of ASCII of either case, or LETTERS_EDGE. */
 static inline int letters_index(char c) {
-    if (c >= 'a' && c <= 'z') return c - 'a' + 1;
-    if (c >= 'A' && c <= 'Z') return c - 'A' + 1;
-    return LETTERS_EDGE;
+    unsigned index = ((unsigned char)c | 0x20u) - 'a' + 1;
+
+    return index - 1 < LETTERS_COUNT - 1 ? (int)index : LETTERS_EDGE;
 }
 
 #endif

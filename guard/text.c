@@ -48,8 +48,13 @@ struct folder {
     int segment_count;
     size_t segment_from, segment_end;
     size_t settled; /* points[0..settled) do not depend on what follows */
+    bool any_look;  /* of a point */
     struct glyph glyphs[GLYPHS]; /* by the low bits of the code point */
 };
+
+static char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
 
 bool text_is_mark(uint32_t point) {
     return (U_MASK(u_charType((UChar32)point)) & U_GC_M_MASK) != 0;
@@ -140,6 +145,7 @@ static void push_normal(struct folder *f, const UChar *text, int size) {
 
         if (!text_looks_latin((uint32_t)f->segment[0], &p->look, &p->close))
             (void)text_looks_latin(p->value, &p->look, &p->close);
+        f->any_look = f->any_look || p->look;
         learn(f, p);
     }
 }
@@ -153,9 +159,7 @@ static void flush(struct folder *f) {
     if (!f->segment_count) return;
     f->settled = f->count;
     if (f->segment_count == 1 && f->segment[0] < 0x80) {
-        uint32_t c = (uint32_t)f->segment[0];
-
-        push(f, c >= 'A' && c <= 'Z' ? c + 32 : c, f->segment_from,
+        push(f, (uint32_t)lower((char)f->segment[0]), f->segment_from,
              f->segment_end);
         f->segment_count = 0;
         return;
@@ -165,6 +169,7 @@ static void flush(struct folder *f) {
 
         push(f, g->value, f->segment_from, f->segment_end);
         f->points[f->count - 1].look = g->look;
+        f->any_look = f->any_look || g->look;
         f->points[f->count - 1].close = g->close;
         f->segment_count = 0;
         return;
@@ -180,15 +185,43 @@ static void flush(struct folder *f) {
     f->segment_count = 0;
 }
 
+/* Printable ASCII before a byte of ASCII composes with nothing. */
+static bool is_plain(struct span raw, size_t at) {
+    return raw.at[at] >= ' ' && raw.at[at] <= '~' && at + 1 < raw.size &&
+           (unsigned char)raw.at[at + 1] < 0x80;
+}
+
+/* Most texts have nothing else. Where it ends. */
+static size_t gather_plain(struct folder *f, size_t at) {
+    for (; is_plain(f->raw, at); at++) {
+        struct point p = {.value = (uint32_t)lower(f->raw.at[at]),
+                          .from = (uint32_t)at,
+                          .end = (uint32_t)at + 1};
+
+        f->settled = f->count;
+        if (p.value == ' ' || f->count == f->capacity)
+            push(f, p.value, at, at + 1);
+        else
+            f->points[f->count++] = p;
+    }
+    return at;
+}
+
 static void gather(struct folder *f) {
     size_t at = 0;
 
     while (at < f->raw.size) {
         uint32_t point;
-        size_t took =
-            utf8_decode(span_slice(f->raw, at, f->raw.size), &point, NULL);
+        size_t took;
+        const struct glyph *g;
 
-        const struct glyph *g = point < 0x80 ? NULL : glyph_of(f, point);
+        if (is_plain(f->raw, at)) {
+            flush(f);
+            at = gather_plain(f, at);
+            continue;
+        }
+        took = utf8_decode(span_slice(f->raw, at, f->raw.size), &point, NULL);
+        g = point < 0x80 ? NULL : glyph_of(f, point);
 
         if (g ? !g->invisible : !is_invisible(point)) {
             if (!g || g->boundary || f->segment_count == SEGMENT_MAX) flush(f);
@@ -244,6 +277,7 @@ static bool read_looks(struct folder *f, bool *undecided) {
     size_t i = 0;
     bool any = false;
 
+    if (!f->any_look) return false;
     while (i < f->count) {
         size_t from = i;
         bool foreign = false;
@@ -273,9 +307,16 @@ static void write_view(const struct folder *f, struct text_view *out) {
     out->map_end = xalloc_array(most, sizeof *out->map_end);
     for (size_t i = 0; i < f->count; i++) {
         const struct point *p = &f->points[i];
-        size_t took = utf8_encode(p->value, out->text.at + size);
+        size_t took;
 
         if (i == f->settled) out->settled = size;
+        if (p->value < 0x80) {
+            out->text.at[size] = (char)p->value;
+            out->map_from[size] = p->from;
+            out->map_end[size++] = p->end;
+            continue;
+        }
+        took = utf8_encode(p->value, out->text.at + size);
         for (size_t k = 0; k < took; k++) {
             out->map_from[size + k] = p->from;
             out->map_end[size + k] = p->end;
@@ -305,9 +346,7 @@ static void fold_simple(struct span raw, struct text_view *out) {
     out->map_from = xalloc_array(raw.size + 1, sizeof *out->map_from);
     out->map_end = xalloc_array(raw.size + 1, sizeof *out->map_end);
     for (size_t i = 0; i < raw.size; i++) {
-        char c = raw.at[i];
-
-        out->text.at[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+        out->text.at[i] = lower(raw.at[i]);
         out->map_from[i] = (uint32_t)i;
         out->map_end[i] = (uint32_t)i + 1;
     }

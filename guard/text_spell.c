@@ -53,18 +53,24 @@ static void put(struct speller *s, char c, uint32_t from, uint32_t end) {
 }
 
 static void copy_to(struct speller *s, size_t end) {
+    size_t count = end - s->copied, at, number = sizeof *s->out->map_from;
+
     if (!s->out->text.at) out_begin(s);
-    for (; s->copied < end; s->copied++)
-        put(s, s->in->text.at[s->copied], s->in->map_from[s->copied],
-            s->in->map_end[s->copied]);
+    if (end <= s->copied) return;
+    at = s->out->text.size;
+    memcpy(s->out->text.at + at, s->in->text.at + s->copied, count);
+    memcpy(s->out->map_from + at, s->in->map_from + s->copied, count * number);
+    memcpy(s->out->map_end + at, s->in->map_end + s->copied, count * number);
+    s->out->text.size += count;
+    s->copied = end;
 }
 
 /* ---- letters set apart ---- */
 
 static bool is_separator(char c) {
     static const bool set[1 << CHAR_BIT] = {
-        [' '] = true, ['.'] = true, ['-'] = true, ['_'] = true,  ['*'] = true,
-        [','] = true, ['/'] = true, ['|'] = true, ['~'] = true,  ['+'] = true,
+        [' '] = true, ['.'] = true, ['-'] = true,  ['_'] = true, ['*'] = true,
+        [','] = true, ['/'] = true, ['|'] = true,  ['~'] = true, ['+'] = true,
         [':'] = true, [';'] = true, ['\''] = true, ['"'] = true};
 
     return set[(unsigned char)c];
@@ -188,8 +194,15 @@ static void write_apart(struct speller *s, const struct run *r) {
     s->copied = r->end;
 }
 
-static bool begins_word(struct span s, size_t at) {
-    return at == 0 || is_separator(s.at[at - 1]) || s.at[at - 1] == '\n';
+static size_t gap_end(struct span s, size_t at) {
+    while (at < s.size && (is_separator(s.at[at]) || s.at[at] == '\n')) at++;
+    return at;
+}
+
+/* Behind the word at `at`, and behind what parts it from the next. */
+static size_t next_word(struct span s, size_t at) {
+    while (at < s.size && !is_separator(s.at[at]) && s.at[at] != '\n') at++;
+    return gap_end(s, at);
 }
 
 /* False: nothing was set apart. */
@@ -198,16 +211,12 @@ static bool join_apart(const struct text_view *in, bool open,
     struct speller s = {.in = in, .out = out};
     struct span text = span_bytes(&in->text);
     struct run r = {.units = NULL};
-    size_t at = 0;
+    size_t at = gap_end(text, 0);
 
     memset(out, 0, sizeof *out);
     while (at < text.size) {
-        if (is_separator(text.at[at]) || !begins_word(text, at)) {
-            at++;
-            continue;
-        }
         if (read_apart(in, at, open, &r)) write_apart(&s, &r);
-        at = r.end > at ? r.end : at + 1;
+        at = next_word(text, r.end);
     }
     free(r.units);
     if (!out->text.at) return false;
@@ -306,11 +315,18 @@ static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
 }
 
 static bool has_spelling(struct span s, bool open) {
+    enum { IS_LETTER = 1, STANDS = 2, BOTH = 3 };
+    int before = 0;
+
     if (open && s.size && stands_for(s.at[s.size - 1])) return true;
-    for (size_t i = 1; i < s.size; i++)
-        if ((stands_for(s.at[i]) && is_letter(s.at[i - 1])) ||
-            (stands_for(s.at[i - 1]) && is_letter(s.at[i])))
-            return true;
+    for (size_t i = 0; i < s.size; i++) {
+        int now = stands_for(s.at[i])  ? STANDS
+                  : is_letter(s.at[i]) ? IS_LETTER
+                                       : 0;
+
+        if ((before | now) == BOTH) return true;
+        before = now;
+    }
     return false;
 }
 

@@ -237,6 +237,30 @@ static void add_audit_gauges(struct daemon *d) {
                   gauge_audit_failing, d);
 }
 
+static double count_spans(void *user) {
+    return tracer_sent(((struct daemon *)user)->tracer);
+}
+
+static double count_spans_dropped(void *user) {
+    return tracer_dropped(((struct daemon *)user)->tracer);
+}
+
+static double gauge_spans_waiting(void *user) {
+    return tracer_waiting(((struct daemon *)user)->tracer);
+}
+
+static void add_trace_gauges(struct daemon *d) {
+    struct metrics *m = d->metrics;
+
+    metrics_gauge(m, "corral_trace_spans_total",
+                  "Spans that the collector took.", true, count_spans, d);
+    metrics_gauge(m, "corral_trace_spans_dropped_total",
+                  "Spans that the collector did not take.", true,
+                  count_spans_dropped, d);
+    metrics_gauge(m, "corral_trace_spans_waiting",
+                  "Spans that wait to be sent.", false, gauge_spans_waiting, d);
+}
+
 static double gauge_held(void *user) {
     const struct daemon *d = user;
 
@@ -290,6 +314,7 @@ static void add_gauges(struct daemon *d) {
                       "Calls that wait for their turn at an upstream.", false,
                       gauge_upstreams_waiting, d);
     if (d->audit) add_audit_gauges(d);
+    if (d->tracer) add_trace_gauges(d);
     if (!d->engine) return;
     metrics_gauge(m, "corral_engine_jobs_running",
                   "Engine jobs in the batch, of any kind.", false,
@@ -545,6 +570,15 @@ static bool open_audit(struct daemon *d, struct err *err) {
     return true;
 }
 
+static bool open_tracer(struct daemon *d, struct err *err) {
+    struct http_header headers[TRACER_HEADERS_MAX];
+    const struct tracer_options o = config_tracer(&d->config->traces, headers);
+
+    if (!d->config->traces.on) return true;
+    d->tracer = tracer_open(&d->loop, &o, err);
+    return d->tracer != NULL;
+}
+
 static bool open_server(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     struct service_options service = {
@@ -557,6 +591,7 @@ static bool open_server(struct daemon *d, struct err *err) {
         .auth = d->auth,
         .sessions = d->sessions,
         .audit = d->audit,
+        .tracer = d->tracer,
         .log_requests = c->log_access,
         .compact = c->agent.compact,
         .turn_steps = c->agent.steps,
@@ -660,6 +695,7 @@ static void announce(const struct daemon *d) {
 static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    tracer_close(d->tracer);
     tls_context_close(d->tls);
     audit_event(d->audit, "stop", "");
     audit_close(d->audit);
@@ -712,7 +748,8 @@ bool daemon_run(const struct config *config, struct err *err) {
     d->metrics = metrics_new();
     ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
          open_sessions(d, err) && daemon_open_tls(d, err) &&
-         open_audit(d, err) && open_server(d, err) && open_admin(d, err);
+         open_audit(d, err) && open_tracer(d, err) && open_server(d, err) &&
+         open_admin(d, err);
     if (ok) {
         add_gauges(d);
         watch_policy(d);

@@ -9,6 +9,7 @@
 #include "proxy/admin.h"
 #include "proxy/config.h"
 #include "proxy/server.h"
+#include "proxy/tracer.h"
 
 enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
 enum { SIGNALS = 3 };
@@ -40,6 +41,7 @@ struct daemon {
     struct auth *auth;
     struct auth *admin_auth; /* NULL: administration has no keys of its own */
     struct sessions *sessions;
+    struct tracer *tracer; /* NULL: no spans are sent */
     struct audit *audit; /* NULL: none is kept */
     char *data;
     char *audit_path;

@@ -219,7 +219,7 @@ static void on_request(void *user, struct conn *c,
     bool fits;
     int status;
 
-    pass_begin(c, r);
+    pass_begin(c, r, NULL);
     if (!auth_admit_admin(a->o.door, c, r, &status)) {
         metrics_request(a->o.metrics, ROUTE_ADMIN, status);
         return;

@@ -24,6 +24,7 @@ struct choice;
 struct journal;
 struct moderated;
 struct registry;
+struct trace_point;
 
 /* A turn that an earlier process began, and that goes on from calls which have
  * no result: what the person said who was asked about one of them. */
@@ -58,6 +59,7 @@ struct choice_options {
      * answer itself. */
     const struct guard_turn *turns;
     int turn_count;
+    const struct trace_point *at; /* its spans hang below; may be NULL */
     uint64_t client;
     const char *owner; /* the id of the caller's key, "" without; borrowed */
     uv_loop_t *loop;

@@ -6,6 +6,7 @@
 #include "proxy/fields.h"
 #include "proxy/journal.h"
 #include "proxy/provenance.h"
+#include "proxy/tracing.h"
 
 /* Ask the guard about one text of a tool; rules see what goes with it, too. */
 static void judge_text(struct choice *c, enum channel channel, struct span text,
@@ -61,7 +62,37 @@ static bool may_run_again(const struct choice *c) {
     return tool && tool->idempotent;
 }
 
+/* ---- how long tools take ---- */
+
+static uint64_t call_key(const struct chat_tool_call *call) {
+    return hash_fnv1a(HASH_FNV1A_START, call->id);
+}
+
+static void trace_begin(struct choice *c) {
+    if (!c->o.at || !c->o.at->tracer) return;
+    for (int i = 0; i < CHOICE_TRACED_MAX; i++) {
+        if (c->begun[i].start_ns) continue;
+        c->begun[i].id = call_key(&c->call);
+        c->begun[i].start_ns = clock_ns();
+        return;
+    }
+}
+
+static void trace_end(struct choice *c) {
+    uint64_t id = call_key(&c->call);
+
+    for (int i = 0; i < CHOICE_TRACED_MAX; i++) {
+        if (!c->begun[i].start_ns || c->begun[i].id != id) continue;
+        tracing_tool(c->o.at, c->call.name, c->begun[i].start_ns);
+        c->begun[i].start_ns = 0;
+        return;
+    }
+}
+
+/* ---- may it be made? ---- */
+
 static void allow_call(struct choice *c) {
+    if (c->call_server) trace_begin(c);
     if (c->call_server)
         journal_call(c->o.journal, &c->call, may_run_again(c), on_call_kept, c);
     else
@@ -247,6 +278,7 @@ void choice_ask_result(void *user, const struct chat_tool_call *call,
         c->o.on_fail(c->o.user, &err);
         return;
     }
+    trace_end(c);
     judge_text(c, CHANNEL_TOOL_RESULT, c->result, (struct span){NULL, 0},
                on_result_verdict);
 }

@@ -10,6 +10,8 @@
 #include "proxy/logprob_queue.h"
 #include "proxy/moderated.h"
 
+enum { CHOICE_TRACED_MAX = 16 };
+
 /* What the guard stream's verdict is waited for. */
 enum after { AFTER_NOTHING, AFTER_CALL, AFTER_END };
 
@@ -32,13 +34,18 @@ struct choice {
     struct chat_tool_call call; /* the one that asks leave; arena */
     struct verdict *leave; /* of the rules about tools, on this call; arena */
     bool call_server;      /* whose tool it is */
-    struct span result;    /* arena */
+    struct {
+        uint64_t id;            /* a hash of the call's */
+        uint64_t start_ns;      /* 0: free */
+    } begun[CHOICE_TRACED_MAX]; /* calls of ours that run; later ones untraced
+                                 */
+    struct span result;         /* arena */
     struct turn_end end;
     char session[HASH_ID_SIZE]; /* of a turn that belongs to none: tools may
                                  * keep state from call to call of it */
 
     struct chat_tool_call *calls; /* for the client; NULL: none yet */
-    struct bytes text; /* cleared, when the answer goes out whole */
+    struct bytes text;            /* cleared, when the answer goes out whole */
     bool text_sent;
     struct bytes kept; /* released, but the client wants the verdict first */
     struct logprob_queue waiting; /* for their text to be cleared */

@@ -29,6 +29,7 @@ void config_init(struct config *c) {
                          .log_access = true};
     limits_init(&c->limits);
     config_guard_init(&c->guard);
+    config_traces_init(&c->traces);
 }
 
 static void clear_upstreams(struct config *c) {
@@ -49,6 +50,7 @@ void config_clear(struct config *c) {
     free(c->keys);
     free(c->policy);
     config_guard_clear(&c->guard);
+    config_traces_clear(&c->traces);
     free(c->data);
     clear_upstreams(c);
     config_clear_tools(c);
@@ -290,7 +292,8 @@ static bool read_root(const struct config_source *s, const cJSON *root,
         "backend",     "upstreams",    "tools",        "agent",
         "limits",      "cors_origins", "drain_ms",     "log",
         "data",        "audit",        "mcp",          "proxy_protocol",
-        "tool_prompt", "admin",        "responses",    NULL};
+        "tool_prompt", "admin",        "responses",    "traces",
+        NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -301,6 +304,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_bool(s, root, "allow_remote", &c->allow_remote) &&
            config_read_path(s, root, "keys", &c->keys) &&
            config_read_audit(s, root, c) && config_read_responses(s, root, c) &&
+           config_read_traces(s, root, &c->traces) &&
            config_read_admin(s, root, c) && read_model(s, root, c) &&
            config_read_text(s, root, "model_name", &c->model_name) &&
            read_tool_prompt(s, root, c) &&

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/yaml.h"
 #include "proxy/config_guard.h"
+#include "proxy/config_traces.h"
 #include "proxy/config_upstream.h"
 #include "proxy/limits.h"
 #include "proxy/proxy_header.h"
@@ -77,6 +78,7 @@ struct config {
         int tokens;
         struct compact_options compact;
     } agent;
+    struct config_traces traces;
     struct limits limits;
     char *origins[CONFIG_ORIGINS_MAX];
     int origin_count;

@@ -181,6 +181,24 @@ static void put_audit(cJSON *at, const struct config *c) {
     put_number(audit, "bytes_max", c->audit.bytes_max);
 }
 
+/* Of headers the names alone. */
+static void put_traces(cJSON *at, const struct config_traces *t) {
+    cJSON *traces, *names;
+
+    if (!t->on) {
+        (void)cJSON_AddNullToObject(at, "traces");
+        return;
+    }
+    traces = cJSON_AddObjectToObject(at, "traces");
+    put_origin(traces, &t->url);
+    names = cJSON_AddArrayToObject(traces, "headers");
+    for (int i = 0; i < t->header_count; i++)
+        (void)cJSON_AddItemToArray(names,
+                                   cJSON_CreateString(t->headers[i].name));
+    (void)cJSON_AddNumberToObject(traces, "sample", t->sample);
+    put_number(traces, "queue", t->queue);
+}
+
 cJSON *config_show(const struct config *c) {
     cJSON *json = cJSON_CreateObject(), *log;
 
@@ -191,6 +209,7 @@ cJSON *config_show(const struct config *c) {
     put_agent(json, c);
     put_limits(json, &c->limits);
     put_audit(json, c);
+    put_traces(json, &c->traces);
     log = cJSON_AddObjectToObject(json, "log");
     put_text(log, "level", log_level_name(c->log));
     put_text(log, "format", c->log_format == LOG_JSON ? "json" : "logfmt");

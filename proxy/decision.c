@@ -5,6 +5,7 @@
 
 #include "proxy/conn.h"
 #include "proxy/metrics.h"
+#include "proxy/tracing.h"
 
 static enum metrics_channel metrics_channel_of(enum channel channel) {
     switch (channel) {
@@ -108,5 +109,7 @@ void decision_note(struct metrics *m, struct audit *a, const struct decision *d,
     metrics_verdict(m, metrics_channel_of(d->channel),
                     outcome(d->channel, v, NULL), (double)d->ns / 1e9);
     count_checks(m, d, v);
-    if (d->conn) remember(d->conn, v);
+    if (!d->conn) return;
+    remember(d->conn, v);
+    tracing_verdict(d->conn, d->channel, v, d->ns);
 }

@@ -54,14 +54,15 @@ static bool refusal_is_error(const struct exchange *x) {
 
 /* Behind "*" an answer bears the name that the client wrote, which may be what
  * was refused. */
-static void hide_model(struct exchange *x) {
+static struct span shown_model(const struct exchange *x) {
     struct verdict v;
 
-    if (x->llm->name) return;
+    if (x->llm->name) return x->reply.model;
     verdict_begin(&v, policy_revision(x->policy));
     if (!policy_scan(x->policy, CHANNEL_INPUT, 0, x->reply.model, &v, NULL) ||
         v.finding_count)
-        x->reply.model = span_of("refused");
+        return span_of("refused");
+    return x->reply.model;
 }
 
 /* The policy said no to the request: its message in the place of every answer,
@@ -76,7 +77,7 @@ static void refuse(struct exchange *x, enum channel channel,
         exchange_refuse_error(x);
         return;
     }
-    hide_model(x);
+    x->reply.model = shown_model(x);
     exchange_hold(x);
     for (int i = 0; i < x->choice_count && !x->freed; i++)
         choice_refuse(x->choices[i], channel, v);
@@ -171,6 +172,13 @@ static void on_done(void *user) {
     if (--x->choices_left == 0) exchange_finish(x);
 }
 
+/* The model, or its face that keeps time of what it is asked. */
+static struct llm *asked_model(struct exchange *x) {
+    if (!x->at.tracer) return x->llm;
+    x->traced = traced_new(&x->at, x->llm, shown_model(x));
+    return traced_llm(x->traced);
+}
+
 static void make_choices(struct exchange *x) {
     const struct exchange_context *context = x->context;
     /* What an answer answers is what the classifier reads before it. */
@@ -178,7 +186,8 @@ static void make_choices(struct exchange *x) {
     struct choice_options o = {
         .guard = context->guard,
         .policy = x->policy,
-        .llm = x->llm,
+        .llm = asked_model(x),
+        .at = &x->at,
         .tools = context->tools,
         .approvals = context->approvals,
         .journal = x->journal,
@@ -374,6 +383,7 @@ static void start(struct exchange_context *context,
     x->conn = c;
     conn_set_user(c, x);
     x->client = caller_number(x->caller, c);
+    x->at = tracing_of(c);
     if (exchange_read(x, body, &err) &&
         arena_copy(x->arena, span_of(conn_pass(c)->trace), &x->request.trace,
                    &err))

@@ -25,6 +25,7 @@ static void unlink_exchange(struct exchange *x) {
 static void exchange_destroy(struct exchange *x) {
     journal_close(x->journal); /* from here on it calls no choice */
     for (int i = 0; i < x->choice_count; i++) choice_free(x->choices[i]);
+    traced_free(x->traced);
     policy_free(x->policy);
     cJSON_Delete(x->body);
     arena_free(x->arena);

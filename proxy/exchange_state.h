@@ -11,6 +11,7 @@
 #include "proxy/fields.h"
 #include "proxy/moderated.h"
 #include "proxy/questions.h"
+#include "proxy/tracing.h"
 
 struct caller;
 
@@ -24,6 +25,8 @@ struct exchange {
     cJSON *body;
     struct chat_request request;
     struct llm *llm;         /* that the request asks for */
+    struct trace_point at;
+    struct traced *traced;   /* `llm`, where the trace is sampled; or NULL */
     struct caller *caller;   /* whose key; NULL: without */
     struct journal *journal; /* of a session's turn, or NULL */
     uint64_t client;

@@ -9,6 +9,7 @@
 
 struct caller; /* auth.h */
 struct conn;
+struct tracer;
 
 enum { PASS_ID_SIZE = 65 };
 
@@ -17,16 +18,18 @@ struct pass {
     char request_id[PASS_ID_SIZE];
     char trace[TRACE_SIZE];           /* for what we ask of others */
     char parent[TRACE_SPAN_SIZE + 1]; /* the client's span; "" for none */
+    struct tracer *tracer;            /* NULL: the trace is not sampled */
     uint64_t started_ns;
     /* The verdict that weighs most so far (decision.c). */
     char decision[HASH_ID_SIZE]; /* "": none */
     enum verdict_action action;
     bool refused; /* at the door */
-    bool failed; /* blocked because the guard could not judge */
+    bool failed;  /* blocked because the guard could not judge */
 };
 
 /* A request has come: its id (the client's x-request-id where it is sound, and
- * told in the answer), its trace, its time. */
-void pass_begin(struct conn *c, const struct http_request *r);
+ * told in the answer), its trace, its time. `tracer` may be NULL. */
+void pass_begin(struct conn *c, const struct http_request *r,
+                struct tracer *tracer);
 
 #endif

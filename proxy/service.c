@@ -23,6 +23,7 @@
 #include "proxy/responses.h"
 #include "proxy/router.h"
 #include "proxy/sessions.h"
+#include "proxy/tracing.h"
 
 enum { REFUSED_ROWS_MAX = 20, TICKS_A_SECOND = 4 };
 enum { TICK_MS = 250 };
@@ -38,6 +39,7 @@ struct service {
     struct metrics *metrics;
     struct auth *auth;
     struct audit *audit;
+    struct tracer *tracer;
     uv_timer_t timer;
     int64_t started;
     bool draining;
@@ -399,10 +401,15 @@ static const struct route *route_find(struct span path, struct span method) {
     return found;
 }
 
+/* Asked every few seconds, and of no interest to a trace. */
+static bool is_probe(const struct route *route) {
+    return route &&
+           (route->metrics == ROUTE_HEALTH || route->metrics == ROUTE_METRICS);
+}
+
 /* Whatever can lead to a decision. */
 static bool needs_audit(const struct route *route) {
-    return route->metrics != ROUTE_HEALTH && route->metrics != ROUTE_METRICS &&
-           route->metrics != ROUTE_MODELS;
+    return !is_probe(route) && route->metrics != ROUTE_MODELS;
 }
 
 /* Clients of Ollama, which does not look, may leave the type out. A page of
@@ -447,7 +454,7 @@ static void on_request(void *user, struct conn *c,
     const struct route *route = route_find(r->path, r->method);
     int status;
 
-    pass_begin(c, r);
+    pass_begin(c, r, is_probe(route) ? NULL : s->tracer);
     if (!auth_admit(s->auth, c, r, &status)) {
         metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
                         status);
@@ -503,6 +510,7 @@ static void on_end(void *user, struct conn *c, const struct conn_outcome *end) {
 
     if (conn_pass(c)->refused) note_refused(s, c, name, end->status);
     if (s->log_requests) access_log(c, name, end);
+    tracing_request(c, route ? route->path : NULL, end);
 }
 
 /* ---- the service ---- */
@@ -560,6 +568,7 @@ struct service *service_new(const struct service_options *o) {
     s->sessions = o->sessions;
     s->auth = o->auth;
     s->audit = o->audit;
+    s->tracer = o->tracer;
     s->log_requests = o->log_requests;
     s->started = clock_wall_s();
     service_set_policy(s, o->policy);

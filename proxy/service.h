@@ -18,6 +18,7 @@ struct responses_store;
 struct service;
 struct audit;
 struct auth;
+struct tracer;
 
 struct service_options {
     uv_loop_t *loop;
@@ -30,6 +31,7 @@ struct service_options {
     struct responses_store *responses; /* taken */
     struct auth *auth;                 /* who may come in */
     struct audit *audit;
+    struct tracer *tracer; /* NULL: no spans are sent */
     bool log_requests;
     struct compact_options compact; /* of sessions */
     int turn_steps;

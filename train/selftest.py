@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from corral_train import authored_phrases, authored_scaffold, combine, ngrams  # noqa: E402
+from corral_train import authored_phrases, authored_scaffold, combine, ngrams, written  # noqa: E402
 from corral_train.data import LABELS, cut, long_rows, target  # noqa: E402
 
 
@@ -36,8 +36,9 @@ def check_combiner():
     y[:200, 0] = 1
     lm = rng.normal(size=(400, 16)) + 2 * y
     ng = np.stack([2 * y[:, 0] - 1 + rng.normal(size=400), np.zeros(400), rng.normal(size=400)], 1)
-    c = combine.fit(lm, ng, y, np.ones_like(y))
-    p = combine.apply(c, lm, ng)
+    answer = np.arange(400) % 4 == 0
+    c = combine.fit(lm, ng, answer, y, np.ones_like(y))
+    p = combine.apply(c, lm, ng, answer)
     assert abs(p[:, 0].mean() - 0.5) < 0.02, "calibrated in the mean"
     t = combine.thresholds(p, y, np.ones_like(y))
     assert abs((p[200:, 0] >= t[0, 1]).mean() - 0.05) < 0.01
@@ -86,6 +87,27 @@ def check_scaffold():
         assert r["prompt"] and "{}" not in r["prompt"] and "\\n" not in r["prompt"], r["prompt"]
 
 
+def check_written():
+    row = written.parse(r"S2+INJ User: a\n\nAgent: b >>> Sure")
+    assert row["prompt"] == "User: a\n\nAgent: b" and row["response"] == "Sure"
+    assert row["role"] == "agent" and row["categories"] == ["S2"] and row["injection"] == 1
+    row = written.parse("INJ forget all that")
+    assert row["label"] == "safe" and row["injection"] == 1 and row["response"] is None
+    for bad in ("S15 x", "unsafe x", "safe", ""):
+        try:
+            written.parse(bad)
+        except ValueError:
+            continue
+        raise AssertionError(f"not refused: {bad}")
+    rows, held = written.rows(), written.held_out()
+    assert 0.08 < len(held) / len(rows) < 0.14, "a tenth is held out"
+    texts = {(r["prompt"], r["response"]) for r in rows}
+    assert not texts & {(r["prompt"], r["response"]) for r in held}
+    seen = {}
+    for r in rows + held:
+        assert seen.setdefault((r["prompt"], r["response"]), r["label"]) == r["label"], r["prompt"]
+
+
 def check_gradients(torch):
     from corral_train.llama import Attend, Fused, LoraLinear, RmsNorm, SwiGlu
 
@@ -129,6 +151,7 @@ def main():
     check_rows()
     check_phrases()
     check_scaffold()
+    check_written()
     try:
         import torch
     except ImportError:

@@ -1,6 +1,8 @@
 """The combiner of the adapter's and the n-gram tier's logits, and the
-thresholds. Both are fitted on dev; what is reported is cross-validated: five
-folds, rows that share a prompt in one fold.
+thresholds. The combiner is fitted on dev and the rows by hand that were held
+out: on dev alone, whose sources the n-gram tier knows, it trusts that tier too
+much for words that nobody has seen. The thresholds are dev's. What is reported
+is cross-validated: five folds, rows that share a prompt in one fold.
 
 z_l = sum_i C[l][i] f_i,  f = (lm_0 .. lm_15, ng_l, e lm_l, e ng_l, e, a, a lm_l, a ng_l, 1),
 e = P(English), a = 1 when an answer is judged and 0 when anything else is. The
@@ -93,16 +95,17 @@ def answers(rows):
     return np.array([r["role"] == "agent" for r in rows])
 
 
-def cross_validated(lm, ng, y, w, rows, seed=1):
+def cross_validated(lm, ng, y, w, rows, is_dev, seed=1):
     """P of every row from a combiner that never saw its group, and whether each
-    label's thresholds (of the same folds) are passed: (rows, 16, 3)."""
+    label's thresholds (of the same folds' dev rows) are passed: (rows, 16, 3)."""
     g, a = groups(rows), answers(rows)
     fold = np.random.default_rng(seed).permutation(g.max() + 1)[g] % FOLDS
     p, passed = np.zeros((len(rows), 16)), np.zeros((len(rows), 16, 3), bool)
     for f in range(FOLDS):
         held = fold == f
         c = fit(lm[~held], ng[~held], a[~held], y[~held], w[~held])
-        t = thresholds(apply(c, lm[~held], ng[~held], a[~held]), y[~held], w[~held])
+        k = ~held & is_dev
+        t = thresholds(apply(c, lm[k], ng[k], a[k]), y[k], w[k])
         p[held] = apply(c, lm[held], ng[held], a[held])
         passed[held] = p[held][:, :, None] >= t[None]
     return p, passed

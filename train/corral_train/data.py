@@ -5,7 +5,7 @@ import random
 
 import numpy as np
 
-from . import authored, authored_phrases, authored_scaffold
+from . import authored, authored_phrases, authored_scaffold, written
 
 LABELS = ["unsafe"] + [f"S{i}" for i in range(1, 15)] + ["INJ"]
 
@@ -17,7 +17,8 @@ def read_rows(folder, split):
 
 def written_rows(seed):
     """The rows of this project's own, as `read_rows` gives those of the data."""
-    return authored.rows(seed) + authored_phrases.rows(seed) + authored_scaffold.rows(seed)
+    return authored.rows(seed) + authored_phrases.rows(seed) + authored_scaffold.rows(seed) + \
+        written.rows()
 
 
 def target(row):
@@ -74,13 +75,13 @@ def long_rows(rows, count, seed):
     return out
 
 
-def draw_order(rows, tokens, seed, english=1.0):
+def draw_order(rows, tokens, seed, english=1.0, by_hand=1.0):
     """An endless order of row indices, balanced by the square root of the size
     of each (language, source, label) group, every row once before any twice.
 
     `tokens` (per row) makes the long rows a little rarer: a row of 300 tokens
     costs what six short ones cost and teaches less. `english` is the rate of
-    English rows over that of others.
+    English rows over that of others, `by_hand` that of the rows of written/.
     """
     groups = {}
     for i, r in enumerate(rows):
@@ -95,6 +96,8 @@ def draw_order(rows, tokens, seed, english=1.0):
     for i, r in enumerate(rows):
         if r["lang"] == "en":
             keys[i] *= english
+        if r["source"].startswith("written_"):
+            keys[i] *= by_hand
     return np.argsort(rng.exponential(size=len(rows)) / keys)
 
 

@@ -1,8 +1,8 @@
-"""From checkpoints to shipped files: export, score dev, fit the combiner and
+"""From checkpoints to shipped files: export, score, fit the combiner and
 the thresholds into it, and write the report.
 
   finish export   checkpoint -> GGUF with a first combiner (usable at once)
-  finish fit      dev logits -> combiner and thresholds of the GGUF, in place
+  finish fit      logits -> combiner and thresholds of the GGUF, in place
   finish report   the tables of the model card, cross-validated
 """
 import argparse
@@ -11,7 +11,7 @@ import os
 import numpy as np
 import torch
 
-from . import combine, data, export, score
+from . import combine, data, export, score, written
 from .guard import Guard
 from .llama import fastest_dtype
 from .ngrams import Ngrams
@@ -41,32 +41,35 @@ def do_export(a):
                  QUANT[guard.model.rank], details)
 
 
-def dev_scores(a, kind, rows):
-    """Cached logits on dev of the exported file."""
-    path, cache = f"{a.models}/{FILES[kind]}", f"{a.work}/dev-{kind}.npy"
+def scores(a, kind, rows):
+    """Cached logits of the exported file."""
+    path, cache = f"{a.models}/{FILES[kind]}", f"{a.work}/scores-{kind}.npy"
     if not os.path.exists(cache) or os.path.getmtime(cache) < os.path.getmtime(path):
         guard, _, _ = export.load(path, a.base, dtype=fastest_dtype("cpu"))
         np.save(cache, score.score(guard, rows))
     return np.load(cache)
 
 
-def dev_all(a, kinds):
-    rows = data.read_rows(a.data, "dev")
+def judged(a, kinds):
+    """Dev and the held-out rows by hand, as arrays; which of them are dev's."""
+    dev = data.read_rows(a.data, "dev")
+    rows = dev + written.held_out()
+    is_dev = np.arange(len(rows)) < len(dev)
     y, w = (np.stack(x) for x in zip(*(data.target(r) for r in rows)))
     ngrams = Ngrams.load(f"{a.models}/ngrams.gguf")
     ng = np.stack([ngrams.logits(ngrams.row_text(r)) for r in rows])
-    return rows, y, w, ng, {k: dev_scores(a, k, rows) for k in kinds}
+    return rows, is_dev, y, w, ng, {k: scores(a, k, rows) for k in kinds}
 
 
 def do_fit(a):
-    rows, y, w, ng, lm = dev_all(a, [a.kind])
+    rows, is_dev, y, w, ng, lm = judged(a, [a.kind])
     lm = lm[a.kind]
     answer = combine.answers(rows)
     c = combine.fit(lm, ng, answer, y, w)
-    t = combine.thresholds(combine.apply(c, lm, ng, answer), y, w)
+    t = combine.thresholds(combine.apply(c, lm, ng, answer)[is_dev], y[is_dev], w[is_dev])
     path = f"{a.models}/{FILES[a.kind]}"
     export.calibrate(path, c, t)
-    os.utime(f"{a.work}/dev-{a.kind}.npy")  # the adapter is the one just scored
+    os.utime(f"{a.work}/scores-{a.kind}.npy")  # the adapter is the one just scored
     print(f"{path}: {os.path.getsize(path)} bytes")
 
 
@@ -74,9 +77,9 @@ def do_report(a):
     from . import report
 
     kinds = [k for k in FILES if os.path.exists(f"{a.models}/{FILES[k]}")]
-    rows, y, w, ng, lm = dev_all(a, kinds)
+    rows, is_dev, y, w, ng, lm = judged(a, kinds)
     for kind in kinds:
-        report.show(kind, rows, y, w, ng, lm[kind])
+        report.show(kind, rows, is_dev, y, w, ng, lm[kind])
 
 
 def main():

@@ -25,8 +25,8 @@ STEP_ROWS = 40       # the loss of a step is its sum of rows over this
 class Batches:
     """Endless micro-batches of rows of like length, in seeded random order."""
 
-    def __init__(self, rows, guard, seed, english):
-        self.rows, self.guard, self.seed, self.english = rows, guard, seed, english
+    def __init__(self, rows, guard, seed, rates):
+        self.rows, self.guard, self.seed, self.rates = rows, guard, seed, rates
         chat = guard.chat
         self.prompts = chat.encode_batch([r["prompt"] for r in rows])
         self.responses = chat.encode_batch([r["response"] or "" for r in rows])
@@ -47,7 +47,7 @@ class Batches:
         while len(out) < count:
             if self.order is None or self.at >= len(self.order):
                 self.order = data.draw_order(self.rows, self.sizes, self.seed + self.epoch,
-                                             self.english)
+                                             *self.rates)
                 # The tail of an order is what the balance wants least.
                 self.order = self.order[:int(len(self.order) * 0.8)]
                 self.epoch, self.at = self.epoch + 1, 0
@@ -118,6 +118,7 @@ def main():
     p.add_argument("--long-rows", type=int, default=1800)
     p.add_argument("--probe-minutes", type=float, default=10, help="0: never look at dev")
     p.add_argument("--english", type=float, default=1.0, help="weight of English rows in the draw")
+    p.add_argument("--by-hand", type=float, default=3.0, help="the same of the rows of written/")
     p.add_argument("--init", help="an adapter file of the same kind and rank to go on from")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
@@ -137,7 +138,7 @@ def main():
         guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device, dtype)
     rows = data.read_rows(a.data, "train")
     rows += data.long_rows(rows, a.long_rows, a.seed) + data.written_rows(a.seed)
-    batches = Batches(rows, guard, a.seed, a.english)
+    batches = Batches(rows, guard, a.seed, (a.english, a.by_hand))
     dev = data.read_rows(a.data, "dev")
     dev = sorted(random.Random(7).sample(dev, 400), key=lambda r: len(r["prompt"]))
     dev_contexts = []

@@ -20,7 +20,7 @@ BEHIND = "\n</tools>\n\nFor each function call, return a json object with functi
 LEADS = ["", "", "", "", "", "Please ", "Hey, ", "Hi! ", "Can you help? ", "OK, ", "One more thing: ",
          "And ", "Quick question: ", "I'd like to know: "]
 TAILS = ["", "", "", "", "", " Thanks!", " Thank you.", " It's urgent."]
-OWN = 0.5  # share of the conversations with two tools or more
+OWN = 0.25  # share of the conversations with two tools or more
 JOINTS = [" Also: ", " And ", " Then: ", " ", " After that: ", " And one more: "]
 NO_TOOL = ["I'm sorry, none of my tools can do that.", "I have no tool for that, sorry.",
            "I can't do that with the tools that I have."]

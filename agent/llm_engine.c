@@ -467,6 +467,7 @@ static bool submit(struct llm_call *c, struct err *err) {
         .grammar = calling     ? c->calls
                    : c->either ? c->either
                                : c->format,
+        .may_be_cut = calling, /* half a call is none */
         .adapter = template_shows_tools(r) ? c->llm->adapter : 0,
         .on_event = on_event,
         .user = c};

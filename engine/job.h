@@ -80,7 +80,12 @@ struct job {
     const struct span *stops; /* copied */
     int stop_count;
     struct grammar *grammar; /* the job takes a reference; may be NULL */
-    bool no_speculation;     /* the same tokens, one a step */
+    /* That max_tokens cuts the text off within the grammar does no harm. Then
+     * what is still to come is reckoned at three bytes a token, as text goes,
+     * not at one: near the end the shorter way is not taken for its shortness.
+     */
+    bool may_be_cut;
+    bool no_speculation; /* the same tokens, one a step */
 
     void (*on_event)(void *user, const struct job_event *event);
     void *user;

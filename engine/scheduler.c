@@ -371,6 +371,13 @@ static void score(struct scheduler *s, struct task *t, const float *hidden) {
     finish(s, t, JOB_END_STOP);
 }
 
+/* The tokens that are left, as grammar_state_mask() counts them. */
+static int reckoned_left(const struct task *t) {
+    int left = t->output_max - task_output_count(t);
+
+    return t->may_be_cut ? left * 3 : left;
+}
+
 /* Pick the next token and say what becomes of it. False: the task has left. */
 static bool generated(struct scheduler *s, struct task *t, float *logits) {
     const struct tokenizer *tokenizer = s->parts.tokenizer;
@@ -381,8 +388,7 @@ static bool generated(struct scheduler *s, struct task *t, float *logits) {
     int token;
 
     if (t->grammar)
-        grammar_state_mask(t->grammar, tokenizer,
-                           t->output_max - task_output_count(t), s->mask);
+        grammar_state_mask(t->grammar, tokenizer, reckoned_left(t), s->mask);
     token = sampler_pick(s->sampler, &t->sampling, logits,
                          t->grammar ? s->mask : NULL, &past,
                          t->logprobs ? &report : NULL);

@@ -59,6 +59,7 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
     t->speculates = !job->no_speculation;
     draft_init(&t->draft);
     if (job->grammar) t->grammar = grammar_state_new(job->grammar);
+    t->may_be_cut = job->may_be_cut;
     hold_init(&t->hold, job->stops, job->stop_count);
     return t;
 }

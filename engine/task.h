@@ -28,6 +28,7 @@ struct task {
     struct token_bias *biases; /* the same */
     int output_max;
     struct grammar_state *grammar; /* NULL: free text */
+    bool may_be_cut;
     struct hold hold;
     bool speculates;
     bool cut_by_context; /* output_max is less than was asked for */

@@ -38,11 +38,11 @@ def server(policies):
     stop_clean(server)
 
 
-def ask(server, text, *tools):
+def ask(server, text, *tools, max_tokens=120):
     answer = server.client.chat.completions.create(
         model="default",
         temperature=0,
-        max_tokens=120,
+        max_tokens=max_tokens,
         messages=[{"role": "user", "content": text}],
         **({"tools": [{"type": "function", "function": t} for t in tools]} if tools else {}),
     )
@@ -60,6 +60,32 @@ def test_arguments_of_several_kinds(server):
     calls, _ = ask(server, "Convert 12 miles to kilometres.", UNITS, WEATHER)
     assert [name for name, _ in calls] == ["convert_units"]
     assert calls[0][1]["value"] == 12 and calls[0][1]["from"] == "miles"
+
+
+CLOCK = {
+    "name": "time",
+    "description": "The current date and time in a time zone.",
+    "parameters": {
+        "type": "object",
+        "properties": {"zone": {"type": "string"}},
+        "required": ["zone"],
+    },
+}
+SUM = {
+    "name": "calculator",
+    "description": "Evaluate an arithmetic expression.",
+    "parameters": {
+        "type": "object",
+        "properties": {"expression": {"type": "string"}},
+        "required": ["expression"],
+    },
+}
+
+
+def test_few_tokens_left_do_not_choose_the_shorter_tool(server):
+    for tools in ((CLOCK, SUM), (SUM, CLOCK)):
+        calls, _ = ask(server, "What is 17 times 23?", *tools, max_tokens=45)
+        assert calls == [("calculator", {"expression": "17 * 23"})]
 
 
 def test_no_tool_is_needed(server):

@@ -38,9 +38,18 @@ static bool read_numbers(const cJSON *list, float *out, struct err *err) {
     return true;
 }
 
+static const cJSON *numbers_of(const cJSON *json) {
+    return cJSON_GetObjectItemCaseSensitive(json, "embedding");
+}
+
+static int size_of(const cJSON *json) {
+    const cJSON *list = numbers_of(json);
+
+    return cJSON_IsArray(list) ? cJSON_GetArraySize(list) : 0;
+}
+
 static bool read_vector(const cJSON *json, int count, int size, bool *seen,
                         float *out, struct err *err) {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "embedding");
     int64_t index = -1;
 
     if (!json_get_int(json, "data", "index", 0, count - 1, &index, err) ||
@@ -49,9 +58,8 @@ static bool read_vector(const cJSON *json, int count, int size, bool *seen,
         return bad(err, "an index is missing, or there twice");
     }
     seen[index] = true;
-    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != size)
-        return bad(err, "vectors differ in size");
-    return read_numbers(list, out + (size_t)index * (size_t)size, err);
+    return read_numbers(numbers_of(json), out + (size_t)index * (size_t)size,
+                        err);
 }
 
 bool vectors_read(const cJSON *answer, int count, float **out, int *size,
@@ -65,10 +73,13 @@ bool vectors_read(const cJSON *answer, int count, float **out, int *size,
     *out = NULL;
     if (!cJSON_IsArray(data) || cJSON_GetArraySize(data) != count)
         return bad(err, "not one for each text");
-    *size = cJSON_GetArraySize(
-        cJSON_GetObjectItemCaseSensitive(data->child, "embedding"));
+    *size = size_of(data->child);
     if (*size < 1 || *size > VECTORS_SIZE_MAX)
         return bad(err, "a vector of no size");
+    /* Before the memory is asked for: then it is no more than came. */
+    cJSON_ArrayForEach(json, data) {
+        if (size_of(json) != *size) return bad(err, "vectors differ in size");
+    }
     *out = xalloc_array((size_t)count * (size_t)*size, sizeof **out);
     seen = xalloc_array((size_t)count, sizeof *seen);
     cJSON_ArrayForEach(json, data) {

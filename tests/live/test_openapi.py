@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from conftest import ROOT, RULES, Corral, stop_clean
+from conftest import ROOT, RULES, Corral, run, stop_clean
 from mock_upstream import MockUpstream
 
 load_all_checks()
@@ -38,6 +38,25 @@ def served(policies, tmp_path_factory):
     upstream.close()
 
 
+@pytest.fixture(scope="module")
+def administered(policies, tmp_path_factory):
+    """Where /admin is, and whom it lets in. The clients' keys are its business,
+    so they are others."""
+    folder = tmp_path_factory.mktemp("administered")
+    keys = [run("key", "add", "--file", folder / name, "--scopes", scope).stdout.strip()
+            for name, scope in (("keys", "chat"), ("boss", "admin"))]
+    (folder / "corral.yaml").write_text(
+        "keys: keys\ndata: data\naudit: {}\nadmin: {listen: 127.0.0.1:0, keys: boss}\n")
+    upstream = MockUpstream()
+    server = Corral("-c", folder / "corral.yaml", "--policy", policies("live", RULES),
+                    "--upstream", upstream.url)
+    server.admin = "http://127.0.0.1:" + re.search(r"event=admin port=(\d+)", server.stderr()).group(1)
+    server.boss = {"authorization": "Bearer " + keys[1]}
+    yield server
+    stop_clean(server)
+    upstream.close()
+
+
 @schema.parametrize()
 @settings(
     max_examples=8,
@@ -47,8 +66,11 @@ def served(policies, tmp_path_factory):
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_conforms(case, served):
-    answer = case.call(base_url=served.url)
+def test_conforms(case, served, administered):
+    if case.path.startswith("/admin/"):
+        answer = case.call(base_url=administered.admin, headers=administered.boss)
+    else:
+        answer = case.call(base_url=served.url)
     case.validate_response(
         answer,
         checks=[
@@ -60,8 +82,10 @@ def test_conforms(case, served):
 
 
 def routes_of_the_source():
-    """(method, path) as the table in service.c has them, ids as in the document."""
-    source = (ROOT / "proxy" / "service.c").read_text(encoding="utf-8")
+    """(method, path) as the tables of both listeners have them, ids as in the
+    document."""
+    source = "".join((ROOT / "proxy" / name).read_text(encoding="utf-8")
+                     for name in ("service.c", "admin.c"))
     found = set()
     for method, path, below in re.findall(
         r'\{(NULL|"[A-Z]+"),\s*"(/[^"]*)",\s*(true|false)', source

@@ -110,3 +110,48 @@ def test_labels_are_ours(start, policies, upstream):
     for i in range(1, 5):
         send(i)
     assert names() == before
+
+
+# What an operator's dashboards and alerts are made of, by type.
+NAMES = {
+    "counter": """requests verdicts tokens reloads audit_rows audit_rows_lost log_lines_lost
+        trace_spans trace_spans_dropped engine_steps engine_jobs""",
+    "gauge": """connections in_flight upstream_members_up upstream_calls_waiting guard_held_bytes
+        audit_rows_waiting audit_failing trace_spans_waiting
+        engine_jobs_running engine_jobs_waiting engine_kv_used engine_kv_total""",
+    "histogram": "request_seconds guard_seconds check_seconds ttft_seconds model_ttft_seconds",
+}
+
+
+def test_every_name(start, policies, upstream, tmp_path):
+    """Of a server that has everything: a model, an upstream, audit and traces."""
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "data: data\naudit: {}\nbackend: {engine: {}}\n"
+        "traces: {endpoint: \"http://127.0.0.1:9/v1/traces\"}\n"
+        f"upstreams: [{{name: u, base_url: '{upstream.url}', models: [up]}}]\n")
+    server = start("-c", config, "--policy", policies("names", RULES))
+    ask(server, model="up")
+    found = families(server)
+    for type, names in NAMES.items():
+        for name in names.split():
+            assert found["corral_" + name].type == type, name
+    # Each has few series, of labels that the source knows.
+    for family in found.values():
+        labels = {k for s in family.samples for k in s.labels}
+        assert labels <= {"route", "status", "channel", "result", "check", "outcome",
+                          "part", "kind", "le"}, family.name
+        assert len(family.samples) < 1000, family.name
+    (tokens,) = [f for f in found.values() if f.name == "corral_tokens"]
+    assert {s.labels["kind"] for s in tokens.samples} == {"prompt", "cached", "completion"}
+
+
+def test_the_prefix_cache_is_counted(corral):
+    """The second time a prompt is read its tokens come from the cache."""
+    cached = lambda: value(corral, "corral_tokens_total", kind="cached")
+    text = "Tell me about the sea and about the ships that sail it. " * 8
+    ask(corral, text)
+    before = cached()
+    ask(corral, text)
+    assert cached() - before > 50
+    assert value(corral, "corral_engine_kv_total") > value(corral, "corral_engine_kv_used") >= 0

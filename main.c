@@ -73,6 +73,8 @@ int main(int argc, char **argv) {
 
     /* A reader that left shows as a failed write, which is looked at. */
     (void)signal(SIGPIPE, SIG_IGN);
+    /* A limit on the size of files is an error of a write, not our end. */
+    (void)signal(SIGXFSZ, SIG_IGN);
     code = run(argc, argv);
     if (fflush(stdout) || ferror(stdout)) {
         (void)fputs("corral: standard output could not be written\n", stderr);

@@ -50,13 +50,13 @@ static bool adapt(struct chat_server *s, struct config *c, struct err *err) {
 }
 
 /* Does not return. Ctrl-C is the chat's matter, and the chat's end is ours. */
-static _Noreturn void be_server(const struct config *c, int out) {
+static _Noreturn void be_server(struct config *c, int out) {
     struct err err = {0};
 
     (void)signal(SIGINT, SIG_IGN);
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (dup2(out, STDOUT_FILENO) < 0) _exit(EXIT_TROUBLE);
-    _exit(daemon_run(c, &err) ? EXIT_FINE : options_fail(&err));
+    _exit(daemon_run(c, NULL, &err) ? EXIT_FINE : options_fail(&err));
 }
 
 static bool read_url(struct chat_server *s, int from, struct err *err) {

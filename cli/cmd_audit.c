@@ -38,7 +38,9 @@ static const char *const columns[] = {"seq",
                                       "event",
                                       "detail",
                                       "prompt_tokens",
-                                      "completion_tokens"};
+                                      "completion_tokens",
+                                      "peer",
+                                      "answer"};
 
 enum { COLUMNS = sizeof columns / sizeof *columns };
 

@@ -24,16 +24,22 @@ static bool apply(struct config *c, const struct serve_options *o,
     return !o->listen || config_listen(c, o->listen, err);
 }
 
-static bool serve(const struct serve_options *o, struct err *err) {
+/* Again, on a SIGHUP. */
+static bool read_config(void *user, struct config *out, struct err *err) {
+    return apply(out, user, err) && config_check(out, err);
+}
+
+static bool serve(struct serve_options *o, struct err *err) {
+    const struct daemon_source again = {read_config, o};
     struct config config;
     bool ok;
 
     config_init(&config);
-    ok = apply(&config, o, err) && config_check(&config, err);
+    ok = read_config(o, &config, err);
     if (ok) {
         log_set_level(config.log);
         log_set_format(config.log_format);
-        ok = daemon_run(&config, err);
+        ok = daemon_run(&config, o->serving.config ? &again : NULL, err);
     }
     config_clear(&config);
     return ok;
@@ -66,7 +72,9 @@ int cmd_serve(int argc, char **argv) {
     const struct options options = {
         "corral serve [-c FILE] [OPTIONS]",
         "Serves the guarded model until SIGTERM or Ctrl-C, which finish what "
-        "runs; a second\none ends at once. SIGHUP reads the policy again. The "
+        "runs; a second\none ends at once. SIGHUP reads the configuration "
+        "again, with\n"
+        "all that it names. The "
         "first line on standard output\nis the URL, printed once requests are "
         "taken.",
         list,

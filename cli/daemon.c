@@ -2,12 +2,12 @@
  *
  *   STARTING -> SERVING -> DRAINING -> CLOSING
  *
- * SIGTERM and SIGINT drain; a second one closes at once. SIGHUP, and a change
- * in the policy's folder, reads the policy again: a bad file changes nothing.
+ * SIGTERM and SIGINT drain; a second one closes at once. SIGHUP reads
+ * everything again that can be, a change in the policy's folder the policy
+ * alone: a bad file changes nothing.
  */
 #include "cli/daemon.h"
 
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,9 +24,7 @@
 #include "proxy/audit.h"
 #include "proxy/audit_chain.h"
 #include "proxy/auth.h"
-#include "proxy/fleet.h"
 #include "proxy/responses_store.h"
-#include "proxy/router.h"
 #include "proxy/service.h"
 #include "proxy/sessions.h"
 #include "tools/options.h"
@@ -72,12 +70,11 @@ static void on_keys_changed(void *user) {
 
 static void on_policy_changed(void *user) {
     struct daemon *d = user;
-    struct err err = {0};
 
-    if (d->state == SERVING) (void)daemon_reload_policy(d, true, &err);
+    if (d->state == SERVING) daemon_reload_policy(d);
 }
 
-static void watch_policy(struct daemon *d) {
+void daemon_watch_policy(struct daemon *d) {
     char quoted[ERR_TEXT_MAX];
     struct err err = {0};
 
@@ -149,24 +146,6 @@ static double gauge_connections(void *user) {
     const struct daemon *d = user;
 
     return d->server ? server_connections(d->server) : 0;
-}
-
-static double gauge_upstreams_up(void *user) {
-    const struct daemon *d = user;
-    int count = 0;
-
-    for (int i = 0; i < d->config->upstream_count; i++)
-        count += fleet_members_up(d->fleets[i]);
-    return count;
-}
-
-static double gauge_upstreams_waiting(void *user) {
-    const struct daemon *d = user;
-    int count = 0;
-
-    for (int i = 0; i < d->config->upstream_count; i++)
-        count += fleet_waiting(d->fleets[i]);
-    return count;
 }
 
 static double gauge_in_flight(void *user) {
@@ -305,14 +284,7 @@ static void add_gauges(struct daemon *d) {
                   gauge_connections, d);
     metrics_gauge(m, "corral_in_flight", "Responses outstanding.", false,
                   gauge_in_flight, d);
-    if (d->config->upstream_count)
-        metrics_gauge(m, "corral_upstream_members_up",
-                      "Servers of upstreams that may be asked.", false,
-                      gauge_upstreams_up, d);
-    if (d->config->upstream_count)
-        metrics_gauge(m, "corral_upstream_calls_waiting",
-                      "Calls that wait for their turn at an upstream.", false,
-                      gauge_upstreams_waiting, d);
+    daemon_add_model_gauges(d);
     if (d->audit) add_audit_gauges(d);
     if (d->tracer) add_trace_gauges(d);
     if (!d->engine) return;
@@ -376,87 +348,6 @@ static bool open_guard(struct daemon *d, struct err *err) {
     d->guard = guard_open(&guard, err);
     return d->guard && guard_fits(d->guard, d->policy, err) &&
            auth_set_guard(d->auth, d->guard, err);
-}
-
-/* What clients call the model: the file's name without its ending. */
-static char *name_of(const char *path) {
-    char *copy = xstrdup(path);
-    const char *base = basename(copy);
-    size_t size = strlen(base);
-    char *name;
-
-    if (size > 5 && !strcmp(base + size - 5, ".gguf")) size -= 5;
-    name = span_dup((struct span){base, size});
-    free(copy);
-    return name;
-}
-
-static bool teach_calls(struct daemon *d, struct err *err) {
-    char *path = places_calls(d->config->model);
-    int adapter;
-    bool ok = !path || engine_adapter_add(d->engine, path, &adapter, err);
-
-    if (path && ok) llm_engine_teach(d->llm, adapter);
-    if (!ok) places_blame(err, path);
-    free(path);
-    return ok;
-}
-
-static bool open_llm(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
-    if (c->backend != BACKEND_ENGINE) return true;
-    d->model_name =
-        c->model_name ? xstrdup(c->model_name) : name_of(d->model_path);
-    d->llm = llm_engine_open(d->engine, d->model_name, err);
-    return d->llm && teach_calls(d, err) &&
-           (!c->tool_prompt ||
-            llm_engine_tool_prompt(d->llm, c->tool_prompt, err)) &&
-           router_add(d->router, d->model_name, d->llm, err) &&
-           /* Alone, it answers to whatever an app calls its model. */
-           (c->upstream_count || router_add(d->router, "*", d->llm, err));
-}
-
-static bool open_fleets(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
-    for (int u = 0; u < c->upstream_count; u++) {
-        const struct config_upstream *from = &c->upstreams[u];
-
-        d->fleets[u] = fleet_open(&d->loop, from, err);
-        if (!d->fleets[u]) return false;
-        for (int i = 0; i < from->model_count; i++)
-            if (!router_add(d->router, from->models[i].name,
-                            fleet_llm(d->fleets[u], i), err))
-                return false;
-    }
-    return true;
-}
-
-static bool open_fallbacks(struct daemon *d, struct err *err) {
-    const struct config *c = d->config;
-
-    for (int u = 0; u < c->upstream_count; u++) {
-        const struct config_upstream *from = &c->upstreams[u];
-
-        for (int i = 0; i < from->fallback_count; i++) {
-            struct llm *to =
-                router_find(d->router, span_of(from->fallbacks[i]));
-
-            if (!to)
-                return err_set(err, ERR_INPUT,
-                               "upstream %.64s: there is no model \"%.64s\" "
-                               "to fall back to",
-                               from->name, from->fallbacks[i]);
-            fleet_fall_back(d->fleets[u], to);
-        }
-    }
-    return true;
-}
-
-static bool open_models(struct daemon *d, struct err *err) {
-    d->router = router_new();
-    return open_llm(d, err) && open_fleets(d, err) && open_fallbacks(d, err);
 }
 
 static bool open_mcp(struct daemon *d, struct err *err) {
@@ -555,6 +446,7 @@ static bool open_audit(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     struct audit_options o = {.closed = c->audit.closed,
                               .days = c->audit.days,
+                              .no_addresses = !c->audit.addresses,
                               .bytes_max = (uint64_t)c->audit.bytes_max};
 
     if (!c->audit.on) return true;
@@ -579,12 +471,21 @@ static bool open_tracer(struct daemon *d, struct err *err) {
     return d->tracer != NULL;
 }
 
+/* The certificate and its key, from the files that the configuration names. */
+static bool open_tls(struct daemon *d, struct err *err) {
+    const struct config *c = d->config;
+
+    if (!c->tls.cert) return true;
+    d->tls = tls_context_serve(c->tls.cert, c->tls.key, c->tls.client_ca, err);
+    return d->tls != NULL;
+}
+
 static bool open_server(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
     struct service_options service = {
         .loop = &d->loop,
         .guard = d->guard,
-        .router = d->router,
+        .router = models_router(d->models),
         .tools = d->tools,
         .policy = d->policy,
         .metrics = d->metrics,
@@ -701,8 +602,7 @@ static void daemon_close(struct daemon *d) {
     audit_close(d->audit);
     registry_free(d->tools);
     mcp_servers_close(d->mcp);
-    if (d->llm) llm_engine_close(d->llm);
-    for (int i = 0; i < UPSTREAMS_MAX; i++) fleet_close(d->fleets[i]);
+    daemon_close_models(d);
     guard_close(d->guard);
     second_guard_close(d->second);
     engine_close(d->engine);
@@ -712,11 +612,11 @@ static void daemon_close(struct daemon *d) {
     file_watch_close(d->keys_watch);
     file_watch_close(d->admin_watch);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
+    uv_close((uv_handle_t *)&d->sweep, NULL);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&d->loop);
-    router_free(d->router);
     metrics_free(d->metrics);
     auth_close(d->auth);
     auth_close(d->admin_auth);
@@ -730,11 +630,13 @@ static void daemon_close(struct daemon *d) {
     free(d);
 }
 
-bool daemon_run(const struct config *config, struct err *err) {
+bool daemon_run(struct config *config, const struct daemon_source *again,
+                struct err *err) {
     struct daemon *d = xalloc(sizeof *d);
     bool ok;
 
     d->config = config;
+    d->again = again;
     if (uv_loop_init(&d->loop)) {
         free(d);
         return err_set(err, ERR_IO, "the event loop could not be set up");
@@ -745,14 +647,17 @@ bool daemon_run(const struct config *config, struct err *err) {
     watch_signals(d);
     (void)uv_timer_init(&d->loop, &d->watchdog);
     uv_unref((uv_handle_t *)&d->watchdog);
+    (void)uv_timer_init(&d->loop, &d->sweep);
+    d->sweep.data = d;
+    uv_unref((uv_handle_t *)&d->sweep);
     d->metrics = metrics_new();
-    ok = open_guard(d, err) && open_models(d, err) && open_tools(d, err) &&
-         open_sessions(d, err) && daemon_open_tls(d, err) &&
+    ok = open_guard(d, err) && daemon_open_models(d, err) &&
+         open_tools(d, err) && open_sessions(d, err) && open_tls(d, err) &&
          open_audit(d, err) && open_tracer(d, err) && open_server(d, err) &&
          open_admin(d, err);
     if (ok) {
         add_gauges(d);
-        watch_policy(d);
+        daemon_watch_policy(d);
         if (config->keys)
             d->keys_watch =
                 file_watch_open(&d->loop, config->keys, on_keys_changed, d);

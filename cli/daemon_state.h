@@ -5,6 +5,8 @@
 #include <uv.h>
 
 #include "agent/llm.h"
+#include "cli/daemon.h"
+#include "cli/models.h"
 #include "guard/guard.h"
 #include "proxy/admin.h"
 #include "proxy/config.h"
@@ -16,7 +18,8 @@ enum { SIGNALS = 3 };
 
 struct daemon {
     enum daemon_state state;
-    const struct config *config;
+    struct config *config;             /* in force */
+    const struct daemon_source *again; /* NULL: there is no file to read */
     uv_loop_t loop;
     uv_async_t wakeup; /* the engine's scheduler thread has events for us */
     uv_signal_t signals[SIGNALS];
@@ -32,9 +35,10 @@ struct daemon {
     struct engine *engine; /* NULL when neither model nor policy needs it */
     struct guard *guard;
     struct second_guard *second; /* a Llama Guard, where one was asked for */
-    struct llm *llm; /* the engine as one; NULL: it serves no model */
-    struct fleet *fleets[UPSTREAMS_MAX];
-    struct router *router;
+    struct llm *llm;          /* the engine as one; NULL: it serves no model */
+    struct model_set *models; /* in force */
+    struct retired *retired;  /* answers that began with them go on */
+    uv_timer_t sweep;         /* of these */
     struct registry *tools;
     struct mcp_servers *mcp; /* whose tools are among them; or NULL */
     struct metrics *metrics;
@@ -42,7 +46,7 @@ struct daemon {
     struct auth *admin_auth; /* NULL: administration has no keys of its own */
     struct sessions *sessions;
     struct tracer *tracer; /* NULL: no spans are sent */
-    struct audit *audit; /* NULL: none is kept */
+    struct audit *audit;   /* NULL: none is kept */
     char *data;
     char *audit_path;
     struct service *service;
@@ -54,15 +58,33 @@ struct daemon {
 
 /* daemon_reload.c */
 
-/* The certificate and its key, from the files that the configuration names. */
-MUST_USE bool daemon_open_tls(struct daemon *d, struct err *err);
-/* All that can be read again while serving; a bad file changes nothing of its
- * part. `parts`, a map, hears what came of each; may be NULL. False when
- * something was kept as it was. */
-bool daemon_reload(struct daemon *d, cJSON *parts);
-/* `changed`: a file was, but perhaps none of the policy's. */
-bool daemon_reload_policy(struct daemon *d, bool changed, struct err *err);
+/* A file of the policy's folder has changed. */
+void daemon_reload_policy(struct daemon *d);
 bool daemon_reload_keys(struct daemon *d, struct err *err);
+/* Put in force. Both are taken; `path` NULL: as before. */
+void daemon_take_policy(struct daemon *d, struct policy *policy, char *path);
+/* The keys have changed: tell log and audit. */
+void daemon_tell_keys(struct daemon *d);
+
+/* daemon_change.c: all that can be read again while serving, at once or not at
+ * all. `parts`, a map, hears what is wrong with which part; may be NULL. False
+ * when everything was kept as it was. */
+bool daemon_reload(struct daemon *d, cJSON *parts);
+
+/* daemon.c */
+void daemon_watch_policy(struct daemon *d);
+
+/* daemon_models.c */
+
+MUST_USE bool daemon_open_models(struct daemon *d, struct err *err);
+void daemon_close_models(struct daemon *d);
+void daemon_add_model_gauges(struct daemon *d);
+/* Those of a configuration, which must outlive them; not in force. */
+MUST_USE struct model_set *
+daemon_read_models(struct daemon *d, const struct config *c, struct err *err);
+/* In force: `s` and the upstreams of `fresh` are taken. */
+void daemon_take_models(struct daemon *d, struct model_set *s,
+                        struct config *fresh);
 
 /* daemon_notify.c */
 

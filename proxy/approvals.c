@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "proxy/audit.h"
 
 struct approval {
     struct approvals *table;
@@ -14,7 +15,7 @@ struct approval {
     char id[HASH_ID_SIZE];
     int64_t created, expires; /* seconds since 1970, to be shown */
     uint64_t deadline_ms;
-    char *tool, *arguments, *checks;
+    char *tool, *arguments, *checks, *decision;
     size_t tool_size, argument_size;
     approval_done *done;
     void *user;
@@ -23,10 +24,14 @@ struct approval {
 struct approvals {
     struct approval *first, *last;
     int count;
+    struct audit *audit;
 };
 
-struct approvals *approvals_new(void) {
-    return xalloc(sizeof(struct approvals));
+struct approvals *approvals_new(struct audit *audit) {
+    struct approvals *a = xalloc(sizeof *a);
+
+    a->audit = audit;
+    return a;
 }
 
 void approvals_free(struct approvals *a) {
@@ -63,6 +68,7 @@ void approval_cancel(struct approval *p) {
     free(p->tool);
     free(p->arguments);
     free(p->checks);
+    free(p->decision);
     free(p);
 }
 
@@ -80,6 +86,7 @@ static struct approval *add(struct approvals *a,
     p->arguments = span_dup(q->arguments);
     p->argument_size = q->arguments.size;
     p->checks = span_dup(q->checks);
+    p->decision = span_dup(q->decision);
     p->done = done;
     p->user = user;
     link_last(a, p);
@@ -129,10 +136,30 @@ void approval_times(const struct approval *p, int64_t *created,
     *expires = p->expires;
 }
 
-static void answer(struct approval *p, enum approval_answer how) {
+static const char *word_of(enum approval_answer answer) {
+    switch (answer) {
+    case APPROVAL_APPROVED:
+        return "approved";
+    case APPROVAL_DENIED:
+        return "denied";
+    case APPROVAL_EXPIRED:
+        break;
+    }
+    return "expired";
+}
+
+static void answer(struct approval *p, enum approval_answer how,
+                   const char *by) {
+    const struct audit_approval row = {.id = p->id,
+                                       .decision = p->decision,
+                                       .checks = p->checks,
+                                       .answer = word_of(how),
+                                       .key_id = by,
+                                       .waited_s = clock_wall_s() - p->created};
     approval_done *done = p->done;
     void *user = p->user;
 
+    audit_approval(p->table->audit, &row);
     approval_cancel(p);
     done(user, how);
 }
@@ -145,7 +172,7 @@ void approvals_tick(struct approvals *a) {
     do {
         for (p = a->first; p && now < p->deadline_ms; p = p->next) {
         }
-        if (p) answer(p, APPROVAL_EXPIRED);
+        if (p) answer(p, APPROVAL_EXPIRED, "");
     } while (p);
 }
 
@@ -212,7 +239,7 @@ static bool read_decision(struct span body, bool *approve, struct err *err) {
 }
 
 bool approvals_decide(struct approvals *a, struct span id, struct span body,
-                      struct bytes *out, struct err *err) {
+                      const char *by, struct bytes *out, struct err *err) {
     struct approval *p = a->first;
     bool approve = false;
 
@@ -226,6 +253,6 @@ bool approvals_decide(struct approvals *a, struct span id, struct span body,
     bytes_puts(out, p->id);
     bytes_puts(out, approve ? "\",\"decision\":\"approve\"}"
                             : "\",\"decision\":\"deny\"}");
-    answer(p, approve ? APPROVAL_APPROVED : APPROVAL_DENIED);
+    answer(p, approve ? APPROVAL_APPROVED : APPROVAL_DENIED, by);
     return true;
 }

@@ -13,6 +13,8 @@ enum {
 struct approvals;
 struct approval; /* one call that waits */
 
+struct audit;
+
 enum approval_answer { APPROVAL_DENIED, APPROVAL_EXPIRED, APPROVAL_APPROVED };
 
 /* What a person is shown; copied. */
@@ -20,13 +22,16 @@ struct approval_question {
     struct span tool;
     struct span arguments; /* JSON, as the tool will get it */
     struct span checks;    /* that ask, comma-separated */
+    struct span decision;  /* the verdict's id, for the audit; or empty */
     int seconds;           /* to answer in */
 };
 
 /* Once, unless cancelled; the approval is gone then. */
 typedef void approval_done(void *user, enum approval_answer answer);
 
-struct approvals *approvals_new(void);
+/* Every answer gets a row of the audit, which outlives the table; may be NULL.
+ */
+struct approvals *approvals_new(struct audit *audit);
 /* Every approval was answered or cancelled before. NULL is fine. */
 void approvals_free(struct approvals *a);
 
@@ -56,9 +61,10 @@ void approvals_tick(struct approvals *a);
 MUST_USE bool approvals_list(const struct approvals *a, struct bytes *out,
                              struct err *err);
 /* `body` is {"decision":"approve"|"deny"}. Tells the one who waits, then
- * appends {id, decision}. ERR_NOT_FOUND when nobody waits under `id`. */
+ * appends {id, decision}. `by` is the id of the key that decides, "" without
+ * keys. ERR_NOT_FOUND when nobody waits under `id`. */
 MUST_USE bool approvals_decide(struct approvals *a, struct span id,
-                               struct span body, struct bytes *out,
-                               struct err *err);
+                               struct span body, const char *by,
+                               struct bytes *out, struct err *err);
 
 #endif

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "proxy/audit_chain.h"
 #include "proxy/auth.h"
+#include "proxy/conn.h"
 #include "proxy/db_queue.h"
 
 enum { RETRY_MS = 1000, TRIM_ROWS = 2000, TRIM_EVERY_MS = 60 * 1000, JOBS = 4 };
@@ -224,10 +225,13 @@ static void put(struct audit *a, cJSON *row) {
     next(a);
 }
 
-static void add_subject(cJSON *row, const struct audit_subject *s) {
+static void add_subject(const struct audit *a, cJSON *row,
+                        const struct audit_subject *s) {
     (void)cJSON_AddStringToObject(row, "request", s->request_id);
     (void)cJSON_AddStringToObject(row, "route", s->route);
     (void)cJSON_AddStringToObject(row, "key", s->key_id);
+    if (*s->peer && !a->o.no_addresses)
+        (void)cJSON_AddStringToObject(row, "peer", s->peer);
 }
 
 static cJSON *finding_json(const struct finding *f) {
@@ -282,7 +286,7 @@ void audit_decision(struct audit *a, const struct audit_subject *s,
     if (!a) return;
     row = row_new("decision");
     (void)cJSON_AddStringToObject(row, "id", v->id);
-    add_subject(row, s);
+    add_subject(a, row, s);
     (void)cJSON_AddStringToObject(row, "channel", channel_name(channel));
     (void)cJSON_AddStringToObject(row, "action",
                                   verdict_action_name(v->action));
@@ -303,7 +307,7 @@ void audit_request(struct audit *a, const struct audit_subject *s,
 
     if (!a) return;
     row = row_new("request");
-    add_subject(row, s);
+    add_subject(a, row, s);
     (void)cJSON_AddNumberToObject(row, "status", end->status);
     (void)cJSON_AddStringToObject(row, "policy", end->policy);
     (void)cJSON_AddNumberToObject(row, "decisions", end->decisions);
@@ -311,6 +315,21 @@ void audit_request(struct audit *a, const struct audit_subject *s,
     (void)cJSON_AddNumberToObject(row, "completion_tokens",
                                   end->completion_tokens);
     add_ms(row, end->ns);
+    put(a, row);
+}
+
+void audit_approval(struct audit *a, const struct audit_approval *p) {
+    cJSON *row;
+
+    if (!a) return;
+    row = row_new("approval");
+    (void)cJSON_AddStringToObject(row, "id", p->id);
+    if (*p->decision)
+        (void)cJSON_AddStringToObject(row, "decision", p->decision);
+    (void)cJSON_AddStringToObject(row, "checks", p->checks);
+    (void)cJSON_AddStringToObject(row, "answer", p->answer);
+    (void)cJSON_AddStringToObject(row, "key", p->key_id);
+    (void)cJSON_AddNumberToObject(row, "waited_s", (double)p->waited_s);
     put(a, row);
 }
 
@@ -338,7 +357,7 @@ struct audit_subject audit_subject_of(struct conn *c, const char *route) {
     const struct pass *pass = conn_pass(c);
 
     return (struct audit_subject){pass->request_id, route,
-                                  caller_id(pass->caller)};
+                                  caller_id(pass->caller), conn_peer(c)};
 }
 
 /* ---- its life ---- */
@@ -372,6 +391,12 @@ void audit_close(struct audit *a) {
     a->closing = true;
     if (a->state == WAITING && a->failed) on_tick(&a->timer); /* once more */
     next(a);
+}
+
+void audit_set(struct audit *a, bool closed, int days) {
+    if (!a) return;
+    a->o.closed = closed;
+    a->o.days = days;
 }
 
 bool audit_failing(const struct audit *a) {

@@ -23,6 +23,7 @@ struct audit_options {
     const char *folder; /* existing; audit.db and audit.key are there */
     bool closed;        /* no audit, no answers */
     int days;           /* rows are let go after; 0: never */
+    bool no_addresses;  /* rows do not say where a client was */
     uint64_t bytes_max; /* of the database; 0: no limit */
 };
 
@@ -30,13 +31,16 @@ MUST_USE struct audit *
 audit_open(uv_loop_t *loop, const struct audit_options *o, struct err *err);
 /* Writes what waits. Frees itself in the loop. NULL is fine. */
 void audit_close(struct audit *a);
-bool audit_refuses(const struct audit *a); /* of NULL: false */
+/* See audit_options; from now on. */
+void audit_set(struct audit *a, bool closed, int days); /* NULL is fine */
+bool audit_refuses(const struct audit *a);              /* of NULL: false */
 
 /* Whose doing a row is. */
 struct audit_subject {
     const char *request_id;
     const char *route; /* "chat" */
     const char *key_id;
+    const char *peer; /* the client's address; "": nobody waits any more */
 };
 
 /* The request in hand of a connection; borrowed from it. */
@@ -60,6 +64,16 @@ struct audit_end {
 };
 void audit_request(struct audit *a, const struct audit_subject *s,
                    const struct audit_end *end);
+/* What a person said to a call that waited, or that nobody did in time. */
+struct audit_approval {
+    const char *id;       /* of the question */
+    const char *decision; /* the verdict that asked; "" when unknown */
+    const char *checks;   /* of the policy, comma-separated */
+    const char *answer;   /* "approved", "denied", "expired" */
+    const char *key_id;   /* of who answered */
+    int64_t waited_s;
+};
+void audit_approval(struct audit *a, const struct audit_approval *p);
 /* "start", "policy", ...; `detail` is ours or checked. */
 void audit_event(struct audit *a, const char *event, const char *detail);
 

@@ -10,6 +10,7 @@
 #include "guard/guard.h"
 #include "guard/policy.h"
 #include "proxy/http_error.h"
+#include "proxy/peer.h"
 #include "proxy/rates.h"
 
 /* Stays for good, even when its line goes: passes point to it. */
@@ -111,26 +112,57 @@ static void put_in_force(struct auth *a, struct keys *keys,
           compare_ids);
 }
 
-bool auth_reload(struct auth *a, struct err *err) {
-    struct keys keys = {0};
-    struct policy **policies;
-    bool ok;
+struct auth_change {
+    struct keys keys;
+    struct policy **policies; /* one a key, or NULL */
+};
+
+void auth_change_free(struct auth_change *change) {
+    if (!change) return;
+    for (int i = 0; i < change->keys.count; i++)
+        if (change->policies) policy_free(change->policies[i]);
+    free(change->policies);
+    keys_clear(&change->keys);
+    free(change);
+}
+
+static bool read_change(const struct auth *a, struct auth_change *change,
+                        struct err *err) {
+    struct keys *keys = &change->keys;
 
     if (!a->path) return true;
-    if (!keys_read(&keys, a->path, err)) return false;
+    if (!keys_read(keys, a->path, err)) return false;
     /* Callers stay, so files that are swapped again and again have an end. */
-    ok = a->caller_count + keys.count <= 2 * KEYS_MAX ||
-         err_set(err, ERR_LIMIT, "%s: too many keys since the start", a->path);
-    policies = xalloc_array((size_t)keys.count + 1, sizeof(struct policy *));
-    for (int i = 0; ok && i < keys.count; i++) {
-        policies[i] = open_policy(a, &keys, policies, i, err);
-        ok = policies[i] || !keys.list[i].policy;
+    if (a->caller_count + keys->count > 2 * KEYS_MAX)
+        return err_set(err, ERR_LIMIT, "%s: too many keys since the start",
+                       a->path);
+    change->policies =
+        xalloc_array((size_t)keys->count + 1, sizeof(struct policy *));
+    for (int i = 0; i < keys->count; i++) {
+        change->policies[i] = open_policy(a, keys, change->policies, i, err);
+        if (!change->policies[i] && keys->list[i].policy) return false;
     }
-    if (ok) put_in_force(a, &keys, policies);
-    for (int i = 0; i < keys.count; i++) policy_free(policies[i]);
-    free(policies);
-    keys_clear(&keys);
-    return ok;
+    return true;
+}
+
+struct auth_change *auth_read(const struct auth *a, struct err *err) {
+    struct auth_change *change = xalloc(sizeof *change);
+
+    if (read_change(a, change, err)) return change;
+    auth_change_free(change);
+    return NULL;
+}
+
+void auth_take(struct auth *a, struct auth_change *change) {
+    if (a->path) put_in_force(a, &change->keys, change->policies);
+    auth_change_free(change);
+}
+
+bool auth_reload(struct auth *a, struct err *err) {
+    struct auth_change *change = auth_read(a, err);
+
+    if (change) auth_take(a, change);
+    return change != NULL;
 }
 
 struct auth *auth_open(const char *path, struct err *err) {
@@ -391,7 +423,10 @@ const struct policy *caller_policy(const struct caller *c,
 }
 
 uint64_t caller_number(const struct caller *c, const struct conn *conn) {
-    return c ? c->number : conn_id(conn);
+    uint64_t number;
+
+    if (c) return c->number;
+    return peer_number(conn_peer(conn), &number) ? number : conn_id(conn);
 }
 
 void caller_spend(struct caller *c, int64_t tokens) {

@@ -26,7 +26,13 @@ bool auth_needs_model(const struct auth *a);
 MUST_USE bool auth_set_guard(struct auth *a, struct guard *g, struct err *err);
 /* Keys and their policies, again; on failure nothing has changed. */
 MUST_USE bool auth_reload(struct auth *a, struct err *err);
-int auth_key_count(const struct auth *a);    /* those that are good */
+/* The same in two steps: read, with nothing changed, NULL when something is
+ * wrong; and put in force, which takes the change and cannot fail. */
+struct auth_change;
+MUST_USE struct auth_change *auth_read(const struct auth *a, struct err *err);
+void auth_take(struct auth *a, struct auth_change *change);
+void auth_change_free(struct auth_change *change); /* NULL is fine */
+int auth_key_count(const struct auth *a);          /* those that are good */
 const char *auth_path(const struct auth *a); /* of the file; NULL: no keys */
 /* Policies of keys that are good, one call a key. Borrowed until a reload. */
 void auth_each_policy(const struct auth *a,
@@ -53,7 +59,8 @@ const char *caller_id(const struct caller *c); /* "" without a key */
 /* Its own, else the server's. Borrowed until the next reload. */
 const struct policy *caller_policy(const struct caller *c,
                                    const struct policy *servers);
-/* Whose turn it is is decided between these. */
+/* Whose turn it is is decided between these: keys, or without any addresses
+ * (peer.h), on this machine connections. */
 uint64_t caller_number(const struct caller *c, const struct conn *conn);
 void caller_spend(struct caller *c, int64_t tokens);
 /* What was spent today before this process began. */

@@ -122,6 +122,7 @@ static void ask_person(struct choice *c, const struct verdict *v) {
     struct bytes checks = {0};
     struct approval_question q = {.tool = c->call.name,
                                   .arguments = c->call.arguments,
+                                  .decision = span_of(v->id),
                                   .seconds = seconds};
     struct err err = {0};
 

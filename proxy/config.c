@@ -23,11 +23,13 @@ void config_init(struct config *c) {
                          .model = xstrdup("default"),
                          .backend = BACKEND_ENGINE,
                          .agent = {8, 16, 300, 1000000},
+                         .audit = {.addresses = true},
                          .responses = {.days = 30},
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO,
                          .log_access = true};
     limits_init(&c->limits);
+    c->upstreams = xalloc_array(UPSTREAMS_MAX, sizeof *c->upstreams);
     config_guard_init(&c->guard);
     config_traces_init(&c->traces);
 }
@@ -52,7 +54,7 @@ void config_clear(struct config *c) {
     config_guard_clear(&c->guard);
     config_traces_clear(&c->traces);
     free(c->data);
-    clear_upstreams(c);
+    config_upstreams_free(c->upstreams, c->upstream_count);
     config_clear_tools(c);
     yaml_close(c->yaml);
     free(c->folder);

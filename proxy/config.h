@@ -42,6 +42,7 @@ struct config {
     struct {
         bool on; /* `audit` was there */
         bool closed;
+        bool addresses;    /* of clients, in the rows */
         int days;          /* 0: for good */
         int64_t bytes_max; /* of the database; 0: no limit */
     } audit;
@@ -66,7 +67,7 @@ struct config {
     struct config_guard guard;
     char *data; /* a folder for databases; NULL: $CORRAL_HOME/data */
     enum config_backend backend;
-    struct config_upstream upstreams[UPSTREAMS_MAX];
+    struct config_upstream *upstreams; /* room for UPSTREAMS_MAX */
     int upstream_count;
     struct config_tool tools[CONFIG_TOOLS_MAX];
     int tool_count;

@@ -5,7 +5,8 @@
 
 bool config_read_audit(const struct config_source *s, const cJSON *root,
                        struct config *c) {
-    static const char *const keys[] = {"on_error", "days", "bytes_max", NULL};
+    static const char *const keys[] = {"on_error", "days", "bytes_max",
+                                       "addresses", NULL};
     const cJSON *map, *node;
 
     if (!config_read_map(s, root, "audit", keys, &map)) return false;
@@ -21,6 +22,7 @@ bool config_read_audit(const struct config_source *s, const cJSON *root,
                              "on_error must be closed or count");
     }
     return config_read_small(s, map, "days", 0, 36500, &c->audit.days) &&
+           config_read_bool(s, map, "addresses", &c->audit.addresses) &&
            config_read_int(s, map, "bytes_max", 1 << 20, (int64_t)1 << 50,
                            &c->audit.bytes_max);
 }

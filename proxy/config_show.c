@@ -178,6 +178,7 @@ static void put_audit(cJSON *at, const struct config *c) {
     audit = cJSON_AddObjectToObject(at, "audit");
     put_text(audit, "on_error", c->audit.closed ? "closed" : "count");
     put_number(audit, "days", c->audit.days);
+    (void)cJSON_AddBoolToObject(audit, "addresses", c->audit.addresses);
     put_number(audit, "bytes_max", c->audit.bytes_max);
 }
 

@@ -41,6 +41,11 @@ void config_upstream_clear(struct config_upstream *u) {
     *u = (struct config_upstream){0};
 }
 
+void config_upstreams_free(struct config_upstream *list, int count) {
+    for (int i = 0; i < count; i++) config_upstream_clear(&list[i]);
+    free(list);
+}
+
 static struct config_member *add_member(struct config_upstream *u) {
     if (!u->members)
         u->members = xalloc_array(UPSTREAM_MEMBERS_MAX, sizeof *u->members);

@@ -74,6 +74,8 @@ MUST_USE bool config_read_upstreams(const struct config_source *s,
                                     struct config_upstream *list, int *count);
 void config_upstream_init(struct config_upstream *u);
 void config_upstream_clear(struct config_upstream *u);
+/* A whole list; NULL is fine. */
+void config_upstreams_free(struct config_upstream *list, int count);
 /* By default, with one member, which any name of a model is good for. */
 void config_upstream_any(struct config_upstream *u, const struct http_url *url);
 

@@ -29,6 +29,7 @@ struct decisions {
     cJSON *json;
     struct decisions_body body;
     struct llm *llm;
+    struct router *router; /* used, once there is a model */
     struct judging judging;
     struct chat_message *question; /* behind the input's messages */
     int index;                     /* of the question in hand */
@@ -41,6 +42,7 @@ struct decisions {
 static void decisions_free(struct decisions *d) {
     judging_cancel(&d->judging);
     weigh_cancel(d->weigh);
+    router_leave(d->router);
     policy_free(d->policy);
     arena_free(d->arena);
     cJSON_Delete(d->json);
@@ -327,6 +329,7 @@ static bool find_model(struct decisions *d, struct err *err) {
     if (!d->llm)
         return err_set_field(err, ERR_NOT_FOUND, "model",
                              "there is no model of this name");
+    d->router = router_use(d->context->router);
     if (!d->llm->weigh)
         return err_set_field(err, ERR_UNSUPPORTED, "model",
                              "model: it runs on a server that is asked for "

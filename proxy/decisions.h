@@ -17,7 +17,7 @@ struct decisions;
 struct decisions_context {
     struct guard *guard;
     const struct policy *policy;
-    const struct router *router;
+    struct router *router;
     struct metrics *metrics;
     struct audit *audit; /* may be NULL */
 };

@@ -31,6 +31,7 @@ struct embeddings {
     int input_count;
     struct judging judging;
     int index; /* of the one in hand */
+    struct router *router; /* used, once there is a model */
     struct embed *embed;
     struct llm_vectors *vectors;
     struct bytes data;  /* the answer's list so far */
@@ -44,6 +45,7 @@ static void embeddings_free(struct embeddings *m) {
     judging_cancel(&m->judging);
     embed_cancel(m->embed);
     if (m->vectors) m->llm->vectors_cancel(m->llm, m->vectors);
+    router_leave(m->router);
     policy_free(m->policy);
     arena_free(m->arena);
     bytes_free(&m->data);
@@ -334,6 +336,7 @@ static bool read_options(struct embeddings *m, const cJSON *body,
     if (!m->llm)
         return err_set_field(err, ERR_NOT_FOUND, "model",
                              "there is no model of this name");
+    m->router = router_use(m->context->router);
     if (!m->llm->embed && !m->llm->vectors)
         return err_set_field(err, ERR_UNSUPPORTED, "model",
                              "model: it runs on a server that is asked for "

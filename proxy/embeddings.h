@@ -17,7 +17,7 @@ enum { EMBEDDINGS_INPUTS_MAX = 256 };
 struct embeddings_context {
     struct guard *guard;
     const struct policy *policy;
-    const struct router *router;
+    struct router *router;
     struct metrics *metrics;
     struct audit *audit; /* may be NULL */
 };

@@ -11,6 +11,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/http_error.h"
 #include "proxy/journal.h"
+#include "proxy/router.h"
 
 enum { HEADERS_MAX = 4, ANSWER_ROOM = 1024 /* for short ones */ };
 
@@ -26,6 +27,7 @@ static void exchange_destroy(struct exchange *x) {
     journal_close(x->journal); /* from here on it calls no choice */
     for (int i = 0; i < x->choice_count; i++) choice_free(x->choices[i]);
     traced_free(x->traced);
+    router_leave(x->router);
     policy_free(x->policy);
     cJSON_Delete(x->body);
     arena_free(x->arena);
@@ -73,7 +75,8 @@ struct audit_subject exchange_subject(const struct exchange *x) {
     if (x->conn) return audit_subject_of(x->conn, x->dialect->name);
     return (struct audit_subject){.request_id = x->id,
                                   .route = x->dialect->name,
-                                  .key_id = exchange_owner(x)};
+                                  .key_id = exchange_owner(x),
+                                  .peer = ""};
 }
 
 bool exchange_streaming(const struct exchange *x) {

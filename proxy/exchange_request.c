@@ -41,6 +41,7 @@ static bool check_choice(const struct chat_request *r, struct err *err) {
 
 static bool find_model(struct exchange *x, struct err *err) {
     x->llm = router_find(x->context->router, x->request.model);
+    if (x->llm) x->router = router_use(x->context->router);
     if (x->llm) return true;
     return err_set_field(err, ERR_NOT_FOUND, "model",
                          "there is no model of this name");
@@ -56,8 +57,8 @@ static int summary_entries(struct chat_message *messages, int count) {
 }
 
 /* A session's messages are cut to the model's window before they are judged:
- * what is left out reaches nobody, or only the one who writes its summary. The tools that will be offered take their
- * part of it. */
+ * what is left out reaches nobody, or only the one who writes its summary. The
+ * tools that will be offered take their part of it. */
 static bool fit_window(struct exchange *x, struct err *err) {
     struct chat_request *r = &x->request;
     struct chat_tool *tools = r->tools;

@@ -24,6 +24,7 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
+    struct router *router;   /* used, once there is a model */
     struct llm *llm;         /* that the request asks for */
     struct trace_point at;
     struct traced *traced;   /* `llm`, where the trace is sampled; or NULL */

@@ -1,5 +1,6 @@
 #include "proxy/router.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@ struct router {
     int count;
     int room;
     struct llm *any; /* "*" */
+    int users;
 };
 
 struct router *router_new(void) {
@@ -23,9 +25,23 @@ struct router *router_new(void) {
 
 void router_free(struct router *r) {
     if (!r) return;
+    assert(!r->users);
     for (int i = 0; i < r->count; i++) free(r->routes[i].name);
     free(r->routes);
     free(r);
+}
+
+struct router *router_use(struct router *r) {
+    r->users++;
+    return r;
+}
+
+void router_leave(struct router *r) {
+    if (r) r->users--;
+}
+
+int router_users(const struct router *r) {
+    return r->users;
 }
 
 static struct llm *find(const struct router *r, struct span name) {

@@ -1,5 +1,5 @@
-/* router.h - which model answers to which name. Filled before the loop starts,
- * only read afterwards. */
+/* router.h - which model answers to which name. Filled before it is used, only
+ * read afterwards. Event-loop thread. */
 #ifndef CORRAL_PROXY_ROUTER_H
 #define CORRAL_PROXY_ROUTER_H
 
@@ -8,7 +8,12 @@
 struct router; /* opaque */
 
 struct router *router_new(void);
-void router_free(struct router *r); /* NULL is fine */
+void router_free(struct router *r); /* NULL is fine; it must have no users */
+/* Whoever keeps a model of it uses it until then, so that a router that is
+ * replaced can wait for its end. */
+struct router *router_use(struct router *r);
+void router_leave(struct router *r); /* NULL is fine */
+int router_users(const struct router *r);
 
 /* `name` is what clients call it, "*" any name that is not there; copied. The
  * llm is borrowed. ERR_INPUT when the name is taken. */

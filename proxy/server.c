@@ -218,6 +218,10 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
     return NULL;
 }
 
+void server_set_limits(struct server *s, const struct limits *limits) {
+    s->limits = *limits;
+}
+
 void server_set_tls(struct server *s, const struct tls_context *tls) {
     s->options.tls = tls;
 }

@@ -301,7 +301,8 @@ static void approval(struct service *s, struct conn *c,
     struct bytes out = {0};
     struct err err = {0};
 
-    if (approvals_decide(s->exchanges.approvals, id, r->body, &out, &err)) {
+    if (approvals_decide(s->exchanges.approvals, id, r->body,
+                         caller_id(conn_pass(c)->caller), &out, &err)) {
         respond(s, c, ROUTE_APPROVALS, 200, "application/json", &out);
     } else {
         metrics_request(s->metrics, ROUTE_APPROVALS,
@@ -541,7 +542,7 @@ struct service *service_new(const struct service_options *o) {
         .loop = o->loop,
         .router = o->router,
         .tools = o->tools,
-        .approvals = approvals_new(),
+        .approvals = approvals_new(o->audit),
         .responses = o->responses,
         .metrics = o->metrics,
         .audit = o->audit,
@@ -603,6 +604,24 @@ void service_set_policy(struct service *s, struct policy *policy) {
     s->embeddings.policy = s->policy;
     s->decisions.policy = s->policy;
     policy_free(before);
+}
+
+void service_set_router(struct service *s, struct router *router) {
+    s->exchanges.router = router;
+    s->embeddings.router = router;
+    s->decisions.router = router;
+}
+
+void service_set_turns(struct service *s, const struct service_turns *turns) {
+    s->exchanges.compact = turns->compact;
+    s->exchanges.turn_steps = turns->steps;
+    s->exchanges.turn_tool_calls = turns->tool_calls;
+    s->exchanges.turn_seconds = turns->seconds;
+    s->exchanges.turn_tokens = turns->tokens;
+}
+
+void service_log_requests(struct service *s, bool on) {
+    s->log_requests = on;
 }
 
 struct exchange_context *service_exchanges(struct service *s) {

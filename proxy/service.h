@@ -23,7 +23,7 @@ struct tracer;
 struct service_options {
     uv_loop_t *loop;
     struct guard *guard;          /* everything here outlives the service */
-    const struct router *router;  /* which models there are */
+    struct router *router;        /* which models there are */
     const struct registry *tools; /* Corral's own; may be NULL */
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;
@@ -50,6 +50,18 @@ struct conn_handler service_handler(struct service *s);
 /* Judge what comes from now on by another policy; requests in flight finish
  * under the one they began with. Takes a reference. */
 void service_set_policy(struct service *s, struct policy *policy);
+/* The same for the models: what began keeps those of its router. */
+void service_set_router(struct service *s, struct router *router);
+/* How far turns may go that begin from now on. */
+struct service_turns {
+    struct compact_options compact;
+    int steps;
+    int tool_calls;
+    int seconds;
+    int tokens;
+};
+void service_set_turns(struct service *s, const struct service_turns *turns);
+void service_log_requests(struct service *s, bool on);
 /* Bytes of answers that wait for a verdict. */
 size_t service_held(const struct service *s);
 /* What its turns run in; borrowed until service_close(). */

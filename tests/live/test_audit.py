@@ -3,12 +3,16 @@
 import csv
 import io
 import json
+import resource
+import socket
 import sqlite3
+import threading
 
 import httpx2 as httpx
 import pytest
 
 from conftest import RULES, run, until
+from test_tools import Caller
 
 HI = {"messages": [{"role": "user", "content": "Hi there"}], "max_tokens": 4}
 BAD = {"messages": [{"role": "user", "content": "a zebra crossing"}], "max_tokens": 4}
@@ -212,6 +216,121 @@ def test_a_locked_database(audited, closed):
     # What was answered while it was locked was kept, and is there now.
     assert len(settled(server, 2 if closed else 3)) == (2 if closed else 3)
     assert server.metric("corral_audit_rows_lost_total") == 0
+    assert verify(server).returncode == 0
+
+
+ASKS = RULES + """\
+tools:
+  allow: [calculator]
+  rules: [{tool: calculator, action: ask, id: a-person}]
+limits: {approval_s: %d}
+"""
+
+
+@pytest.mark.parametrize("seconds, word", [(60, "approve"), (60, "deny"), (1, None)])
+def test_what_a_person_said(audited, seconds, word):
+    """Each answer to a question is a row that names the verdict which asked."""
+    upstream = Caller()
+    upstream.calls = [("calculator", {"expression": "40+2"})]
+    try:
+        server = audited("{}", ASKS % seconds, "--tools", "calculator", "--upstream", upstream.url)
+        answers = []
+        asker = threading.Thread(target=lambda: answers.append(post(server, HI)))
+        asker.start()
+        if word:
+            waiting = lambda: server.http.get("/v1/approvals").json()["data"]
+            assert until(waiting)
+            question = waiting()[0]["id"]
+            assert server.http.post(f"/v1/approvals/{question}", json={"decision": word}).status_code == 200
+        asker.join(30)
+        assert answers[0].status_code == 200
+        settled(server, 1)
+        (row,) = [r for r in rows(server) if r["kind"] == "approval"]
+        assert row["answer"] == {"approve": "approved", "deny": "denied", None: "expired"}[word]
+        assert row["checks"] == "a-person" and row["key"] == "" and row["waited_s"] >= 0
+        (asked,) = [r for r in rows(server) if r.get("action") == "ask"]
+        assert row["decision"] == asked["id"]
+        assert not word or row["id"] == question
+        assert "40+2" not in json.dumps(rows(server))
+        assert verify(server).returncode == 0
+    finally:
+        upstream.close()
+
+
+@pytest.mark.parametrize("more, peer", [("", "203.0.113.7"), (", addresses: false", None)])
+def test_where_a_client_was(audited, more, peer):
+    """Behind a balancer it is the address that the PROXY header names."""
+    server = audited("{on_error: count" + more + "}\nproxy_protocol: true")
+    body = json.dumps({"model": "m", **HI}).encode()
+    with socket.create_connection(("127.0.0.1", server.port)) as s:
+        s.sendall(b"PROXY TCP4 203.0.113.7 192.0.2.1 40000 80\r\n"
+                  b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+                  b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert s.recv(100).startswith(b"HTTP/1.1 200")
+        (row,) = settled(server, 1)
+    assert row.get("peer") == peer
+    decisions = [r for r in rows(server) if r["kind"] == "decision"]
+    assert decisions and all(r.get("peer") == peer for r in decisions)
+
+
+def limit_files(server, size):
+    """No file of the process may grow past it, as if the disk were full."""
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_full_disk(audited, closed):
+    server = audited("{on_error: closed}" if closed else "{}")
+    assert post(server, HI).status_code == 200
+    settled(server, 1)
+    limit_files(server, 512)
+    assert post(server, HI).status_code == 200  # nobody knows yet
+    assert until(lambda: server.metric("corral_audit_failing") == 1)
+    assert post(server, HI).status_code == (503 if closed else 200)
+    limit_files(server, resource.RLIM_INFINITY)
+    assert until(lambda: server.metric("corral_audit_failing") == 0)
+    assert post(server, HI).status_code == 200
+    assert len(settled(server, 3 if closed else 4)) == (3 if closed else 4)
+    assert server.metric("corral_audit_rows_lost_total") == 0
+    assert verify(server).returncode == 0
+
+
+def test_a_full_database(audited):
+    """bytes_max is a limit of the operator's own: what it keeps out is told."""
+    server = audited("{on_error: closed, bytes_max: 1048576}")
+    text = {"messages": [{"role": "user", "content": "Hi"}] * 60}
+    answers = [post(server, text).status_code for _ in range(5)]
+    assert answers == [200] * 5
+
+    def fill():
+        for _ in range(200):
+            if post(server, HI).status_code == 503:
+                return True
+        return False
+
+    assert until(fill, 120)
+    assert server.metric("corral_audit_failing") == 1
+    assert "audit_fails" in server.stderr()
+    assert server.http.get("/healthz").status_code == 200
+    assert server.db.stat().st_size <= 1048576
+    assert verify(server).returncode == 0
+
+
+def test_a_lock_that_lets_nobody_read(audited):
+    """EXCLUSIVE, as a backup may hold it, and never let go: the end comes in
+    time all the same, and the rows that were not written are told."""
+    server = audited()
+    post(server, HI)
+    settled(server, 1)
+    lock = sqlite3.connect(server.db, isolation_level=None)
+    lock.execute("PRAGMA locking_mode = EXCLUSIVE")
+    lock.execute("BEGIN EXCLUSIVE")
+    assert post(server, HI).status_code == 200
+    assert until(lambda: server.metric("corral_audit_failing") == 1)
+    assert server.stop() == 0
+    assert "event=audit_lost rows=" in server.stderr()
+    lock.execute("COMMIT")
+    lock.close()
     assert verify(server).returncode == 0
 
 

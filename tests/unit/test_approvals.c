@@ -74,7 +74,8 @@ static enum err_code decide(struct approvals *table, const char *id,
                             const char *body) {
     struct bytes out = {0};
     struct err err = {0};
-    bool ok = approvals_decide(table, span_of(id), span_of(body), &out, &err);
+    bool ok =
+        approvals_decide(table, span_of(id), span_of(body), "", &out, &err);
 
     assert_int_equal(ok, err.code == ERR_NONE);
     bytes_free(&out);
@@ -82,7 +83,7 @@ static enum err_code decide(struct approvals *table, const char *id,
 }
 
 static void test_list(void **state) {
-    struct approvals *table = approvals_new();
+    struct approvals *table = approvals_new(NULL);
     struct asker asker = {0};
     struct approval *p = ask(table, &asker, 300);
     cJSON *json = list(table), *item;
@@ -106,7 +107,7 @@ static void test_list(void **state) {
 }
 
 static void test_decide(void **state) {
-    struct approvals *table = approvals_new();
+    struct approvals *table = approvals_new(NULL);
     struct asker yes = {0}, no = {0};
     char id[HASH_ID_SIZE];
 
@@ -138,7 +139,7 @@ static void test_decide(void **state) {
 }
 
 static void test_expiry(void **state) {
-    struct approvals *table = approvals_new();
+    struct approvals *table = approvals_new(NULL);
     struct asker soon = {0}, late = {0}, gone = {0};
     struct approval *p;
 
@@ -157,7 +158,7 @@ static void test_expiry(void **state) {
 }
 
 static void test_limits(void **state) {
-    struct approvals *table = approvals_new();
+    struct approvals *table = approvals_new(NULL);
     struct approval *list[APPROVALS_MAX];
     struct approval_question q = {.tool = span_of("t"), .seconds = 1};
     struct asker asker = {0};

@@ -89,7 +89,7 @@ static void test_lost_rows_are_told(void **state) {
 }
 
 static void test_none(void **state) {
-    const struct audit_subject s = {"r", "chat", ""};
+    const struct audit_subject s = {"r", "chat", "", "192.0.2.7"};
     const struct audit_end end = {.status = 200, .policy = ""};
     struct verdict v;
 

@@ -76,10 +76,26 @@ static void test_many(void **state) {
     router_free(r);
 }
 
+static void test_users(void **state) {
+    struct router *r = router_new();
+
+    (void)state;
+    assert_int_equal(router_users(r), 0);
+    assert_ptr_equal(router_use(r), r);
+    (void)router_use(r);
+    router_leave(r);
+    router_leave(NULL);
+    assert_int_equal(router_users(r), 1);
+    router_leave(r);
+    assert_int_equal(router_users(r), 0);
+    router_free(r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find), cmocka_unit_test(test_taken),
-        cmocka_unit_test(test_any_alone), cmocka_unit_test(test_many)};
+        cmocka_unit_test(test_any_alone), cmocka_unit_test(test_many),
+        cmocka_unit_test(test_users)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,10 +178,12 @@ int cmd_check(int argc, char **argv) {
     struct judge_options judge_options = {0};
     bool json = false, jsonl = false;
     const struct option list[] = {
+        {"config", 'c', OPTION_TEXT, &judge_options.config, 0, 0, "FILE",
+         "the server's configuration, for its models and its guard"},
         {"policy", 0, OPTION_TEXT, &judge_options.policy, 0, 0, "FILE",
          "policies/default.yaml"},
         {"on", 0, OPTION_TEXT, &on, 0, 0, "CHANNEL",
-         "input, output, tool_call, tool_result or document"},
+         "input, output, tool_call, tool_result, document or tool_definition"},
         {"prompt", 0, OPTION_TEXT, &prompt, 0, 0, "TEXT",
          "what TEXT answers, with --on output"},
         {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "the verdict as JSON"},

@@ -50,6 +50,8 @@ int cmd_eval(int argc, char **argv) {
     struct judge_options judge_options = {.scores = true};
     struct settings settings = {.draws = DRAWS};
     const struct option list[] = {
+        {"config", 'c', OPTION_TEXT, &judge_options.config, 0, 0, "FILE",
+         "the server's configuration, for its models and its guard"},
         {"policy", 0, OPTION_TEXT, &judge_options.policy, 0, 0, "FILE",
          "policies/default.yaml"},
         {"json", 0, OPTION_FLAG, &settings.json, 0, 0, NULL, "one JSON object"},

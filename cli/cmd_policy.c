@@ -124,6 +124,8 @@ int cmd_policy(int argc, char **argv) {
     bool json = false;
     const struct option list[] = {
         {"json", 0, OPTION_FLAG, &json, 0, 0, NULL, "train, diff: as JSON"},
+        {"config", 'c', OPTION_TEXT, &judge.config, 0, 0, "FILE",
+         "the server's configuration, for its models and its guard"},
         {"model", 'm', OPTION_TEXT, &judge.model, 0, 0, "FILE",
          "the base model's GGUF"},
         {"guard-models", 0, OPTION_TEXT, &judge.guard_models, 0, 0, "DIR",

@@ -58,8 +58,7 @@ static void add(struct evaluation *e, enum group_kind kind, const char *name,
 
 static bool counts(const struct evaluation *e, enum level level, int label,
                    float score) {
-    return score >= classifier_threshold(judge_classifier(e->judge),
-                                         GUARD_MODEL_FULL, level, label);
+    return score >= judge_threshold(e->judge, level, label);
 }
 
 static void add_levels(struct evaluation *e, int label, const char *name,

@@ -2,7 +2,7 @@
  * their own. Three questions, kept apart because their answers differ:
  *
  *   unsafe     is the hazard seen? P(unsafe) against the label, cut at the
- *              adapter's balanced threshold; by source, language and role,
+ *              guard model's balanced threshold; by source, language and role,
  *              and at each operating point
  *   S1..S14    the same for each category's own probability, and INJ for
  *              prompt injection against the row's injection flag

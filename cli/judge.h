@@ -1,4 +1,4 @@
-/* judge.h - many texts judged by the guard without a server: the engine, the
+/* judge.h - many texts judged by the guard without a server: the models, the
  * guard and a policy behind one face, several texts in flight at once. For
  * `check`, `eval` and `policy test`. Everything runs on the caller's thread. */
 #ifndef CORRAL_CLI_JUDGE_H
@@ -12,6 +12,9 @@ enum { JUDGE_IN_FLIGHT = 32 };
 struct judge;
 
 struct judge_options {
+    /* What the server is told, for the models, a Llama Guard and the policy
+     * where they are not given here; NULL: none. */
+    const char *config;
     const char *policy; /* each NULL for the default place */
     const char *other;  /* a second policy, to compare; NULL: none */
     const char *model;
@@ -52,6 +55,9 @@ const struct policy *judge_policy(const struct judge *j);
 const struct policy *judge_other(const struct judge *j); /* NULL: none */
 /* NULL when no model was needed. */
 struct classifier *judge_classifier(const struct judge *j);
+/* From where on a score of whoever answers for the label counts. The judge has
+ * a model. */
+float judge_threshold(const struct judge *j, enum level level, int label);
 
 /* What of a row is judged: its response, after its prompt, or its prompt
  * alone. Borrows from the row. */
@@ -59,7 +65,7 @@ struct judge_text judge_row(const struct row_text *row);
 /* Everything is copied. Waits for a place when JUDGE_IN_FLIGHT are taken. */
 void judge_submit(struct judge *j, const struct judge_text *text,
                   judge_done *done, void *user);
-/* Sleep until the engine has something to say, and let it: for whoever asks
+/* Sleep until a model has something to say, and let it: for whoever asks
  * the classifier for more than verdicts. */
 void judge_wait(struct judge *j);
 /* Until all are done. */

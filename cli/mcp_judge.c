@@ -26,24 +26,31 @@ static void on_verdict(void *user, const struct verdict *v) {
                      : "the policy refuses its definition";
 }
 
-static void hear(const struct mcp_judge *j, struct hearing *h) {
-    struct bytes text = {.limit = MCP_DEFINITION_TEXT_MAX};
-    struct guard_turn turn = {.role = GUARD_USER};
-    struct guard_item item = {.channel = CHANNEL_DOCUMENT};
+static void ask(const struct mcp_judge *j, struct hearing *h,
+                enum channel channel, struct span text) {
+    struct guard_turn turn = {GUARD_USER, text};
+    struct guard_item item = {channel, text};
     struct guard_request request = {.policy = j->policy,
                                     .items = &item,
                                     .item_count = 1,
                                     .turns = &turn,
                                     .turn_count = 1,
-                                    .channel = CHANNEL_DOCUMENT};
+                                    .channel = channel,
+                                    .deadline_ms = clock_ms() + DEADLINE_MS};
+
+    ++*h->pending;
+    (void)guard_check_start(j->guard, &request, on_verdict, h);
+}
+
+/* A definition is a document, too: what a policy has on those holds for it. */
+static void hear(const struct mcp_judge *j, struct hearing *h) {
+    struct bytes text = {.limit = MCP_DEFINITION_TEXT_MAX};
 
     if (!mcp_definition_text(h->definition, &text, NULL)) {
         h->refused = "its definition is too long";
     } else {
-        turn.text = item.text = span_bytes(&text);
-        request.deadline_ms = clock_ms() + DEADLINE_MS;
-        ++*h->pending;
-        (void)guard_check_start(j->guard, &request, on_verdict, h);
+        ask(j, h, CHANNEL_DEFINITION, span_bytes(&text));
+        ask(j, h, CHANNEL_DOCUMENT, span_bytes(&text));
     }
     bytes_free(&text);
 }

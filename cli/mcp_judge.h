@@ -1,6 +1,6 @@
 /* mcp_judge.h - what MCP servers say of their tools, judged by the policy's
- * checks of documents before a model may read it. Event-loop thread, at start
- * only: afterwards no definition changes. */
+ * checks of definitions and of documents before a model may read it. Event-loop
+ * thread, at start only: afterwards no definition changes. */
 #ifndef CORRAL_CLI_MCP_JUDGE_H
 #define CORRAL_CLI_MCP_JUDGE_H
 

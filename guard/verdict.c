@@ -8,7 +8,8 @@
 static const char *const action_names[] = {"block", "ask", "redact", "flag",
                                            "allow"};
 static const char *const channel_names[CHANNEL_COUNT] = {
-    "input", "output", "tool_call", "tool_result", "document"};
+    "input",       "output",   "tool_call",
+    "tool_result", "document", "tool_definition"};
 static const char *const label_names[LABEL_COUNT] = {
     "unsafe", "S1", "S2",  "S3",  "S4",  "S5",  "S6",  "S7",
     "S8",     "S9", "S10", "S11", "S12", "S13", "S14", "INJ"};

@@ -27,6 +27,7 @@ enum channel {
     CHANNEL_TOOL_CALL,
     CHANNEL_TOOL_RESULT,
     CHANNEL_DOCUMENT,
+    CHANNEL_DEFINITION, /* what a server says of a tool */
     CHANNEL_COUNT
 };
 

@@ -15,6 +15,7 @@ static enum metrics_channel metrics_channel_of(enum channel channel) {
         return METRICS_TOOL_CALL;
     case CHANNEL_TOOL_RESULT:
     case CHANNEL_DOCUMENT:
+    case CHANNEL_DEFINITION:
         return METRICS_TOOL_RESULT;
     case CHANNEL_INPUT:
     case CHANNEL_COUNT:

@@ -279,7 +279,8 @@ static bool read_text(struct inquiry *q, const cJSON *json, struct err *err) {
     if (!channel_from_name(channel, &q->channel) ||
         q->channel == CHANNEL_TOOL_CALL)
         return bad(err, "channel",
-                   "expected input, output, tool_result or document");
+                   "expected input, output, tool_result, document or "
+                   "tool_definition");
     if (prompt && q->channel != CHANNEL_OUTPUT)
         return bad(err, "prompt", "goes with \"channel\": \"output\"");
     return arena_copy(q->arena, span_of(json->valuestring), &text, err) &&

@@ -121,9 +121,10 @@ enum rows_status rows_next(struct rows *r, struct row_text *out,
     cJSON_Delete(r->json);
     r->json = NULL;
     do {
+        if (r->failed) return ROWS_END;
         if (!read_line(r, &whole)) {
             if (!ferror(r->in)) return ROWS_END;
-            clearerr(r->in);
+            r->failed = true;
             (void)err_set(err, ERR_IO, "%s:%d: %s", r->name, r->line,
                           strerror(errno));
             return ROWS_BAD;

@@ -15,6 +15,7 @@ struct rows {
     FILE *in;         /* borrowed */
     const char *name; /* for errors: the path, or "standard input" */
     int line;         /* the one read last, from 1 */
+    bool failed;      /* reading did: nothing more comes */
     struct bytes text;
     cJSON *json;
 };

@@ -83,3 +83,11 @@ def test_bad_rows(policies):
     assert r.stdout == "1 rows, 0 changed\n"
     assert "standard input:2: prompt: missing" in r.stderr
     assert "standard input:3:" in r.stderr
+
+
+def test_no_file_of_rows(policies, tmp_path):
+    """What cannot be read is said once, and ends it."""
+    path = policies("a", BEFORE)
+    r = run("policy", "diff", path, path, tmp_path, timeout=20)
+    assert r.returncode == 3 and r.stdout == "0 rows, 0 changed\n"
+    assert r.stderr.count("Is a directory") == 1 and len(r.stderr) < 200

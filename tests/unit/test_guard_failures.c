@@ -20,9 +20,11 @@ static const char policy_text[] =
     "policy: test\n"
     "checks:\n"
     "  - {id: full, use: classifier, on: [input, output, tool_call, "
-    "tool_result, document], categories: {all: balanced}, action: %s}\n"
+    "tool_result, document, "
+    "tool_definition], categories: {all: balanced}, action: %s}\n"
     "  - {id: activated, use: classifier, on: [input, output, tool_call, "
-    "tool_result, document], categories: {all: balanced}, model: activated, "
+    "tool_result, document, "
+    "tool_definition], categories: {all: balanced}, model: activated, "
     "action: %s}\n";
 
 enum failure {

@@ -54,6 +54,7 @@ static void write_run(struct layer_writer *w, const struct decode_found *f,
         (struct decode_run){(uint32_t)f->from, (uint32_t)f->end, escape};
     l->view.shuffled = l->view.shuffled || f->shuffled;
     copy_to(w, f->from);
+    odd_put(&l->changed, l->view.text.size, l->view.text.size + f->count);
     for (size_t i = 0; i < f->count; i++) {
         put(w, f->bytes[i].value, f->bytes[i].from, f->bytes[i].end);
         l->letters += letters_index(f->bytes[i].value) != LETTERS_EDGE;
@@ -336,6 +337,7 @@ void decoded_clear(struct decoded *d) {
     for (int i = 0; i < d->count; i++) {
         text_view_clear(&d->layers[i].view);
         free(d->layers[i].runs);
+        odd_free(&d->layers[i].changed);
     }
     memset(d, 0, sizeof *d);
 }

@@ -6,6 +6,7 @@
 #ifndef CORRAL_GUARD_DECODE_H
 #define CORRAL_GUARD_DECODE_H
 
+#include "guard/odd.h"
 #include "guard/text.h"
 
 enum {
@@ -29,6 +30,9 @@ struct decode_layer {
     struct text_view view;
     struct decode_run *runs; /* in order */
     size_t run_count;
+    /* What the runs gave, in bytes of the layer: all that is not in the text
+     * below. */
+    struct stretches changed;
     /* What the runs gave: letters of ASCII, which nobody needs to encode, and
      * bytes beyond ASCII. */
     size_t letters, foreign_bytes;

@@ -26,7 +26,7 @@ enum {
 enum cipher { ROT13, BACKWARDS, CIPHERS };
 
 /* A stretch that may be one. */
-struct stretch {
+struct passage {
     int sum, best;
     size_t from, end; /* up to where the sum was near its best */
 };
@@ -169,7 +169,7 @@ static bool is_long(const struct word *w) {
     return w->count > WORD_MAX || w->end - w->from > FOREIGN_MAX;
 }
 
-static void stretch_add(struct stretch *s, const struct word *w, int gained) {
+static void stretch_add(struct passage *s, const struct word *w, int gained) {
     if (!s->sum) {
         s->best = 0;
         s->from = w->from;
@@ -183,7 +183,7 @@ static void stretch_add(struct stretch *s, const struct word *w, int gained) {
     if (s->best - s->sum < SLACK) s->end = w->end;
 }
 
-static bool is_over(const struct stretch *s) {
+static bool is_over(const struct passage *s) {
     return s->best >= FIRES && s->best - s->sum >= DROPS;
 }
 
@@ -225,7 +225,7 @@ static size_t block_end(struct span in, size_t from, size_t end) {
     return end;
 }
 
-static void cipher_write(struct span in, const struct stretch *s,
+static void cipher_write(struct span in, const struct passage *s,
                          enum cipher cipher, struct decode_found *f) {
     f->from = s->from;
     f->end = block_end(in, s->from, s->end);
@@ -236,13 +236,13 @@ static void cipher_write(struct span in, const struct stretch *s,
         write_backwards(in, f);
 }
 
-static const struct stretch *better(const struct stretch *s) {
+static const struct passage *better(const struct passage *s) {
     return s[BACKWARDS].best > s[ROT13].best ? &s[BACKWARDS] : &s[ROT13];
 }
 
 bool decode_cipher(struct span in, size_t at, struct decode_found *f) {
-    struct stretch s[CIPHERS] = {{.sum = 0}};
-    const struct stretch *best;
+    struct passage s[CIPHERS] = {{.sum = 0}};
+    const struct passage *best;
     struct word w = {.end = at};
     size_t last_from = in.size, last = at;
     bool over = false;
@@ -256,7 +256,7 @@ bool decode_cipher(struct span in, size_t at, struct decode_found *f) {
             break;
         }
         for (int c = 0; c < CIPHERS; c++) {
-            if (breaks) s[c] = (struct stretch){.sum = 0};
+            if (breaks) s[c] = (struct passage){.sum = 0};
             if (is_long(&w)) continue;
             stretch_add(&s[c], &w, gain(&w, (enum cipher)c));
             over =

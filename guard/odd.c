@@ -26,15 +26,11 @@ static enum class class_at(struct span s, size_t at) {
     return c < 0x80 ? (enum class)(classes[c] - '0') : BEYOND;
 }
 
-/* [from, end) widened to the blanks around it, and joined with the stretch
- * before when they meet. */
-static void add(struct stretches *out, struct span s, size_t from, size_t end) {
+void odd_put(struct stretches *out, size_t from, size_t end) {
     struct stretch *last = out->count ? &out->list[out->count - 1] : NULL;
-    size_t least = last ? last->end : 0;
 
-    while (from > least && class_at(s, from - 1) != BLANK) from--;
-    while (end < s.size && class_at(s, end) != BLANK) end++;
     if (last && from <= last->end) {
+        if (end <= last->end) return;
         out->bytes += end - last->end;
         last->end = end;
         return;
@@ -45,6 +41,16 @@ static void add(struct stretches *out, struct span s, size_t from, size_t end) {
     }
     out->list[out->count++] = (struct stretch){from, end};
     out->bytes += end - from;
+}
+
+/* [from, end) widened to the blanks around it, and joined with the stretch
+ * before when they meet. */
+static void add(struct stretches *out, struct span s, size_t from, size_t end) {
+    size_t least = out->count ? out->list[out->count - 1].end : 0;
+
+    while (from > least && class_at(s, from - 1) != BLANK) from--;
+    while (end < s.size && class_at(s, end) != BLANK) end++;
+    odd_put(out, from, end);
 }
 
 /* What a run of letters, digits and signs has shown so far. */
@@ -100,6 +106,38 @@ void odd_stretches(struct span text, struct stretches *out) {
         else if (lone.count >= LONE_MIN)
             add(out, text, lone.from, at + 1);
     }
+}
+
+/* The stretch of `a` or of `b` that begins first, taken. */
+static struct stretch first_of(const struct stretches *a, size_t *i,
+                               const struct stretches *b, size_t *k) {
+    if (*i < a->count &&
+        (*k == b->count || a->list[*i].from <= b->list[*k].from))
+        return a->list[(*i)++];
+    return b->list[(*k)++];
+}
+
+void odd_near(struct span text, const struct stretches *changed, size_t reach,
+              struct stretches *out) {
+    struct stretches odd = {NULL, 0, 0, 0}, wide = {NULL, 0, 0, 0};
+    struct stretches near = {NULL, 0, 0, 0};
+
+    odd_stretches(text, &odd);
+    for (size_t i = 0; i < changed->count; i++) {
+        struct stretch s = changed->list[i];
+
+        add(&wide, text, s.from, s.end);
+        s = wide.list[wide.count - 1];
+        odd_put(&near, s.from > reach ? s.from - reach : 0, s.end + reach);
+    }
+    for (size_t i = 0, k = 0; i < odd.count || k < wide.count;) {
+        struct stretch s = first_of(&odd, &i, &wide, &k);
+
+        if (odd_touches(&near, s.from, s.end)) odd_put(out, s.from, s.end);
+    }
+    odd_free(&odd);
+    odd_free(&wide);
+    odd_free(&near);
 }
 
 void odd_free(struct stretches *s) {

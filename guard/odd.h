@@ -21,6 +21,12 @@ struct stretches {
  * bytes beyond printable ASCII, blanks in a row, words with a digit or sign
  * that may stand for a letter, letters set apart. Linear. */
 void odd_stretches(struct span text, struct stretches *out);
+/* Add one behind the others; it joins the last when they touch. */
+void odd_put(struct stretches *s, size_t from, size_t end);
+/* Of the odd stretches of `text`, and of `changed`, each widened from blank to
+ * blank: those that lie within `reach` bytes of a changed one. */
+void odd_near(struct span text, const struct stretches *changed, size_t reach,
+              struct stretches *out);
 void odd_free(struct stretches *s);
 /* Does [from, end) overlap one of them or stand beside it. Binary search. */
 bool odd_touches(const struct stretches *s, size_t from, size_t end);

@@ -45,7 +45,7 @@ static void put(struct matches *m, struct match match) {
 /* `layer`: NULL for the raw text. */
 static bool scan_rules(const struct policy *p, enum channel channel,
                        bool shadow, struct span text,
-                       const struct text_view *layer, size_t decided,
+                       const struct decode_layer *layer, size_t decided,
                        struct matches *m, struct err *err) {
     const struct policy_ruleset *set = &p->rulesets[channel][shadow];
     struct rule_hit few[HITS_FEW], *hits = few;
@@ -211,7 +211,7 @@ bool policy_scan_tail(const struct policy *p, enum channel channel, int item,
     if (!decode_text(text, decided, &decoded, err)) return false;
     v->stage_us[STAGE_TEXT] += since(&start);
     for (int i = -1; ok && i < decoded.count; i++) {
-        const struct text_view *layer = i < 0 ? NULL : &decoded.layers[i].view;
+        const struct decode_layer *layer = i < 0 ? NULL : &decoded.layers[i];
 
         ok = scan_rules(p, channel, false, text, layer, decided, &m, err) &&
              scan_rules(p, channel, true, text, layer, 0, &m, err);
@@ -295,10 +295,11 @@ static bool pull_back(const struct policy *p, enum channel channel,
     bool ok = true, moved = true;
 
     for (int i = -1; ok && i < d->count; i++) {
-        const struct text_view *layer = i < 0 ? NULL : &d->layers[i].view;
+        const struct decode_layer *layer = i < 0 ? NULL : &d->layers[i];
 
         ok = scan_rules(p, channel, false, raw, layer, decided, &m, NULL) &&
-             scan_entities(p, channel, true, raw, layer, decided, &m, NULL);
+             scan_entities(p, channel, true, raw, layer ? &layer->view : NULL,
+                           decided, &m, NULL);
     }
     while (ok && moved) {
         size_t edge = decoded_edge(d, raw, *hold);

@@ -4,7 +4,7 @@
 #ifndef CORRAL_GUARD_RULES_H
 #define CORRAL_GUARD_RULES_H
 
-#include "guard/text.h"
+#include "guard/decode.h"
 
 enum {
     RULES_MAX = 50000,
@@ -58,9 +58,10 @@ MUST_USE bool rules_scan_tail(const struct rules *r, struct span text,
                               size_t decided, struct rule_hit *hits, int max,
                               int *count, struct err *err);
 /* The same in a layer of decoded text; hits and `decided` are raw bytes, which
- * its map leads to. */
+ * its map leads to. What does not depend on what the layer changed may be left
+ * out: the text below has it as well. */
 MUST_USE bool rules_scan_layer(const struct rules *r,
-                               const struct text_view *layer, size_t decided,
+                               const struct decode_layer *layer, size_t decided,
                                struct rule_hit *hits, int max, int *count,
                                struct err *err);
 size_t rules_hold_tail(const struct rules *r, struct span text, size_t decided);

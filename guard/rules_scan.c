@@ -11,7 +11,9 @@
 
 enum {
     /* Before duplicates of the views are removed. */
-    FOUND_MAX = 1 << 16
+    FOUND_MAX = 1 << 16,
+    /* Bytes in which letters set apart still hang together (text_spell.c). */
+    ODD_REACH = 64
 };
 
 struct found {
@@ -24,9 +26,8 @@ struct found {
     struct span text;
     const struct text_view *view;
     size_t shift; /* where `text` begins in what is scanned in windows */
-    /* What the text's view leads to, when that is a layer of decoded text. */
-    const struct text_view *layer;
-    struct starts starts; /* of capped patterns */
+    const struct decode_layer *layer; /* the text is that of one, or NULL */
+    struct starts starts;             /* of capped patterns */
 };
 
 static uint32_t point_before(struct span s, size_t at) {
@@ -59,16 +60,24 @@ bool rules_word_edge(const struct text_view *v, size_t at) {
     return v->map_end[at - 1] < v->map_from[at];
 }
 
-/* text[*from..*end), as raw bytes. */
-static void to_raw(const struct found *f, size_t *from, size_t *end) {
+/* text[*from..*end), as bytes of what is scanned. */
+static void to_scanned(const struct found *f, size_t *from, size_t *end) {
     if (f->view) text_view_span(f->view, *from, *end, from, end);
     *from += f->shift;
     *end += f->shift;
-    if (f->layer) text_view_span(f->layer, *from, *end, from, end);
+}
+
+/* As raw bytes. */
+static struct rule_hit raw_hit(const struct found *f, struct rule_hit hit) {
+    if (f->layer)
+        text_view_span(&f->layer->view, hit.from, hit.end, &hit.from, &hit.end);
+    return hit;
 }
 
 static bool put(struct found *f, int rule, size_t from, size_t end) {
-    if (from < f->decided) return true;
+    struct rule_hit hit = {rule, from, end};
+
+    if (raw_hit(f, hit).from < f->decided) return true;
     if (f->count == FOUND_MAX) {
         f->too_many = true;
         return false;
@@ -77,7 +86,7 @@ static bool put(struct found *f, int rule, size_t from, size_t end) {
         f->capacity = f->capacity ? 2 * f->capacity : 64;
         f->hits = xrealloc_array(f->hits, (size_t)f->capacity, sizeof *f->hits);
     }
-    f->hits[f->count++] = (struct rule_hit){rule, from, end};
+    f->hits[f->count++] = hit;
     return true;
 }
 
@@ -102,7 +111,7 @@ static int on_literal(unsigned id, unsigned long long from,
     (void)from;
     (void)flags;
     if (!l->anywhere && (!is_edge(f, start) || !is_edge(f, stop))) return 0;
-    to_raw(f, &start, &stop);
+    to_scanned(f, &start, &stop);
     return !put(f, l->rule, start, stop);
 }
 
@@ -119,7 +128,7 @@ static int on_pattern(unsigned id, unsigned long long from,
             !starts_put(&f->starts, f->rules, (int)id, f->text, start, stop);
         return f->too_many;
     }
-    to_raw(f, &start, &stop);
+    to_scanned(f, &start, &stop);
     /* One match growing: keep its longest form only. */
     if (last && last->rule == p->rule && last->from == start) {
         if (stop > last->end) last->end = stop;
@@ -171,7 +180,7 @@ static bool run_starts(struct found *f, struct span text, struct err *err) {
 
         ok = start_run(f->rules, start, text, &end, err);
         if (!ok || end == from) continue;
-        to_raw(f, &from, &end);
+        to_scanned(f, &from, &end);
         ok =
             put(f, f->rules->patterns[start->pattern].rule, from, end) ||
             err_set(err, ERR_LIMIT, "more than %d matches of rules", FOUND_MAX);
@@ -307,16 +316,28 @@ static bool scan_plain(struct found *f, struct span text,
     return ok;
 }
 
-/* The views of text[from..end), where only matches that touch an odd stretch
- * count: those are whole, as the window reaches further than any match. */
+/* The text as it is, but for what is no UTF-8. */
+static bool scan_raw(struct found *f, struct span text, struct err *err) {
+    char *clean = f->rules->pattern_db ? cleaned(text) : NULL;
+    bool ok = scan_patterns(f, clean ? (struct span){clean, text.size} : text,
+                            NULL, err);
+
+    free(clean);
+    return ok;
+}
+
+/* text[from..end) in all its views, where only matches that touch an odd
+ * stretch count: those are whole, as the window reaches further than any match.
+ * Of raw text the views alone: the text itself is scanned as a whole. */
 static bool scan_window(struct found *f, struct span text, size_t from,
                         size_t end, const struct stretches *odd,
                         struct err *err) {
+    struct span window = span_slice(text, from, end);
     int kept = f->count;
     bool ok;
 
     f->shift = from;
-    ok = scan_views(f, span_slice(text, from, end), err);
+    ok = (!f->layer || scan_raw(f, window, err)) && scan_views(f, window, err);
     f->shift = 0;
     if (ok) keep_hits(f, kept, odd, true);
     return ok;
@@ -344,14 +365,34 @@ static bool mostly_plain(const struct stretches *odd, size_t size,
     return odd->bytes + 2 * reach * odd->count <= size / 2;
 }
 
+/* How far a match and what it looks at reach. */
+static size_t reach_of(const struct rules *r) {
+    return (r->longest > r->widest ? r->longest : r->widest) + 2 * RULES_BESIDE;
+}
+
+/* A match that lies apart from what the layer changed, and from the odd words
+ * near it, is in the text below as well. */
+static bool scan_changed(struct found *f, struct span text, struct err *err) {
+    struct stretches odd = {NULL, 0, 0, 0};
+    size_t reach = reach_of(f->rules);
+    bool ok;
+
+    odd_near(text, &f->layer->changed, ODD_REACH, &odd);
+    if (mostly_plain(&odd, text.size, reach))
+        ok = scan_windows(f, text, reach, &odd, err);
+    else
+        ok = scan_raw(f, text, err) && scan_views(f, text, err);
+    odd_free(&odd);
+    return ok;
+}
+
 static bool scan_folds(struct found *f, struct span text, struct err *err) {
     const struct rules *r = f->rules;
-    size_t reach =
-        (r->longest > r->widest ? r->longest : r->widest) + 2 * RULES_BESIDE;
+    size_t reach = reach_of(r);
     struct stretches odd = {NULL, 0, 0, 0};
     bool ok;
 
-    if (f->layer || r->any_capped) return scan_views(f, text, err);
+    if (r->any_capped) return scan_views(f, text, err);
     odd_stretches(text, &odd);
     if (mostly_plain(&odd, text.size, reach))
         ok = scan_plain(f, text, &odd, err) &&
@@ -364,19 +405,18 @@ static bool scan_folds(struct found *f, struct span text, struct err *err) {
 
 static bool scan_all(struct found *f, struct span text, struct rule_hit *hits,
                      int max, int *count, struct err *err) {
-    char *clean = cleaned(text);
-    bool ok;
+    bool ok = f->layer && !f->rules->any_capped
+                  ? scan_changed(f, text, err)
+                  : scan_raw(f, text, err) && scan_folds(f, text, err);
 
-    ok = scan_patterns(f, clean ? (struct span){clean, text.size} : text, NULL,
-                       err) &&
-         scan_folds(f, text, err);
     if (ok) {
+        for (int i = 0; f->layer && i < f->count; i++)
+            f->hits[i] = raw_hit(f, f->hits[i]);
         *count = tidy(f->hits, f->count);
         if (*count > max) *count = max;
         if (*count) memcpy(hits, f->hits, (size_t)*count * sizeof *hits);
     }
     free(f->hits);
-    free(clean);
     return ok;
 }
 
@@ -388,12 +428,12 @@ bool rules_scan_tail(const struct rules *r, struct span text, size_t decided,
     return scan_all(&f, text, hits, max, count, err);
 }
 
-bool rules_scan_layer(const struct rules *r, const struct text_view *layer,
+bool rules_scan_layer(const struct rules *r, const struct decode_layer *layer,
                       size_t decided, struct rule_hit *hits, int max,
                       int *count, struct err *err) {
     struct found f = {.rules = r, .decided = decided, .layer = layer};
 
-    return scan_all(&f, span_bytes(&layer->text), hits, max, count, err);
+    return scan_all(&f, span_bytes(&layer->view.text), hits, max, count, err);
 }
 
 bool rules_scan(const struct rules *r, struct span text, struct rule_hit *hits,

@@ -278,28 +278,30 @@ void decoded_settle(struct decoded *d, struct span text, size_t decided) {
     }
 }
 
-/* The run that must be read with what stands at `at`: around it, or right
- * before it, for its last letter tells whether a word begins here. Escapes
- * show theirs by themselves, and the blocks of a long code go on as they are.
- * The runs are in order. */
+/* The run that must be read with what stands at `at`: around it, or less than
+ * `beside` bytes before it, for what it says tells whether a word begins here
+ * and what a number is. Escapes show theirs by themselves, and the blocks of a
+ * long code go on as they are. The runs are in order. */
 static const struct decode_run *run_around(const struct decode_layer *l,
-                                           size_t at) {
+                                           size_t at, size_t beside) {
     size_t low = 0, high = l->run_count;
     const struct decode_run *r;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (l->runs[middle].end < at)
+        if (l->runs[middle].end + beside <= at)
             low = middle + 1;
         else
             high = middle;
     }
-    if (low == l->run_count) return NULL;
-    r = &l->runs[low];
-    if (r->from >= at) return NULL;
-    if (r->end > at) return r;
-    return r->escape || r->end - r->from >= DECODE_BLOCK - 64 ? NULL : r;
+    for (; low < l->run_count; low++) {
+        r = &l->runs[low];
+        if (r->from >= at) return NULL;
+        if (r->end > at) return r;
+        if (!r->escape && r->end - r->from < DECODE_BLOCK - 64) return r;
+    }
+    return NULL;
 }
 
 static size_t word_start(struct span s, size_t at) {
@@ -311,7 +313,8 @@ static size_t word_start(struct span s, size_t at) {
     return at - from < DECODE_BLOCK_MAX ? from : at;
 }
 
-size_t decoded_edge(const struct decoded *d, struct span text, size_t at) {
+static size_t edge(const struct decoded *d, struct span text, size_t at,
+                   size_t beside) {
     size_t before;
 
     do {
@@ -319,7 +322,8 @@ size_t decoded_edge(const struct decoded *d, struct span text, size_t at) {
         for (int k = d->count - 1; k >= 0; k--) {
             const struct text_view *below = k ? &d->layers[k - 1].view : NULL;
             size_t here = below ? decoded_at(below, at) : at;
-            const struct decode_run *r = run_around(&d->layers[k], here);
+            const struct decode_run *r =
+                run_around(&d->layers[k], here, beside);
             size_t start = r ? r->from : here;
 
             if (start == here) continue;
@@ -331,6 +335,14 @@ size_t decoded_edge(const struct decoded *d, struct span text, size_t at) {
             at = word_start(text, at);
     } while (at < before);
     return at;
+}
+
+/* Runs that follow each other closely must not keep a text of any length
+ * waiting: of a long row only those count that touch. */
+size_t decoded_edge(const struct decoded *d, struct span text, size_t at) {
+    size_t wide = edge(d, text, at, DECODE_BESIDE);
+
+    return at - wide <= DECODE_BLOCK_MAX ? wide : edge(d, text, at, 1);
 }
 
 void decoded_clear(struct decoded *d) {

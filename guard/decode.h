@@ -15,7 +15,10 @@ enum {
      * that a stream need not hold a run of any length back. What is left at
      * the end is read with the last block. */
     DECODE_BLOCK = 2048,
-    DECODE_BLOCK_MAX = DECODE_BLOCK + DECODE_BLOCK / 2
+    DECODE_BLOCK_MAX = DECODE_BLOCK + DECODE_BLOCK / 2,
+    /* How far behind a run what it says is still looked at: as far as a number
+     * may stand from its name (entity_forms.h). */
+    DECODE_BESIDE = 48
 };
 
 /* A piece of the text below that a layer shows decoded. */

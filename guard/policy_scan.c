@@ -335,8 +335,10 @@ size_t policy_hold_tail(const struct policy *p, enum channel channel,
 
         lower(&hold, decoded_raw(v, at, raw.size));
     }
-    /* Nothing is pending: then no match reaches over the end either. */
-    if (hold < raw.size && !pull_back(p, channel, raw, &d, decided, &hold))
+    /* Nothing is pending: then no match reaches over the end either, but what
+     * a code says may tell what the next text is. */
+    if ((hold < raw.size || d.count) &&
+        !pull_back(p, channel, raw, &d, decided, &hold))
         hold = 0;
     decoded_clear(&d);
     return hold < decided ? decided : hold;

@@ -247,6 +247,49 @@ static void test_cuts(void **state) {
     }
 }
 
+/* Where enough of the text follows, a form is asked only when the first bytes
+ * allow it; at the text's end always. A line end behind a short text changes
+ * nothing else. */
+static void test_first_bytes(void **state) {
+    static const char letters[] = "AbcCfG19  -./+(xX0246ssD\xC3\xA9";
+    static const char behind[] = "\n~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~";
+    /* A private key that is cut short goes on to the text's end. */
+    uint64_t kinds = ALL & ~(UINT64_C(1) << ENTITY_PRIVATE_KEY);
+    uint32_t seed = 5;
+    int found = 0;
+
+    (void)state;
+    for (int round = 0; round < 40000; round++) {
+        struct entity_hit a[HITS], b[HITS];
+        char text[256];
+        const char *piece;
+        size_t size;
+        int count;
+
+        seed = seed * 1664525u + 1013904223u;
+        piece = pieces[(seed >> 8) % (sizeof pieces / sizeof *pieces)];
+        size = strlen(piece);
+        memcpy(text, piece, size);
+        /* Some with another byte somewhere. */
+        if (seed >> 30)
+            text[(seed >> 4) % size] =
+                letters[(seed >> 16) % (sizeof letters - 1)];
+        memcpy(text + size, behind, sizeof behind - 1);
+        count = entity_scan((struct span){text, size}, kinds, a, HITS);
+        assert_int_equal(
+            entity_scan((struct span){text, size + sizeof behind - 1}, kinds, b,
+                        HITS),
+            count);
+        for (int i = 0; i < count; i++) {
+            assert_int_equal(a[i].kind, b[i].kind);
+            assert_int_equal(a[i].from, b[i].from);
+            assert_int_equal(a[i].end, b[i].end);
+        }
+        found += count;
+    }
+    assert_true(found > 4000);
+}
+
 /* Prose is let go: at most a word waits. */
 static void test_prose(void **state) {
     struct span text = span_of("The quick brown fox, it is said, jumps over "
@@ -280,11 +323,12 @@ static void test_long_runs(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_email),    cmocka_unit_test(test_phone),
-        cmocka_unit_test(test_no_phone), cmocka_unit_test(test_accounts),
-        cmocka_unit_test(test_machines), cmocka_unit_test(test_secrets),
-        cmocka_unit_test(test_kinds),    cmocka_unit_test(test_cuts),
-        cmocka_unit_test(test_prose),    cmocka_unit_test(test_long_runs)};
+        cmocka_unit_test(test_email),      cmocka_unit_test(test_phone),
+        cmocka_unit_test(test_no_phone),   cmocka_unit_test(test_accounts),
+        cmocka_unit_test(test_machines),   cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_kinds),      cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_prose),      cmocka_unit_test(test_long_runs),
+        cmocka_unit_test(test_first_bytes)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

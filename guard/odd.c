@@ -48,6 +48,8 @@ void odd_put(struct stretches *out, size_t from, size_t end) {
 static void add(struct stretches *out, struct span s, size_t from, size_t end) {
     size_t least = out->count ? out->list[out->count - 1].end : 0;
 
+    /* Each byte of a long word may be odd: its end is looked for once. */
+    if (end <= least) return;
     while (from > least && class_at(s, from - 1) != BLANK) from--;
     while (end < s.size && class_at(s, end) != BLANK) end++;
     odd_put(out, from, end);

@@ -91,9 +91,7 @@ size_t decode_group(struct span in, size_t at, struct decode_found *found) {
         read_numbers(in, at, 16, 2, 2, GROUPS_MIN, found, &end) ||
         read_numbers(in, at, 10, 2, 3, DECIMALS_MIN, found, &end))
         return found->end;
-    if (end > at) return end;
-    while (end < in.size && is_word(in.at[end])) end++;
-    return end;
+    return end > at ? end : at + 1;
 }
 
 /* By the signs behind a leading 1: a dot is 0, a dash 1. */

@@ -43,7 +43,7 @@ enum { LLM_ORIGIN_BYTES_MAX = 128 }; /* of each text */
 struct llm_logprob {
     struct span text; /* the bytes it adds, perhaps a part of a character */
     struct span name; /* of one without a text, such as "<|im_end|>" */
-    float logprob;    /* natural, at least LOGPROB_LEAST */
+    float logprob;    /* natural, from LOGPROB_LEAST to 0 */
     const struct llm_logprob *top; /* rivals, the likeliest first */
     int top_count;
 };

@@ -9,37 +9,27 @@
 
 enum { KEYS_FEW = 16 };
 
-/* Eight bytes at once: the high bit of each that is below `n` (at most 128) or,
- * of `equal`, is `c`; of the others, none below the first that has it. */
-static uint64_t below(uint64_t eight, uint64_t n) {
-    return (eight - n * 0x0101010101010101u) & ~eight & 0x8080808080808080u;
-}
+/* Whether a byte means nothing in a JSON string but itself: of those that are
+ * read, and of those that we write, where DEL and what is not ASCII is looked
+ * at closer. */
+enum plain { PLAIN_READ = 1, PLAIN_WRITTEN = 2 };
 
-static uint64_t equal(uint64_t eight, char c) {
-    return below(eight ^ (unsigned char)c * 0x0101010101010101u, 1);
-}
-
-/* Bytes from `at` on that mean nothing in a JSON string but themselves. Of
- * those that we write, DEL and what is not ASCII is looked at closer. */
-enum plain { PLAIN_READ, PLAIN_WRITTEN };
-
-static bool is_plain(unsigned char c, enum plain which) {
-    return c >= ' ' && c != '"' && c != '\\' &&
-           (which == PLAIN_READ || c < 0x7F);
-}
+#define TIMES_8(x) x, x, x, x, x, x, x, x
+static const unsigned char plain[256] = {
+    TIMES_8(0), TIMES_8(0), TIMES_8(0), TIMES_8(0), 3,          3,
+    0,          3,          3,          3,          3,          3,
+    TIMES_8(3), TIMES_8(3), TIMES_8(3), TIMES_8(3), TIMES_8(3), TIMES_8(3),
+    3,          3,          3,          3,          0,          3,
+    3,          3,          TIMES_8(3), TIMES_8(3), TIMES_8(3), 3,
+    3,          3,          3,          3,          3,          3,
+    1,          TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1),
+    TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1),
+    TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1)};
 
 static size_t plain_run(struct span s, size_t at, enum plain which) {
     size_t end = at;
-    uint64_t eight, odd;
 
-    for (; end + sizeof eight <= s.size; end += sizeof eight) {
-        memcpy(&eight, s.at + end, sizeof eight);
-        odd = below(eight, ' ') | equal(eight, '"') | equal(eight, '\\');
-        if (which == PLAIN_WRITTEN)
-            odd |= equal(eight, 0x7F) | (eight & 0x8080808080808080u);
-        if (odd) break;
-    }
-    while (end < s.size && is_plain((unsigned char)s.at[end], which)) end++;
+    while (end < s.size && (plain[(unsigned char)s.at[end]] & which)) end++;
     return end - at;
 }
 

@@ -130,7 +130,7 @@ static void test_put_string(void **state) {
     check_string("\xC3\xA9\xFFx", 4, "\"\xC3\xA9\xEF\xBF\xBDx\"");
 }
 
-/* Eight bytes are looked at together: each value at each place, both ways. */
+/* Each value at each place, read and written. */
 static void test_places(void **state) {
     (void)state;
     for (int value = 0; value < 256; value++)

@@ -2,14 +2,18 @@
  * the clock: what stands between the two is measured. One thread. Trusted input
  * only: it reads no more of HTTP than its own peers write.
  *
- *   rig mock PORT                            answer until killed
+ *   rig mock PORT [MS]                       answer, MS later, until killed
  *   rig streams TARGET MOCK COUNT CHUNKS MS  streams through 127.0.0.1:TARGET,
  *                      whose upstream is our own port MOCK: a chunk every MS.
  *                      How long after the chunk that was sent last something
  *                      arrived, and how many were held back until then
  *   rig idle TARGET MOCK COUNT     streams that begin and then say nothing,
  *                      until standard input ends
+ *   rig load TARGET COUNT SECONDS  COUNT clients that ask, hear, ask again; a
+ *                      client that is told to come back (429) waits a little.
+ *                      How long those waited that were answered
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +26,9 @@ enum {
     STREAMS_MAX = 20000,
     READ_SIZE = 64 << 10,
     IDLE_CHUNKS = 20,
-    CONNECT_AT_ONCE = 200
+    CONNECT_AT_ONCE = 200,
+    REFUSED_MS = 20, /* until a client that was refused asks again */
+    ACCEPTED_MAX = 10000000
 };
 
 /* Every tick holds one of these, and nothing else does. */
@@ -37,6 +43,8 @@ struct stream { /* one of ours, seen from both ends */
     uint64_t sent_ns; /* the last of them */
     uint64_t next_ms; /* loop time at which the next one is due */
     int seen;         /* ticks that arrived */
+    struct bytes in;  /* of an answer, under load */
+    uv_timer_t again;
 };
 
 struct server_conn { /* at the mock's end */
@@ -45,6 +53,7 @@ struct server_conn { /* at the mock's end */
     struct bytes in;
     uv_timer_t timer; /* a paced stream's */
     struct stream *stream;
+    bool streaming; /* an answer that is due is to be streamed */
 };
 
 struct rig {
@@ -61,7 +70,10 @@ struct rig {
     int ended;
     uint64_t *latency_ns; /* of each arrival */
     size_t latency_count;
-    uint64_t held; /* ticks, summed over the arrivals */
+    uint64_t held;         /* ticks, summed over the arrivals */
+    uint64_t late_ms;      /* the mock's answers come so much later */
+    uint64_t load_seconds; /* 0: no load */
+    uint64_t refused;
 };
 
 struct write_job {
@@ -203,15 +215,27 @@ static void begin_paced(struct server_conn *c, int index) {
     plan_tick(c);
 }
 
-static void answer(struct server_conn *c, struct span request) {
-    size_t at = span_find(request, span_of("stream number "));
-
-    if (at != SIZE_MAX && c->rig->streams)
-        begin_paced(c, atoi(request.at + at + strlen("stream number ")));
-    else if (span_find(request, span_of("\"stream\":true")) != SIZE_MAX)
+static void answer_now(struct server_conn *c) {
+    if (c->streaming)
         answer_stream(c);
     else
         answer_whole(c);
+}
+
+static void on_late(uv_timer_t *timer) {
+    answer_now(timer->data);
+}
+
+static void answer(struct server_conn *c, struct span request) {
+    size_t at = span_find(request, span_of("stream number "));
+
+    c->streaming = span_find(request, span_of("\"stream\":true")) != SIZE_MAX;
+    if (at != SIZE_MAX && c->rig->streams)
+        begin_paced(c, atoi(request.at + at + strlen("stream number ")));
+    else if (c->rig->late_ms)
+        (void)uv_timer_start(&c->timer, on_late, c->rig->late_ms, 0);
+    else
+        answer_now(c);
 }
 
 /* The whole request at the front, or nothing yet. */
@@ -347,12 +371,89 @@ static void on_client_read(uv_stream_t *stream, ssize_t count,
     if (ticks) see_ticks(s, ticks, now);
 }
 
+/* ---- the load ---- */
+
+static void load_report(uv_timer_t *timer) {
+    struct rig *g = timer->data;
+    size_t n = g->latency_count;
+
+    if (!n) fatal("nothing was answered", UV_ETIMEDOUT);
+    qsort(g->latency_ns, n, sizeof *g->latency_ns, compare);
+    (void)printf("{\"accepted\": %zu, \"refused\": %" PRIu64
+                 ", \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
+                 n, g->refused, (double)g->latency_ns[n / 2] / 1e3,
+                 (double)g->latency_ns[n - n / 100 - 1] / 1e3);
+    exit(0);
+}
+
+static void load_ask(struct stream *s) {
+    static const char body[] =
+        "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+        "\"How do I get to Milan by train?\"}]}";
+    char text[400];
+    int size = snprintf(text, sizeof text,
+                        "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\n"
+                        "Content-Type: application/json\r\nContent-Length: "
+                        "%zu\r\n\r\n%s",
+                        sizeof body - 1, body);
+
+    s->sent_ns = clock_ns();
+    send_text(&s->tcp, text, (size_t)size);
+}
+
+static void on_again(uv_timer_t *timer) {
+    load_ask(timer->data);
+}
+
+static void load_take(struct stream *s, struct span answer) {
+    struct rig *g = s->rig;
+
+    if (span_starts(answer, span_of("HTTP/1.1 429"))) {
+        g->refused++;
+        (void)uv_timer_start(&s->again, on_again, REFUSED_MS, 0);
+        return;
+    }
+    if (!span_starts(answer, span_of("HTTP/1.1 200"))) {
+        (void)fprintf(stderr, "rig: %.*s\n", (int)answer.size, answer.at);
+        exit(1);
+    }
+    if (g->latency_count < ACCEPTED_MAX)
+        g->latency_ns[g->latency_count++] = clock_ns() - s->sent_ns;
+    load_ask(s);
+}
+
+static void on_load_read(uv_stream_t *stream, ssize_t count,
+                         const uv_buf_t *buf) {
+    struct stream *s = stream->data;
+    struct span whole;
+
+    if (count < 0) fatal("a client was cut off", (int)count);
+    bytes_put(&s->in, (struct span){buf->base, (size_t)count});
+    if (!next_request(&s->in, &whole)) return;
+    load_take(s, whole);
+    s->in.size = 0; /* nothing follows what was not asked for */
+}
+
+static void load_begin(struct stream *s) {
+    check("timer", uv_timer_init(&s->rig->loop, &s->again));
+    s->again.data = s;
+    check("read",
+          uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_load_read));
+    load_ask(s);
+}
+
 static void on_connected(uv_connect_t *req, int status) {
     struct stream *s = req->data;
     char body[200], text[400];
     int size;
 
     check("connect", status);
+    (void)uv_tcp_nodelay(&s->tcp, 1);
+    if (s->rig->load_seconds) {
+        load_begin(s);
+        open_more(s->rig);
+        return;
+    }
     (void)snprintf(body, sizeof body,
                    "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":"
                    "\"user\",\"content\":\"stream number %d\"}]}",
@@ -362,7 +463,6 @@ static void on_connected(uv_connect_t *req, int status) {
                     "Content-Type: application/json\r\nContent-Length: %zu\r\n"
                     "\r\n%s",
                     strlen(body), body);
-    (void)uv_tcp_nodelay(&s->tcp, 1);
     send_text(&s->tcp, text, (size_t)size);
     check("read",
           uv_read_start((uv_stream_t *)&s->tcp, on_alloc, on_client_read));
@@ -408,20 +508,32 @@ static int number(const char *text, int max) {
     return (int)value;
 }
 
+static void plan_load(struct rig *g, uv_timer_t *end, int seconds) {
+    g->load_seconds = (uint64_t)seconds;
+    g->latency_ns = xalloc_array(ACCEPTED_MAX, sizeof *g->latency_ns);
+    check("timer", uv_timer_init(&g->loop, end));
+    end->data = g;
+    (void)uv_timer_start(end, load_report, g->load_seconds * 1000, 0);
+}
+
 int main(int argc, char **argv) {
     struct rig *g = xalloc(sizeof *g);
-    bool mock = argc == 3 && !strcmp(argv[1], "mock");
+    bool mock = argc >= 3 && argc <= 4 && !strcmp(argv[1], "mock");
     bool paced = argc == 7 && !strcmp(argv[1], "streams");
     bool idle = argc == 5 && !strcmp(argv[1], "idle");
+    bool load = argc == 5 && !strcmp(argv[1], "load");
     uv_pipe_t in;
+    uv_timer_t end;
 
-    if (!mock && !paced && !idle) fatal("see the top of rig.c", UV_EINVAL);
+    if (!mock && !paced && !idle && !load)
+        fatal("see the top of rig.c", UV_EINVAL);
     check("loop", uv_loop_init(&g->loop));
     g->loop.data = g;
-    serve(g, number(argv[mock ? 2 : 3], 65535));
+    if (!load) serve(g, number(argv[mock ? 2 : 3], 65535));
+    if (mock && argc == 4) g->late_ms = (uint64_t)number(argv[3], 10000);
     if (!mock) {
         g->target = number(argv[2], 65535);
-        g->count = number(argv[4], STREAMS_MAX);
+        g->count = number(argv[load ? 3 : 4], STREAMS_MAX);
         g->streams = xalloc_array((size_t)g->count, sizeof *g->streams);
     }
     if (paced) {
@@ -431,6 +543,7 @@ int main(int argc, char **argv) {
                                      sizeof *g->latency_ns);
     }
     if (idle) watch_input(g, &in);
+    if (load) plan_load(g, &end, number(argv[4], 600));
     for (int i = 0; !mock && i < CONNECT_AT_ONCE; i++) open_more(g);
     return uv_run(&g->loop, UV_RUN_DEFAULT);
 }

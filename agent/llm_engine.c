@@ -78,6 +78,7 @@ struct llm_call {
     uint64_t first_ns; /* the first text; 0: none yet */
 
     int frames; /* of ours that are on the stack */
+    bool throttled;
     bool dead;
 };
 
@@ -475,6 +476,7 @@ static bool submit(struct llm_call *c, struct err *err) {
     if (c->stage == DECIDING) return submit_decision(c, err);
     c->tokens_seen = 0;
     c->job = engine_submit(c->llm->engine, &job, err);
+    if (c->job && c->throttled) engine_throttle(c->llm->engine, c->job, true);
     return c->job != 0;
 }
 
@@ -610,6 +612,14 @@ static void cancel(struct llm *face, struct llm_call *c) {
     call_kill(c);
 }
 
+/* A decision says nothing that could be too much: only what follows it waits.
+ */
+static void throttle(struct llm *face, struct llm_call *c, bool on) {
+    (void)face;
+    c->throttled = on;
+    if (c->job) engine_throttle(c->llm->engine, c->job, on);
+}
+
 /* Most weights have the type of the largest matrix inside a layer. */
 static void gather_facts(struct llm_engine *llm) {
     const struct gguf *gguf = engine_gguf(llm->engine);
@@ -684,6 +694,7 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
                              .start = start,
                              .cancel = cancel,
                              .count = count_prompt,
+                             .throttle = throttle,
                              .embed = embed,
                              .weigh = weigh,
                              .context_tokens = engine_context(engine)};

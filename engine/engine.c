@@ -14,7 +14,8 @@ enum {
     BATCH_DEFAULT = 512,
     QUEUE_DEFAULT = 256,
     QUEUE_MAX = 1 << 16,
-    OUTBOX_MAX = 1024 /* events that wait for the owner */
+    OUTBOX_MAX = 1024, /* events that wait for the owner */
+    REST_MS = 20       /* between looks at jobs that are paused */
 };
 
 /* What the owner knows of a job; free when `task` is NULL. */
@@ -90,8 +91,22 @@ static void emit(void *user, struct scheduler_event *event) {
     if (first && e->options.on_wakeup) e->options.on_wakeup(e->options.user);
 }
 
-/* Move the inbox into the scheduler; sleep while nobody has anything to do.
- * False when the engine closes. */
+static struct timespec in_ms(int ms) {
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000L;
+    if (t.tv_nsec >= 1000000000L) {
+        t.tv_nsec -= 1000000000L;
+        t.tv_sec++;
+    }
+    return t;
+}
+
+/* Move the inbox into the scheduler; sleep while nobody has anything to do,
+ * and no longer than REST_MS where somebody may be cancelled. False when the
+ * engine closes. */
 static bool take_work(struct engine *e, int *left) {
     struct shared *sh = e->shared;
     bool open;
@@ -99,6 +114,11 @@ static bool take_work(struct engine *e, int *left) {
     pthread_mutex_lock(&sh->lock);
     while (*left == 0 && sh->inbox_count == 0 && !sh->closing)
         pthread_cond_wait(&sh->work, &sh->lock);
+    if (sh->inbox_count == 0 && !sh->closing && scheduler_rests(e->scheduler)) {
+        struct timespec until = in_ms(REST_MS);
+
+        (void)pthread_cond_timedwait(&sh->work, &sh->lock, &until);
+    }
     for (int i = 0; i < sh->inbox_count; i++)
         scheduler_add(e->scheduler, sh->inbox[i]);
     *left += sh->inbox_count;
@@ -487,6 +507,17 @@ void engine_cancel(struct engine *e, uint64_t id) {
     slot_free(e, slot);
 }
 
+void engine_throttle(struct engine *e, uint64_t id, bool on) {
+    struct slot *slot = slot_of(e, id);
+
+    if (!slot) return;
+    atomic_store(&slot->task->paused, on);
+    if (on) return;
+    pthread_mutex_lock(&e->shared->lock);
+    pthread_cond_broadcast(&e->shared->work);
+    pthread_mutex_unlock(&e->shared->lock);
+}
+
 /* ---- events ---- */
 
 static struct scheduler_event *outbox_take(struct shared *sh) {
@@ -525,16 +556,9 @@ int engine_poll(struct engine *e) {
 
 bool engine_wait(struct engine *e, int timeout_ms) {
     struct shared *sh = e->shared;
-    struct timespec until;
+    struct timespec until = in_ms(timeout_ms);
     bool waits;
 
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += timeout_ms / 1000;
-    until.tv_nsec += timeout_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&sh->lock);
     while (sh->outbox_count == 0)
         if (pthread_cond_timedwait(&sh->news, &sh->lock, &until) != 0) break;

@@ -69,6 +69,11 @@ MUST_USE uint64_t engine_submit(struct engine *e, const struct job *job,
  * batch within one step. Unknown and finished ids are fine. */
 void engine_cancel(struct engine *e, uint64_t id);
 
+/* Write no more of the job until told to go on: what it has is kept, what it
+ * holds of the KV is for others meanwhile. Events of what is written already
+ * still come. */
+void engine_throttle(struct engine *e, uint64_t id, bool on);
+
 /* Run the callbacks of all events that wait; how many there were. A callback
  * may submit and cancel. */
 int engine_poll(struct engine *e);

@@ -141,6 +141,13 @@ static void fail_for_room(struct scheduler *s, struct task *t) {
 
 /* ---- who is in ---- */
 
+static void preempt(struct task *t) {
+    sequence_free(t->sequence);
+    t->sequence = NULL;
+    t->computed = 0;
+    t->planned = 0;
+}
+
 static void sweep(struct scheduler *s) {
     uint64_t now_ms = s->parts.clock_ns() / 1000000;
 
@@ -151,14 +158,9 @@ static void sweep(struct scheduler *s) {
             leave(s, t, NULL);
         else if (t->deadline_ms && now_ms >= t->deadline_ms)
             fail(s, t, ERR_TIMEOUT, "the job's deadline passed");
+        else if (t->sequence && task_rests(t))
+            preempt(t); /* whoever reads slowly takes no room from others */
     }
-}
-
-static void preempt(struct task *t) {
-    sequence_free(t->sequence);
-    t->sequence = NULL;
-    t->computed = 0;
-    t->planned = 0;
 }
 
 /* Positions that running generations will soon want. */
@@ -513,6 +515,13 @@ int scheduler_step(struct scheduler *s) {
     deliver(s);
     s->stats.steps++;
     return s->queue.count;
+}
+
+bool scheduler_rests(const struct scheduler *s) {
+    for (int i = 0; i < s->queue.count; i++)
+        if (s->queue.tasks[i]->sequence || !task_rests(s->queue.tasks[i]))
+            return false;
+    return s->queue.count > 0;
 }
 
 void scheduler_stats(const struct scheduler *s, struct engine_stats *out) {

@@ -3,7 +3,8 @@
  * between any two steps. Owned by the scheduler thread; takes no lock.
  *
  *   waiting -> running (has a sequence) -> done
- *      ^----------+ preempted: the KV ran out, its text so far is kept
+ *      ^----------+ preempted: the KV ran out, or nobody takes the text for
+ *                   now; the text so far is kept
  *
  * A step's rows, in order of precedence: one for each running generation
  * (decode never waits for somebody's long prompt) and those of its guess
@@ -43,6 +44,9 @@ void scheduler_add(struct scheduler *s, struct task *task);
 /* One step: drop the cancelled, admit, compute, emit. Returns how many tasks
  * are left; zero means that nothing is to do until the next scheduler_add(). */
 int scheduler_step(struct scheduler *s);
+/* All that are left rest, and there is nothing to do until one goes on, is
+ * cancelled, passes its deadline or is added. */
+bool scheduler_rests(const struct scheduler *s);
 /* `jobs_waiting` without what is still in the inbox. */
 void scheduler_stats(const struct scheduler *s, struct engine_stats *out);
 

@@ -30,6 +30,7 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max) {
 
     atomic_init(&t->references, 1);
     atomic_init(&t->cancelled, false);
+    atomic_init(&t->paused, false);
     t->id = id;
     t->kind = job->kind;
     t->client = job->client;
@@ -80,6 +81,10 @@ void task_free(struct task *t) {
     free(t->labels);
     free(t->keys);
     free(t);
+}
+
+bool task_rests(const struct task *t) {
+    return t->kind == JOB_GENERATE && atomic_load(&t->paused);
 }
 
 int task_output_count(const struct task *t) {

@@ -1,7 +1,6 @@
 /* task.h - one job in the engine: its copy, and where it stands. The owner
  * makes it and hands it to the scheduler; afterwards the two share only the
- * reference count and the cancelled flag, everything else is the scheduler
- * thread's. */
+ * reference count and the flags, everything else is the scheduler thread's. */
 #ifndef CORRAL_ENGINE_TASK_H
 #define CORRAL_ENGINE_TASK_H
 
@@ -15,7 +14,8 @@
 struct task {
     atomic_int references;
     atomic_bool cancelled;
-    uint64_t id; /* grows with the order of arrival */
+    atomic_bool paused; /* a generation whose text nobody takes now */
+    uint64_t id;        /* grows with the order of arrival */
     enum job_kind kind;
     uint64_t client;
     uint64_t deadline_ms; /* 0: none */
@@ -57,6 +57,7 @@ struct task *task_new(uint64_t id, const struct job *job, int output_max);
 struct task *task_ref(struct task *t);
 void task_free(struct task *t); /* drops one reference */
 
+bool task_rests(const struct task *t); /* it is to get no rows for now */
 int task_output_count(const struct task *t);
 /* The adapter's number at a position, 0 where it does not apply. */
 int task_adapter_at(const struct task *t, int position);

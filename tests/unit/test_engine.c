@@ -505,6 +505,57 @@ static void test_slow_owner(void **state) {
     engine_close(e);
 }
 
+static struct engine *throttled_engine;
+
+/* Stops at its first words, so that most of them are still to come. */
+static void on_throttled(void *user, const struct job_event *event) {
+    struct answer *a = user;
+
+    on_event(user, event);
+    if (a->events == 1) engine_throttle(throttled_engine, a->id, true);
+}
+
+/* A text that nobody takes is not written on, and later it is, as it would have
+ * been: while it rests, others are served to their end. */
+static void test_throttle(void **state) {
+    struct engine *e = open_tiny((struct engine_options){.threads = 1});
+    struct answer alone, a = {0}, other;
+    int tokens[20], more[20];
+    struct engine_stats stats;
+    struct job job;
+    size_t written;
+
+    (void)state;
+    throttled_engine = e;
+    fill(tokens, 20, 1);
+    fill(more, 20, 2);
+    /* More than the outbox holds: it cannot be done before we look. */
+    job = generate(tokens, 20, 1500);
+    job.no_speculation = true;
+    run_alone(job, false, &alone);
+    job.on_event = on_throttled;
+    job.user = &a;
+    a.id = engine_submit(e, &job, NULL);
+    assert_true(a.id != 0);
+    do { /* until it rests */
+        (void)engine_wait(e, 1);
+        (void)engine_poll(e);
+        engine_stats(e, &stats);
+    } while (!a.events || stats.jobs_running);
+    (void)engine_poll(e);
+    written = a.tokens.count;
+    assert_in_range(written, 1, 1499);
+    run_one(e, generate(more, 20, 300), &other);
+    assert_int_equal(a.tokens.count, written);
+    engine_throttle(e, a.id, false);
+    wait_for(e, &a, 1);
+    check_same(&a, &alone);
+    answer_clear(&other);
+    answer_clear(&a);
+    answer_clear(&alone);
+    engine_close(e);
+}
+
 static void test_close_with_jobs(void **state) {
     int tokens[100];
     static struct answer list[20];
@@ -662,6 +713,7 @@ int main(void) {
         cmocka_unit_test(test_length),
         cmocka_unit_test(test_bad_jobs),
         cmocka_unit_test(test_slow_owner),
+        cmocka_unit_test(test_throttle),
         cmocka_unit_test(test_close_with_jobs),
         cmocka_unit_test(test_callbacks_may_submit),
         cmocka_unit_test(test_grammar),

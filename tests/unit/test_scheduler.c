@@ -226,6 +226,60 @@ static void test_cancel_within_a_step(void **state) {
     bench_clear(&b);
 }
 
+/* It gets no rows and holds nothing; others go on, and so does it later. */
+static void test_rests(void **state) {
+    struct bench b;
+    struct task *t;
+    int written;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    t = task_ref(add(&b, JOB_GENERATE, 20, 60, 1));
+    for (int i = 0; i < 10; i++) (void)scheduler_step(b.scheduler);
+    written = task_output_count(t);
+    assert_in_range(written, 1, 59);
+    atomic_store(&t->paused, true);
+    assert_false(scheduler_rests(b.scheduler));
+    assert_int_equal(scheduler_step(b.scheduler), 1);
+    assert_true(scheduler_rests(b.scheduler));
+    assert_null(t->sequence);
+    (void)add(&b, JOB_GENERATE, 20, 40, 2);
+    assert_false(scheduler_rests(b.scheduler));
+    while (!place(&b, 2)) (void)scheduler_step(b.scheduler);
+    assert_int_equal(task_output_count(t), written);
+    assert_true(scheduler_rests(b.scheduler));
+    atomic_store(&t->paused, false);
+    assert_false(scheduler_rests(b.scheduler));
+    run_all(&b);
+    assert_int_equal(place(&b, 1), 2);
+    assert_int_equal(task_output_count(t), 60);
+    assert_false(scheduler_rests(b.scheduler)); /* nobody is left */
+    task_free(t);
+    bench_clear(&b);
+}
+
+/* Who rests is cancelled, and runs out of time, like anybody else. */
+static void test_rest_ends(void **state) {
+    struct bench b;
+    struct task *t, *late;
+
+    (void)state;
+    bench_init(&b, 32, 4096);
+    t = add(&b, JOB_GENERATE, 20, 60, 1);
+    late = add(&b, JOB_GENERATE, 20, 60, 1);
+    late->deadline_ms = 5;
+    atomic_store(&t->paused, true);
+    atomic_store(&late->paused, true);
+    assert_int_equal(scheduler_step(b.scheduler), 2);
+    atomic_store(&t->cancelled, true);
+    assert_int_equal(scheduler_step(b.scheduler), 1);
+    now_ns = 5000000;
+    assert_int_equal(scheduler_step(b.scheduler), 0);
+    assert_int_equal(count(&b, 1, JOB_DONE), 0);
+    assert_int_equal(b.events[b.event_count - 1].code, ERR_TIMEOUT);
+    bench_clear(&b);
+}
+
 static void test_deadline(void **state) {
     struct bench b;
     struct task *t;
@@ -425,6 +479,8 @@ int main(void) {
         cmocka_unit_test(test_score_goes_first),
         cmocka_unit_test(test_clients_take_turns),
         cmocka_unit_test(test_cancel_within_a_step),
+        cmocka_unit_test(test_rests),
+        cmocka_unit_test(test_rest_ends),
         cmocka_unit_test(test_deadline),
         cmocka_unit_test(test_score_makes_room),
         cmocka_unit_test(test_too_large),

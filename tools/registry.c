@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/added.h"
 #include "tools/artefact.h"
 #include "tools/options.h"
 #include "tools/schema.h"
@@ -104,6 +105,8 @@ bool registry_take(struct registry *r, struct tool *tool, struct err *err) {
 static tool_open *opener_of(const char *name) {
     for (size_t i = 0; opened[i].name; i++)
         if (!strcmp(opened[i].name, name)) return opened[i].open;
+    for (size_t i = 0; added_tools[i].name; i++)
+        if (!strcmp(added_tools[i].name, name)) return added_tools[i].open;
     return NULL;
 }
 

@@ -52,10 +52,10 @@ def run(*args, stdin=None, timeout=300, env=None):
 class Corral:
     """`corral serve` on a free port, or at `listen`, until stop()."""
 
-    def __init__(self, *args, env=None, listen="127.0.0.1:0", verify=True):
+    def __init__(self, *args, env=None, listen="127.0.0.1:0", verify=True, binary=BINARY):
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [BINARY, "serve", "--listen", listen, *map(str, args)],
+            [binary, "serve", "--listen", listen, *map(str, args)],
             stdout=subprocess.PIPE,
             stderr=self.log,
             cwd=ROOT,

@@ -165,6 +165,42 @@ static void test_changes(void **state) {
     over(&w);
 }
 
+static void moved(const struct world *w, const char *from, const char *to) {
+    char old[256], new[256];
+
+    (void)snprintf(old, sizeof old, "%s/%s", w->folder, from);
+    (void)snprintf(new, sizeof new, "%s/%s", w->folder, to);
+    assert_int_equal(rename(old, new), 0);
+}
+
+/* Nothing is found where it is no more: not under an old name, nor in a folder
+ * that went, nor the words of a file that is binary now. */
+static void test_renamed(void **state) {
+    struct world w;
+
+    (void)state;
+    ready(&w, "");
+    put(&w, "a.md", "a heron\n");
+    put(&w, "deep/c.md", "an otter\n");
+    check(&w, "heron", true, "a.md:1:\na heron\n\n");
+    moved(&w, "a.md", "b.md");
+    check(&w, "heron", true, "b.md:1:\na heron\n\n");
+    moved(&w, "b.md", "deep/c.md"); /* over another one */
+    check(&w, "heron", true, "deep/c.md:1:\na heron\n\n");
+    check(&w, "otter", true, nothing);
+    moved(&w, "deep", "low");
+    check(&w, "heron", true, "low/c.md:1:\na heron\n\n");
+    moved(&w, "low", ".low"); /* hidden */
+    check(&w, "heron", true, nothing);
+    moved(&w, ".low", "deep");
+    check(&w, "heron", true, "deep/c.md:1:\na heron\n\n");
+    put_bytes(&w, "deep/c.md", "a heron\0\1", 9);
+    check(&w, "heron", true, nothing);
+    put(&w, "deep/c.md", "a heron again\n");
+    check(&w, "heron", true, "deep/c.md:1:\na heron again\n\n");
+    over(&w);
+}
+
 static void open_again(struct world *w, const char *more) {
     w->tool->close(w->tool);
     open_tool(w, more);
@@ -298,8 +334,9 @@ static void test_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_found),   cmocka_unit_test(test_changes),
-        cmocka_unit_test(test_outside), cmocka_unit_test(test_pattern),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_renamed), cmocka_unit_test(test_outside),
+        cmocka_unit_test(test_pattern), cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_kept),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

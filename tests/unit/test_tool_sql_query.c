@@ -131,6 +131,13 @@ static void test_read_only(void **state) {
         "SELECT load_extension('x')",
         "SELECT readfile('/etc/passwd')",
         "SELECT hex(zeroblob(1000000000))",
+        "SELECT * FROM dbstat",
+        "SELECT fts3_tokenizer('simple')",
+        "SELECT * FROM main.sqlite_master, pragma_table_list",
+        "DETACH main",
+        "PRAGMA main.journal_mode=DELETE",
+        "CREATE VIRTUAL TABLE v USING fts5(x)",
+        "CREATE TEMP TRIGGER t AFTER INSERT ON sale BEGIN SELECT 1; END",
         "VACUUM INTO '/tmp/corral-test-copy.db'",
         "BEGIN",
         "SAVEPOINT s",
@@ -163,6 +170,19 @@ static void test_limits(void **state) {
     (void)state;
     ready(&w, ",\"rows\":2,\"seconds\":1");
     check(&w, endless, false, "the query took more than 1 s");
+    /* Rows without end, and one that never comes. */
+    check(&w,
+          "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) "
+          "SELECT x FROM c",
+          true, "x\n1\n2\n[there are more rows");
+    check(&w,
+          "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT 1 FROM c) "
+          "SELECT x FROM c WHERE x = 2",
+          false, "the query took more than 1 s");
+    check(&w,
+          "WITH RECURSIVE c(x) AS (SELECT 'x' UNION ALL SELECT x || x FROM c) "
+          "SELECT max(length(x)) FROM c",
+          false, "SQL: string or blob too big");
     check(&w, "SELECT item FROM sale", true,
           "item\ntea\nc up x\n[there are more rows");
     check(&w, "SELECT printf('%.9999d', 1)", true, "printf('%.9999d', 1)\n000");

@@ -682,8 +682,9 @@ struct llm *llm_engine_open(struct engine *engine, const char *name,
         free(llm);
         return NULL;
     }
-    /* The default model is SmolLM2, which has not seen tools in this form. */
-    llm->trained = llm->kind != TEMPLATE_CHATML;
+    /* The default model is SmolLM2, which has not seen tools in this form; the
+     * Llama 2 models have not seen any. */
+    llm->trained = llm->kind != TEMPLATE_CHATML && llm->kind != TEMPLATE_LLAMA2;
     llm->calls_stand_alone = llm->kind == TEMPLATE_LLAMA3;
     llm->python_tag =
         tokenizer_control(engine_tokenizer(engine), "<|python_tag|>");

@@ -39,8 +39,15 @@ bool template_detect(const struct gguf *gguf, const struct tokenizer *t,
         *out = TEMPLATE_LLAMA3;
         return true;
     }
+    if (span_find(text, span_of("[INST]")) != SIZE_MAX &&
+        span_find(text, span_of("<<SYS>>")) != SIZE_MAX &&
+        tokenizer_bos(t) >= 0 && tokenizer_eos(t) >= 0) {
+        *out = TEMPLATE_LLAMA2;
+        return true;
+    }
     return err_set(err, ERR_UNSUPPORTED,
-                   "the model's chat template is neither ChatML nor Llama 3");
+                   "the model's chat template is none of ChatML, Llama 2 and "
+                   "Llama 3");
 }
 
 bool template_tool_prompt(const char *name, const struct tokenizer *t,
@@ -84,6 +91,8 @@ bool template_render(enum template_kind kind, const struct tokenizer *t,
         return template_chatml(&w, true);
     case TEMPLATE_CHATML_BARE:
         return template_chatml(&w, false);
+    case TEMPLATE_LLAMA2:
+        return template_llama2(&w);
     case TEMPLATE_LLAMA3:
         return template_llama3(&w);
     case TEMPLATE_LLAMA3_JSON:
@@ -108,6 +117,16 @@ bool write_control(struct template_writer *w, const char *name) {
 bool write_text(struct template_writer *w, struct span text) {
     return text.size == 0 ||
            tokenizer_encode(w->tokenizer, text, w->out, w->err);
+}
+
+static bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F);
+}
+
+struct span template_trim(struct span s) {
+    while (s.size && is_blank(s.at[0])) s = span_slice(s, 1, s.size);
+    while (s.size && is_blank(s.at[s.size - 1])) s.size--;
+    return s;
 }
 
 static bool put(struct bytes *out, const char *text, struct err *err) {

@@ -13,6 +13,7 @@ enum template_kind {
     TEMPLATE_CHATML,
     TEMPLATE_LLAMA3, /* as the Jinja template in the models' files */
     TEMPLATE_CHATML_BARE,
+    TEMPLATE_LLAMA2,
     /* Meta's own forms of Llama 3 (template_meta.h): calls as JSON (3.1), as
      * <function=NAME>{...}</function>, as a Python list (3.2 and 3.3). */
     TEMPLATE_LLAMA3_JSON,

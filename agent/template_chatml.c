@@ -25,8 +25,8 @@ static bool turn_close(struct template_writer *w) {
     return write_control(w, "<|im_end|>") && write_text(w, span_of("\n"));
 }
 
-static bool put_tools(const struct chat_request *r, struct bytes *out,
-                      struct err *err) {
+bool template_put_tools(const struct chat_request *r, struct bytes *out,
+                        struct err *err) {
     if (!bytes_printf(
             out, err,
             "\n\n# Tools\n\nYou may call one or more functions to assist "
@@ -49,7 +49,7 @@ static bool system_turn(struct template_writer *w, struct span text,
                         bool with_tools) {
     struct bytes tools = {0};
     bool ok = turn_open(w, "system") && write_text(w, text) &&
-              (!with_tools || put_tools(w->request, &tools, w->err)) &&
+              (!with_tools || template_put_tools(w->request, &tools, w->err)) &&
               write_text(w, span_bytes(&tools)) && turn_close(w);
 
     bytes_free(&tools);

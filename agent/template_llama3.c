@@ -16,16 +16,6 @@ static bool turn_rest(struct template_writer *w, const struct bytes *body) {
     return write_text(w, span_bytes(body)) && write_control(w, "<|eot_id|>");
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1C && c <= 0x1F);
-}
-
-static struct span trim(struct span s) {
-    while (s.size && is_blank(s.at[0])) s = span_slice(s, 1, s.size);
-    while (s.size && is_blank(s.at[s.size - 1])) s.size--;
-    return s;
-}
-
 static bool put(struct bytes *out, struct span s, struct err *err) {
     return bytes_append(out, s.at, s.size, err);
 }
@@ -34,7 +24,7 @@ static bool text_turn(struct template_writer *w, const char *role,
                       struct span text) {
     struct bytes body = {0};
     bool ok = turn_open(w, role) && bytes_printf(&body, w->err, "\n\n") &&
-              put(&body, trim(text), w->err) && turn_rest(w, &body);
+              put(&body, template_trim(text), w->err) && turn_rest(w, &body);
 
     bytes_free(&body);
     return ok;
@@ -50,7 +40,7 @@ static bool system_turn(struct template_writer *w, struct span text) {
                      template_shows_tools(w->request) ? "Environment: ipython\n"
                                                       : "",
                      w->date) &&
-        put(&body, trim(text), w->err) && turn_rest(w, &body);
+        put(&body, template_trim(text), w->err) && turn_rest(w, &body);
 
     bytes_free(&body);
     return ok;
@@ -71,7 +61,7 @@ static bool tools_turn(struct template_writer *w, struct span text) {
     for (int i = 0; ok && i < w->request->tool_count; i++)
         ok = template_put_tool(&body, &w->request->tools[i], 4, w->err) &&
              bytes_printf(&body, w->err, "\n\n");
-    ok = ok && put(&body, trim(text), w->err) && turn_rest(w, &body);
+    ok = ok && put(&body, template_trim(text), w->err) && turn_rest(w, &body);
     bytes_free(&body);
     return ok;
 }

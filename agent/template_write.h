@@ -30,7 +30,14 @@ MUST_USE bool template_put_call(struct bytes *out,
                                 const struct chat_tool_call *call,
                                 const char *key, struct err *err);
 
+/* The declarations of all tools, as Hermes and Qwen 2.5 were taught them. */
+MUST_USE bool template_put_tools(const struct chat_request *r,
+                                 struct bytes *out, struct err *err);
+/* Without the blanks at both ends, as Python's strip(). */
+struct span template_trim(struct span s);
+
 MUST_USE bool template_chatml(struct template_writer *w, bool default_system);
+MUST_USE bool template_llama2(struct template_writer *w);
 MUST_USE bool template_llama3(struct template_writer *w);
 
 extern const char template_smollm_system[];

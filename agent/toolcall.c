@@ -83,6 +83,7 @@ static const struct form *form_of(enum template_kind kind) {
         return &meta_tag;
     case TEMPLATE_LLAMA3_PYTHON:
         return &meta_list;
+    case TEMPLATE_LLAMA2:
     case TEMPLATE_CHATML:
     case TEMPLATE_CHATML_BARE:
         break;

@@ -2,9 +2,14 @@
 is judged, kept, and has the taint of what it was made of."""
 
 import json
+import random
+import threading
+import time
 
+import httpx2 as httpx
 import pytest
 
+from conftest import Corral, until
 from local_server import LocalServer, ModelHandler
 
 
@@ -37,6 +42,7 @@ class Model(LocalServer):
     def __init__(self):
         self.requests = []
         self.summary = "They spoke of sevens."
+        self.on_asked = lambda request: None  # before each answer
         model = self
 
         class Handler(ModelHandler):
@@ -50,6 +56,7 @@ class Model(LocalServer):
             def do_POST(self):
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 model.requests.append(request)
+                model.on_asked(request)
                 last, finish = request["messages"][-1], "stop"
                 if model.is_summary(request):
                     delta = {"content": model.summary}
@@ -83,14 +90,19 @@ def model():
 
 
 @pytest.fixture()
-def server(start, model, policies, tmp_path):
+def config(model, policies, tmp_path):
     path = tmp_path / "corral.yaml"
     path.write_text(
         f"data: {tmp_path / 'data'}\npolicy: {policies('summary', POLICY)}\n"
         f"backend: {{openai: {{base_url: '{model.url}/v1'}}}}\n"
         f"tools:\n{TOOL % ('look', model.url, 'look')}{TOOL % ('send', model.url, 'send')}"
         "agent: {context: {compact: summarise, tokens: 700}}\nlog: warn\n")
-    return start("-c", path)
+    return path
+
+
+@pytest.fixture()
+def server(start, config):
+    return start("-c", config)
 
 
 def create(server):
@@ -204,3 +216,62 @@ def test_the_model_that_runs_here(start, policies, tmp_path):
     event = compacted(server, session)[0]
     assert event["summary"] and event["of"] == {"sources": []}
     assert answer.json()["corral"]["summarised"] is True
+
+
+KILLS = 12
+
+
+def whole(server, session, model, acknowledged):
+    """No acknowledged turn is lost, and the model is told of each: by its words
+    or, for all before these, by the summary."""
+    path = f"/v1/sessions/{session}"
+    assert until(lambda: not server.http.get(path).json()["running"])
+    say(server, session, "what now?")
+    entries = server.http.get(path).json()["entries"]
+    users = [e["message"]["content"] for e in entries
+             if e.get("message", {}).get("role") == "user"]
+    kept = [int(text.split()[1]) for text in users if text.startswith("turn ")]
+    assert [n for n in kept if n in acknowledged] == acknowledged
+    sent = model.requests[-1]["messages"]
+    last = [m["content"] for m in sent if m["role"] == "user"]
+    assert last and last == users[-len(last):]
+    told = [m["content"] for m in sent if m["role"] == "tool"]
+    assert len(told) == (len(last) < len(users))
+    assert all("They spoke of sevens." in text for text in told)
+    return len(last) < len(users)
+
+
+def test_killed_at_any_moment(config, model):
+    """Every second time just while a summary is written, else at random."""
+    moment = random.Random(11)
+    acknowledged, number, session, cut = [], 0, None, 0
+    for kill in range(KILLS):
+        server = Corral("-c", config)
+        killer = threading.Timer(moment.uniform(0.0, 0.25), server.process.kill)
+
+        def asked(request):
+            time.sleep(moment.uniform(0, 0.02))
+            if kill % 2 and model.is_summary(request):
+                server.process.kill()
+
+        try:
+            session = session or create(server)
+            cut += whole(server, session, model, acknowledged)
+            model.on_asked = asked
+            if kill % 2 == 0:
+                killer.start()
+            while True:
+                number += 1
+                say(server, session, f"turn {number} " + "7" * 150)
+                acknowledged.append(number)
+        except httpx.TransportError:
+            pass
+        finally:
+            model.on_asked = lambda request: None
+            killer.cancel()
+            server.process.kill()
+            server.stop()
+    server = Corral("-c", config)
+    assert whole(server, session, model, acknowledged)
+    assert cut and len(acknowledged) > KILLS / 2
+    assert server.stop() == 0

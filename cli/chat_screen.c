@@ -4,11 +4,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/utf8.h"
 
-enum { LINE_BYTES_MAX = 64 << 10, SHOWN_BYTES_MAX = 400 };
+enum {
+    LINE_BYTES_MAX = 64 << 10,
+    /* What Linux keeps of a line on a terminal; it drops the rest. */
+    TERMINAL_LINE_BYTES = 4095,
+    SHOWN_BYTES_MAX = 400
+};
 
 static const char *const colours[] = {[SCREEN_PLAIN] = "",
                                       [SCREEN_NOTE] = "\033[2m",
@@ -58,16 +64,11 @@ void chat_screen_text(struct chat_screen *s, struct span text) {
     (void)fflush(stdout);
 }
 
-void chat_screen_line(struct chat_screen *s, enum screen_style style,
-                      const char *before, struct span text) {
-    bool cut = text.size > SHOWN_BYTES_MAX;
+static void put_line(struct chat_screen *s, enum screen_style style,
+                     const char *before, struct span text, bool cut) {
     bool coloured = s->colours && *colours[style];
 
     if (s->line_open) (void)fputc('\n', stdout);
-    if (cut) {
-        text.size = SHOWN_BYTES_MAX;
-        text.size = utf8_complete(text);
-    }
     if (coloured) (void)fputs(colours[style], stdout);
     (void)fputs(before, stdout);
     put(s, text, true);
@@ -76,6 +77,26 @@ void chat_screen_line(struct chat_screen *s, enum screen_style style,
     (void)fputc('\n', stdout);
     s->line_open = false;
     (void)fflush(stdout);
+}
+
+void chat_screen_line(struct chat_screen *s, enum screen_style style,
+                      const char *before, struct span text) {
+    bool cut = text.size > SHOWN_BYTES_MAX;
+
+    if (cut) {
+        text.size = SHOWN_BYTES_MAX;
+        text.size = utf8_complete(text);
+    }
+    put_line(s, style, before, text, cut);
+}
+
+void chat_screen_whole_line(struct chat_screen *s, enum screen_style style,
+                            const char *before, struct span text) {
+    put_line(s, style, before, text, false);
+}
+
+void chat_screen_forget(const struct chat_screen *s) {
+    if (s->input_tty) (void)tcflush(STDIN_FILENO, TCIFLUSH);
 }
 
 enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
@@ -95,8 +116,11 @@ enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
         if (got < 0 && errno == EINTR) how = SCREEN_INTERRUPTED;
         if (got <= 0 && how == SCREEN_LINE && !out->size) how = SCREEN_END;
         if (got <= 0 || c == '\n') break;
-        if (!bytes_append(out, &c, 1, NULL)) continue; /* too long: cut */
+        if (!bytes_append(out, &c, 1, NULL)) how = SCREEN_TOO_LONG;
     }
-    if (how != SCREEN_LINE && s->input_tty) (void)fputc('\n', stdout);
+    if (how == SCREEN_LINE && s->input_tty && out->size >= TERMINAL_LINE_BYTES)
+        how = SCREEN_TOO_LONG;
+    if ((how == SCREEN_END || how == SCREEN_INTERRUPTED) && s->input_tty)
+        (void)fputc('\n', stdout);
     return how;
 }

@@ -14,7 +14,12 @@ struct chat_screen {
     bool line_open; /* text was written since the last line end */
 };
 
-enum screen_line { SCREEN_LINE, SCREEN_END, SCREEN_INTERRUPTED };
+enum screen_line {
+    SCREEN_LINE,
+    SCREEN_END,
+    SCREEN_INTERRUPTED,
+    SCREEN_TOO_LONG /* read to its end, and dropped */
+};
 
 void chat_screen_init(struct chat_screen *s); /* and chat_screen_heed() */
 /* Ctrl-C ends no more than a read; again after whoever else listened to it. */
@@ -24,6 +29,11 @@ void chat_screen_text(struct chat_screen *s, struct span text);
 /* A line of its own; `text` is cut to a screenful. */
 void chat_screen_line(struct chat_screen *s, enum screen_style style,
                       const char *before, struct span text);
+/* The same without a cut: what a person is to decide about. */
+void chat_screen_whole_line(struct chat_screen *s, enum screen_style style,
+                            const char *before, struct span text);
+/* Drop what was typed before: it answers no question that was not there. */
+void chat_screen_forget(const struct chat_screen *s);
 /* Read one line, without its end, into `out` (emptied first). */
 enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
                                   struct bytes *out);

@@ -154,6 +154,7 @@ static bool says_yes(struct talk *t) {
         note(t, "[denied: nobody is at a terminal]");
         return false;
     }
+    chat_screen_forget(&t->screen);
     if (chat_screen_read(&t->screen, "   allow it? [y/N] ", &line) ==
         SCREEN_LINE)
         yes = span_is(span_bytes(&line), "y") ||
@@ -175,8 +176,9 @@ static void answer_question(struct talk *t, const cJSON *question) {
     bytes_puts(&line, text_of(question, "tool"));
     bytes_puts(&line, " ");
     bytes_puts(&line, text_of(question, "arguments"));
-    chat_screen_line(&t->screen, SCREEN_ALARM,
-                     "?? the model asks leave to call ", span_bytes(&line));
+    chat_screen_whole_line(&t->screen, SCREEN_ALARM,
+                           "?? the model asks leave to call ",
+                           span_bytes(&line));
     bytes_free(&line);
     yes = says_yes(t);
     (void)snprintf(path, sizeof path, "/v1/approvals/%.40s", id);
@@ -385,9 +387,16 @@ bool chat_talk(const struct chat_talk_options *o, struct err *err) {
         *err = first;
         return false;
     }
+    if (t.screen.input_tty)
+        note(&t, "[/help lists the commands, Ctrl-D leaves]");
     do {
         how = chat_screen_read(&t.screen, "you: ", &line);
-    } while (how == SCREEN_INTERRUPTED ||
+        if (how == SCREEN_TOO_LONG)
+            note(&t, t.screen.input_tty
+                         ? "[not sent: a terminal keeps 4 KiB of a line; "
+                           "longer ones can be piped in, to 64 KiB]"
+                         : "[not sent: a line past 64 KiB]");
+    } while (how == SCREEN_INTERRUPTED || how == SCREEN_TOO_LONG ||
              (how == SCREEN_LINE && take_line(&t, span_bytes(&line), &first)));
     bytes_free(&line);
     if (first.code) *err = first;

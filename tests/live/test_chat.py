@@ -39,7 +39,7 @@ class Chat:
         """What came up to `text`."""
         end = time.monotonic() + seconds
         while text not in self.seen:
-            assert time.monotonic() < end, f"no {text!r} in {self.seen!r}"
+            assert time.monotonic() < end, f"no {text!r} in {self.seen[-500:]!r}"
             if select.select([self.fd], [], [], 0.1)[0]:
                 try:
                     self.seen += os.read(self.fd, 65536).decode(errors="replace")
@@ -90,6 +90,38 @@ def test_a_terminal(config, world, answer, runs):
     assert world.runs["/pay/2"] == runs
     chat.type("/quit\n")
     assert chat.code() == 0
+
+
+def test_what_was_typed_before_is_no_answer(config, world):
+    """A yes that was typed before the question was there allows nothing."""
+    chat = Chat("-c", config)
+    chat.wait("you: ")
+    chat.type("pay:1\ny\n")
+    chat.wait("allow it? [y/N] ")
+    chat.type("\n")
+    assert "done /pay/1" not in chat.wait("you: ")
+    assert not world.runs
+    chat.type("/quit\n")
+    assert chat.code() == 0
+
+
+def test_lines_that_are_too_long(upstream, policies):
+    """Nothing is sent of what would be cut."""
+    policy = policies("chat", STRIPES)
+    chat = Chat("--policy", policy, "--upstream", upstream.url)
+    chat.wait("you: ")
+    chat.type("x" * 5000 + "\n")
+    chat.wait("[not sent: a terminal keeps 4 KiB of a line")
+    chat.wait("you: ")
+    chat.type("\x04")
+    assert chat.code() == 0
+    assert not upstream.requests
+    done = lines("--policy", policy, "--upstream", upstream.url,
+                 text="x" * 70000 + "\nhi\n" + "y" * 60000 + "\n")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("[not sent: a line past 64 KiB]\nHello there.\n")
+    sent = [r["messages"][-1]["content"] for r in upstream.requests]
+    assert sent == ["hi", "y" * 60000]
 
 
 def test_interrupts_and_commands(config, world):

@@ -88,8 +88,10 @@ class Corral:
         )
 
     def stderr(self):
-        self.log.seek(0)
-        return self.log.read().decode(errors="replace")
+        # Its place in the file is the server's, too, which would write over
+        # what it has written already if we moved it.
+        log = self.log.fileno()
+        return os.pread(log, os.fstat(log).st_size, 0).decode(errors="replace")
 
     def metric(self, name):
         text = self.http.get("/metrics").text

@@ -105,6 +105,18 @@ def test_what_was_typed_before_is_no_answer(config, world):
     assert chat.code() == 0
 
 
+def test_a_question_is_shown_whole(config, world):
+    chat = Chat("-c", config)
+    chat.wait("you: ")
+    chat.type("pay:" + "7" * 1000 + "8\n")
+    assert '-> pay {"id": "777' in chat.wait("?? the model asks leave")
+    assert "7" * 1000 + "8" in chat.wait("allow it? [y/N] ")
+    chat.type("n\n")
+    chat.wait("you: ")
+    chat.type("/quit\n")
+    assert chat.code() == 0
+
+
 def test_lines_that_are_too_long(upstream, policies):
     """Nothing is sent of what would be cut."""
     policy = policies("chat", STRIPES)

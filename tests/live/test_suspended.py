@@ -89,7 +89,7 @@ class Server(LocalServer):
                 else:
                     calls = [c.split(":") for c in last["content"].split()]
                     delta, finish = {"tool_calls": [
-                        {"index": i, "id": f"call_{name}_{number}", "type": "function",
+                        {"index": i, "id": f"call_{name}_{number[:20]}", "type": "function",
                          "function": {"name": name,
                                       "arguments": json.dumps({"id": number})}}
                         for i, (name, number) in enumerate(calls)]}, "tool_calls"

@@ -1,6 +1,7 @@
 #include "cli/chat_screen.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -22,7 +23,7 @@ static const char *const colours[] = {[SCREEN_PLAIN] = "",
                                       [SCREEN_ALARM] = "\033[1;31m"};
 
 static void on_interrupt(int number) {
-    (void)number; /* that read() returns is all it is for */
+    (void)number; /* that next_byte() returns is all it is for */
 }
 
 void chat_screen_heed(void) {
@@ -99,10 +100,23 @@ void chat_screen_forget(const struct chat_screen *s) {
     if (s->input_tty) (void)tcflush(STDIN_FILENO, TCIFLUSH);
 }
 
+/* As read() of one byte, but a Ctrl-C that comes just before it is waited for
+ * counts too: SIGINT is blocked but for the waiting, where `mask` holds. */
+static ssize_t next_byte(const sigset_t *mask, char *out) {
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+    if (ppoll(&input, 1, NULL, mask) < 0) return -1;
+    return read(STDIN_FILENO, out, 1);
+}
+
 enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
                                   struct bytes *out) {
     enum screen_line how = SCREEN_LINE;
+    sigset_t interrupt, mask;
 
+    (void)sigemptyset(&interrupt);
+    (void)sigaddset(&interrupt, SIGINT);
+    (void)sigprocmask(SIG_BLOCK, &interrupt, &mask);
     out->size = 0;
     out->limit = LINE_BYTES_MAX;
     if (s->line_open) (void)fputc('\n', stdout);
@@ -111,7 +125,7 @@ enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
     (void)fflush(stdout);
     for (;;) {
         char c;
-        ssize_t got = read(STDIN_FILENO, &c, 1);
+        ssize_t got = next_byte(&mask, &c);
 
         if (got < 0 && errno == EINTR) how = SCREEN_INTERRUPTED;
         if (got <= 0 && how == SCREEN_LINE && !out->size) how = SCREEN_END;
@@ -122,5 +136,6 @@ enum screen_line chat_screen_read(struct chat_screen *s, const char *prompt,
         how = SCREEN_TOO_LONG;
     if ((how == SCREEN_END || how == SCREEN_INTERRUPTED) && s->input_tty)
         (void)fputc('\n', stdout);
+    (void)sigprocmask(SIG_SETMASK, &mask, NULL);
     return how;
 }

@@ -36,6 +36,8 @@ def test_variables(tmp_path, monkeypatch):
         ("upstreams: [{name: a, base_url: 'http://x', models: [m], fallbacks: [n]}]\n", 'no model "n"'),
         ("upstreams: [{name: a, base_url: 'http://x', models: [m], api_key_env: NO_SUCH_THING}]\n", "NO_SUCH_THING"),
         ("upstreams: [{name: a, base_url: 'http://x', models: [m]}, {name: b, base_url: 'http://y', models: [m]}]\n",
+         'corral.yaml:1:100: the model "m" is there twice'),
+        ("backend: {engine: {}}\nmodel_name: m\nupstreams: [{name: a, base_url: 'http://x', models: [m]}]\n",
          'two models are called "m"'),
         ("keys: bad.jsonl\n", "bad.jsonl:1: "),
         ("model: a\nlisten: ${NO_SUCH_THING}\n", "corral.yaml:2:9: the variable NO_SUCH_THING is not set"),

@@ -137,7 +137,8 @@ struct llm {
 struct engine;
 
 /* The engine as an llm. Chooses the template from the model's own (ChatML,
- * Llama 2 or Llama 3); ERR_UNSUPPORTED for others. The engine must outlive it. */
+ * Llama 2 or Llama 3); ERR_UNSUPPORTED for others. The engine must outlive it.
+ */
 MUST_USE struct llm *llm_engine_open(struct engine *engine, const char *name,
                                      struct err *err);
 /* The model's own adapter for tool calls (engine_adapter_add()): requests that

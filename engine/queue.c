@@ -87,7 +87,8 @@ struct task *queue_next_waiting(const struct queue *q) {
     for (int i = 0; i < q->count; i++) {
         struct task *t = q->tasks[i];
 
-        if (t->sequence || task_rests(t) || (best && !goes_before(t, best, q->last_admitted)))
+        if (t->sequence || task_rests(t) ||
+            (best && !goes_before(t, best, q->last_admitted)))
             continue;
         if (!prefix_is_coming(q, t)) best = t;
     }

@@ -23,8 +23,9 @@ void queue_add(struct queue *q, struct task *task);
 void queue_remove(struct queue *q, struct task *task);
 
 int queue_running(const struct queue *q); /* those with a sequence */
-/* Who gets a sequence next, or NULL. Nobody who rests. Score jobs first; whoever shares a long
- * prefix with a prompt that is being computed waits for it. */
+/* Who gets a sequence next, or NULL. Nobody who rests. Score jobs first;
+ * whoever shares a long prefix with a prompt that is being computed waits for
+ * it. */
 struct task *queue_next_waiting(const struct queue *q);
 /* Whose prompt is computed next: running, with no rows in this step yet. */
 struct task *queue_next_prefill(const struct queue *q, enum job_kind kind);

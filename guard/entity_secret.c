@@ -255,7 +255,7 @@ static size_t url_password(struct form *f, size_t at, size_t *from) {
  * prefixes, the fields' names and the schemes above; a letter and a sign share
  * a bit. */
 static const uint32_t seconds[1 + 'z' - 'a'] = {
-#define S(c) (UINT32_C(1) << ((c) & 31))
+#define S(c) (UINT32_C(1) << ((c)&31))
     ['a' - 'a'] = S('k') | S('s') | S('b') | S('c') | S('i') | S('p') | S('g') |
                   S('t') | S('u') | S('w') | S('m'),
     ['b' - 'a'] = S('e'),

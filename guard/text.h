@@ -51,7 +51,7 @@ bool text_is_simple(struct span raw);
 /* The number of words and code points, and other classes that several parts
  * need without ICU in their own file. */
 bool text_is_word_point(uint32_t point);   /* L*, M*, N* or '_' */
-bool text_is_mark(uint32_t point);        /* M* */
+bool text_is_mark(uint32_t point);         /* M* */
 uint32_t text_lower_point(uint32_t point); /* simple mapping */
 /* Letters of scripts that put no blank between words, or tie particles to
  * them: there a word ends wherever one looks. */

@@ -30,7 +30,7 @@ struct embeddings {
     struct span inputs[EMBEDDINGS_INPUTS_MAX];
     int input_count;
     struct judging judging;
-    int index; /* of the one in hand */
+    int index;             /* of the one in hand */
     struct router *router; /* used, once there is a model */
     struct embed *embed;
     struct llm_vectors *vectors;

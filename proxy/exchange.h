@@ -25,7 +25,7 @@ enum { EXCHANGE_ARENA_BYTES_MAX = 64 << 20 };
 struct exchange_context {
     struct guard *guard;
     const struct policy *policy;  /* the one in force; exchanges take a ref */
-    struct router *router;  /* which models there are */
+    struct router *router;        /* which models there are */
     const struct registry *tools; /* Corral's own; may be NULL */
     struct approvals *approvals;
     struct metrics *metrics;

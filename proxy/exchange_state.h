@@ -24,8 +24,8 @@ struct exchange {
     struct arena *arena;
     cJSON *body;
     struct chat_request request;
-    struct router *router;   /* used, once there is a model */
-    struct llm *llm;         /* that the request asks for */
+    struct router *router; /* used, once there is a model */
+    struct llm *llm;       /* that the request asks for */
     struct trace_point at;
     struct traced *traced;   /* `llm`, where the trace is sampled; or NULL */
     struct caller *caller;   /* whose key; NULL: without */
@@ -52,7 +52,7 @@ struct exchange {
 
     struct choice *choices[CHAT_CHOICES_MAX];
     int choice_count;
-    int choices_left; /* not done yet */
+    int choices_left;  /* not done yet */
     uint64_t asked_ns; /* when the model was asked */
     bool heard;        /* its first text came */
     bool answering;    /* the first text was cleared */

@@ -79,8 +79,8 @@ static char *folder_of(const char *python) {
 
 /* Python is the only process inside: it limits itself, and could write into the
  * memory of another one of its user, which has no limits (bubblewrap's own that
- * reaps). The order matters: the root and /dev are made read-only last, since both are
- * file systems in memory that no limit bounds. */
+ * reaps). The order matters: the root and /dev are made read-only last, since
+ * both are file systems in memory that no limit bounds. */
 static void command_fill(struct command *c, const struct sandbox_options *o) {
     static const char *const first[] = {"bwrap",
                                         "--unshare-all",

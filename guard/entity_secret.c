@@ -1,5 +1,6 @@
 /* Keys that open something: known by their issuer's prefix, by the name of the
  * field they stand in, or by the lines around them. */
+#include <pthread.h>
 #include <string.h>
 
 #include "guard/entity_forms.h"
@@ -174,11 +175,13 @@ static size_t vendor_key(struct form *f, size_t at, const struct vendor *v) {
 }
 
 /* header.payload.signature, the first two JSON objects in base64url. */
+static const char web_token_start[] = "eyj";
+
 static size_t web_token(struct form *f, size_t at) {
     size_t end = at, part;
 
     for (int i = 0; i < 3; i++) {
-        if (i < 2 && !form_word(f, end, "eyj")) return 0;
+        if (i < 2 && !form_word(f, end, web_token_start)) return 0;
         part = end;
         end = run(f, part, WITH_DASH, ENTITY_JWT_MAX / 3);
         if (end - part < 8) return 0;
@@ -226,11 +229,12 @@ static size_t field_value(struct form *f, size_t at, const char *name) {
     return end;
 }
 
+static const char *const schemes[] = {
+    "postgres://",    "postgresql://", "mysql://", "mongodb://",
+    "mongodb+srv://", "redis://",      "amqp://",  "https://"};
+
 /* scheme://user:password@: the password, when it is no placeholder. */
 static size_t url_password(struct form *f, size_t at, size_t *from) {
-    static const char *const schemes[] = {
-        "postgres://",    "postgresql://", "mysql://", "mongodb://",
-        "mongodb+srv://", "redis://",      "amqp://",  "https://"};
     size_t end = 0, start = 0, most;
 
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes && !end; i++)
@@ -251,38 +255,30 @@ static size_t url_password(struct form *f, size_t at, size_t *from) {
     return end;
 }
 
-/* By the first letter of a word: what may stand second, in the vendors'
- * prefixes, the fields' names and the schemes above; a letter and a sign share
- * a bit. */
-static const uint32_t seconds[1 + 'z' - 'a'] = {
-#define S(c) (UINT32_C(1) << ((c)&31))
-    ['a' - 'a'] = S('k') | S('s') | S('b') | S('c') | S('i') | S('p') | S('g') |
-                  S('t') | S('u') | S('w') | S('m'),
-    ['b' - 'a'] = S('e'),
-    ['c' - 'a'] = S('l'),
-    ['d' - 'a'] = S('c') | S('o') | S('a') | S('t') | S('p'),
-    ['e' - 'a'] = S('z') | S('y'),
-    ['f' - 'a'] = S('l') | S('i'),
-    ['g' - 'a'] = S('h') | S('i') | S('l') | S('o') | S('s'),
-    ['h' - 'a'] = S('f') | S('v') | S('r') | S('t'),
-    ['k' - 'a'] = S('e'),
-    ['l' - 'a'] = S('s') | S('i'),
-    ['m' - 'a'] = S('y') | S('o'),
-    ['n' - 'a'] = S('p') | S('r') | S('t') | S('f'),
-    ['p' - 'a'] = S('p') | S('c') | S('y') | S('u') | S('s') | S('m') | S('o'),
-    ['r' - 'a'] = S('k') | S('8') | S('u') | S('d') | S('e'),
-    ['s' - 'a'] = S('k') | S('g') | S('h') | S('q') | S('n') | S('b') | S('e'),
-    ['t' - 'a'] = S('f') | S('s') | S('o'),
-    ['w' - 'a'] = S('h'),
-    ['x' - 'a'] = S('o') | S('a') | S('k'),
-    ['y' - 'a'] = S('a'),
-#undef S
-};
+/* By the first letter of a word: what may stand second, of all that begins one
+ * above; a letter and a sign share a bit. */
+static uint32_t seconds[1 + 'z' - 'a'];
+
+static void note_start(const char *word) {
+    seconds[word[0] - 'a'] |= UINT32_C(1) << (word[1] & 31);
+}
+
+static void note_starts(void) {
+    for (size_t i = 0; i < sizeof vendors / sizeof *vendors; i++)
+        note_start(vendors[i].prefix);
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        note_start(fields[i]);
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        note_start(schemes[i]);
+    note_start(web_token_start);
+}
 
 /* Most words begin no key, as their first two letters tell. */
 static bool may_be_key(const struct form *f, size_t at) {
+    static pthread_once_t noted = PTHREAD_ONCE_INIT;
     int first = form_lower((unsigned char)f->text.at[at]);
 
+    (void)pthread_once(&noted, note_starts);
     if (at + 1 >= f->text.size) return true; /* it is asked what follows */
     return seconds[first - 'a'] >> (f->text.at[at + 1] & 31) & 1;
 }

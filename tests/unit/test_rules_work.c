@@ -6,15 +6,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 #include <dlfcn.h>
 #include <hs/hs.h>
 
 #include "guard/stream.h"
+#include "checks_world.h"
 
 enum { SIZE = 1 << 19, STREAM_SIZE = 1 << 17, PUSH = 1024 };
 
@@ -26,8 +24,6 @@ static const char checks[] =
     "  - {id: codes, use: rules, on: [output], "
     "any: [{pattern: \"z[a-z0-9]{2,60}x\"}], action: flag}\n";
 
-static struct guard *guard;
-static struct policy *policy;
 static uint64_t scanned;
 
 typedef hs_error_t scan_function(const hs_database_t *, const char *, unsigned,
@@ -48,22 +44,8 @@ hs_error_t HS_CDECL hs_scan(const hs_database_t *db, const char *data,
 }
 
 static int open_all(void **state) {
-    char path[] = "/tmp/test_rules_work_XXXXXX";
-    struct guard_options options = {0};
-    FILE *f = fdopen(mkstemp(path), "w");
-
     (void)state;
-    if (!f || fputs(checks, f) < 0 || fclose(f)) return -1;
-    policy = policy_open(path, NULL);
-    guard = guard_open(&options, NULL);
-    return unlink(path) || !policy || !guard ? -1 : 0;
-}
-
-static int close_all(void **state) {
-    (void)state;
-    policy_free(policy);
-    guard_close(guard);
-    return 0;
+    return checks_open(checks);
 }
 
 /* Texts without blanks, of one token, of codes and of beginnings of what is
@@ -158,5 +140,5 @@ int main(void) {
                                        cmocka_unit_test(test_whole),
                                        cmocka_unit_test(test_stream)};
 
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    return cmocka_run_group_tests(tests, open_all, checks_close);
 }

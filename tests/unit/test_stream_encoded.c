@@ -7,11 +7,8 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "guard/stream.h"
+#include "checks_world.h"
 
 enum { TEXTS = 3000, PIECES_MAX = 6, CUT_MAX = 12 };
 
@@ -65,26 +62,9 @@ static const char *const pieces[] = {"YWNtZSBjb3JwIGlzIGdvb2Q=",
                                      "\""};
 enum { PIECES = sizeof pieces / sizeof *pieces };
 
-static struct guard *guard;
-static struct policy *policy;
-
 static int open_all(void **state) {
-    char path[] = "/tmp/test_stream_encoded_XXXXXX";
-    struct guard_options options = {0};
-    FILE *f = fdopen(mkstemp(path), "w");
-
     (void)state;
-    if (!f || fputs(checks, f) < 0 || fclose(f)) return -1;
-    policy = policy_open(path, NULL);
-    guard = guard_open(&options, NULL);
-    return unlink(path) || !policy || !guard ? -1 : 0;
-}
-
-static int close_all(void **state) {
-    (void)state;
-    policy_free(policy);
-    guard_close(guard);
-    return 0;
+    return checks_open(checks);
 }
 
 struct outcome {
@@ -221,5 +201,5 @@ int main(void) {
                                        cmocka_unit_test(test_beside),
                                        cmocka_unit_test(test_row)};
 
-    return cmocka_run_group_tests(tests, open_all, close_all);
+    return cmocka_run_group_tests(tests, open_all, checks_close);
 }

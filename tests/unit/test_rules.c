@@ -12,6 +12,7 @@
 
 #include "base/utf8.h"
 #include "guard/rules_types.h"
+#include "odd_pieces.h"
 
 enum { HITS = 512 };
 
@@ -438,11 +439,6 @@ static void test_no_delay(void **state) {
 
 /* ---- plain text, and the odd stretches in it ---- */
 
-static unsigned draw(uint32_t *state, unsigned below) {
-    *state = *state * 1664525u + 1013904223u;
-    return (unsigned)((uint64_t)(*state >> 8) * below >> 24);
-}
-
 /* Words that rules look for, whole or in parts, disguised in every way, among
  * enough plain ones that the plain way is taken. */
 static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
@@ -488,13 +484,8 @@ static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
                                       "k.i.l.l ",
                                       "k1ll ",
                                       "kill "};
-    unsigned which = draw(state, rare);
 
-    if (which)
-        bytes_puts(out, plain[draw(state, sizeof plain / sizeof *plain)]);
-    else
-        for (unsigned i = draw(state, 3) + 1; i; i--)
-            bytes_puts(out, odd[draw(state, sizeof odd / sizeof *odd)]);
+    put_pieces(out, state, rare, PIECES(plain), PIECES(odd));
 }
 
 /* Looking at the odd stretches apart must find what looking at all of the text

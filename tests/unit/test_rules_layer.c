@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "guard/rules.h"
+#include "odd_pieces.h"
 
 enum { HITS = 4096, ROUNDS = 600 };
 
@@ -32,11 +33,6 @@ static struct rules *build(bool slow) {
     rules_builder_free(b);
     assert_non_null(r);
     return r;
-}
-
-static unsigned draw(uint32_t *state, unsigned below) {
-    *state = *state * 1664525u + 1013904223u;
-    return (unsigned)((uint64_t)(*state >> 8) * below >> 24);
 }
 
 static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
@@ -72,13 +68,8 @@ static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
         "inn",
         "7",
         "\x80"};
-    unsigned which = draw(state, rare);
 
-    if (which)
-        bytes_puts(out, plain[draw(state, sizeof plain / sizeof *plain)]);
-    else
-        for (unsigned i = draw(state, 3) + 1; i; i--)
-            bytes_puts(out, odd[draw(state, sizeof odd / sizeof *odd)]);
+    put_pieces(out, state, rare, PIECES(plain), PIECES(odd));
 }
 
 /* Which bytes each rule touches, in any layer. */

@@ -39,6 +39,10 @@ struct span span_of(const char *text);         /* borrows, text may be NULL */
 struct span span_bytes(const struct bytes *b); /* borrowed until b changes */
 struct span span_slice(struct span s, size_t from, size_t end); /* clamped */
 bool span_equal(struct span a, struct span b);
+/* Of ASCII's capital letters the small one; any other byte as it is. */
+static inline char ascii_lower(char c) {
+    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
 bool span_is(struct span s, const char *text);
 bool span_starts(struct span s, struct span prefix);
 /* Index of the first `needle`, or SIZE_MAX. An empty needle is at 0. */

@@ -299,11 +299,7 @@ static bool scan_plain(struct found *f, struct span text,
     int kept = f->count;
     bool ok;
 
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.at[i];
-
-        lower[i] = c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-    }
+    for (size_t i = 0; i < text.size; i++) lower[i] = ascii_lower(text.at[i]);
     ok = scan_patterns(f, view, NULL, err);
     for (size_t i = 0; i < text.size; i++)
         if (lower[i] == '\n') lower[i] = ' ';

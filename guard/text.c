@@ -52,10 +52,6 @@ struct folder {
     struct glyph glyphs[GLYPHS]; /* by the low bits of the code point */
 };
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 bool text_is_mark(uint32_t point) {
     return (U_MASK(u_charType((UChar32)point)) & U_GC_M_MASK) != 0;
 }
@@ -159,7 +155,7 @@ static void flush(struct folder *f) {
     if (!f->segment_count) return;
     f->settled = f->count;
     if (f->segment_count == 1 && f->segment[0] < 0x80) {
-        push(f, (uint32_t)lower((char)f->segment[0]), f->segment_from,
+        push(f, (uint32_t)ascii_lower((char)f->segment[0]), f->segment_from,
              f->segment_end);
         f->segment_count = 0;
         return;
@@ -194,7 +190,7 @@ static bool is_plain(struct span raw, size_t at) {
 /* Most texts have nothing else. Where it ends. */
 static size_t gather_plain(struct folder *f, size_t at) {
     for (; is_plain(f->raw, at); at++) {
-        struct point p = {.value = (uint32_t)lower(f->raw.at[at]),
+        struct point p = {.value = (uint32_t)ascii_lower(f->raw.at[at]),
                           .from = (uint32_t)at,
                           .end = (uint32_t)at + 1};
 
@@ -346,7 +342,7 @@ static void fold_simple(struct span raw, struct text_view *out) {
     out->map_from = xalloc_array(raw.size + 1, sizeof *out->map_from);
     out->map_end = xalloc_array(raw.size + 1, sizeof *out->map_end);
     for (size_t i = 0; i < raw.size; i++) {
-        out->text.at[i] = lower(raw.at[i]);
+        out->text.at[i] = ascii_lower(raw.at[i]);
         out->map_from[i] = (uint32_t)i;
         out->map_end[i] = (uint32_t)i + 1;
     }

@@ -56,10 +56,6 @@ void tool_rule_clear(struct tool_rule *r) {
 
 /* ---- one value ---- */
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* `*` is any bytes, `?` any one. Goes back to the last star only, so it takes
  * glob times text at most. */
 static bool glob_match(const char *glob, struct span text, bool any_case) {
@@ -72,8 +68,9 @@ static bool glob_match(const char *glob, struct span text, bool any_case) {
         if (*glob == '*') {
             star = glob++;
             mark = at;
-        } else if (*glob && (*glob == '?' || *glob == c ||
-                             (any_case && lower(*glob) == lower(c)))) {
+        } else if (*glob &&
+                   (*glob == '?' || *glob == c ||
+                    (any_case && ascii_lower(*glob) == ascii_lower(c)))) {
             glob++;
             at++;
         } else if (star) {
@@ -111,7 +108,7 @@ static bool says(struct span text, struct span value, bool host) {
         bool ends = ends_name(text, end, false) ||
                     (host && end < text.size && strchr("/:", text.at[end]));
 
-        if (lower(text.at[at]) == lower(value.at[0]) &&
+        if (ascii_lower(text.at[at]) == ascii_lower(value.at[0]) &&
             !strncasecmp(text.at + at, value.at, value.size) && ends &&
             (in_url || ends_name(text, at, true)))
             return true;

@@ -11,10 +11,6 @@ static bool is_hex(char c) {
     return is_digit(c) || (c >= 'a' && c <= 'f');
 }
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* Nothing in the whole URL that some readers skip, fold or turn round. */
 static bool is_plain(struct span url) {
     for (size_t i = 0; i < url.size; i++) {
@@ -125,7 +121,7 @@ bool url_host(struct span url, char out[URL_HOST_MAX + 1]) {
         return false;
     if (size && rest.at[size - 1] == '.') size--;
     if (size == 0 || size > URL_HOST_MAX) return false;
-    for (size_t i = 0; i < size; i++) out[i] = lower(rest.at[i]);
+    for (size_t i = 0; i < size; i++) out[i] = ascii_lower(rest.at[i]);
     out[size] = '\0';
     if (out[0] == '[' ? is_ipv6(out, size)
                       : is_name(out) && (!ends_in_number(out) || is_ipv4(out)))

@@ -155,14 +155,10 @@ static struct span trim(struct span s) {
     return s;
 }
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 static bool is_word(struct span s, const char *word) {
     if (s.size != strlen(word)) return false;
     for (size_t i = 0; i < s.size; i++)
-        if (lower(s.at[i]) != word[i]) return false;
+        if (ascii_lower(s.at[i]) != word[i]) return false;
     return true;
 }
 
@@ -171,7 +167,8 @@ static void build_headers(struct http_reader *r) {
         const struct piece *piece = &r->pieces[i];
         char *name = r->head.at + piece->name;
 
-        for (size_t k = 0; k < piece->name_size; k++) name[k] = lower(name[k]);
+        for (size_t k = 0; k < piece->name_size; k++)
+            name[k] = ascii_lower(name[k]);
         r->headers[i] = (struct http_header){
             {name, piece->name_size},
             trim((struct span){r->head.at + piece->value, piece->value_size})};

@@ -18,16 +18,12 @@ struct download {
 
 /* ---- types ---- */
 
-static char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
-}
-
 /* What of `at` is before one of `ends`, in lower case; cut to fit. */
 static void copy_token(const char *at, const char *ends, char out[TYPE_MAX]) {
     size_t n = strcspn(at, ends);
 
     if (n >= TYPE_MAX) n = TYPE_MAX - 1;
-    for (size_t i = 0; i < n; i++) out[i] = lower(at[i]);
+    for (size_t i = 0; i < n; i++) out[i] = ascii_lower(at[i]);
     out[n] = '\0';
 }
 

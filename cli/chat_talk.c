@@ -20,6 +20,7 @@ struct talk {
     char policy[64];
     int seen;        /* entries of the session that were looked at */
     bool failed;     /* this answer ended with an error, which was shown */
+    bool answering;  /* a part of this answer was shown */
     int64_t started; /* this turn, in seconds since 1970 */
     char asked[ASKED_MAX][40]; /* questions of this turn that had an answer */
     int asked_count;
@@ -251,6 +252,15 @@ static void show_verdict(struct talk *t, const cJSON *corral) {
     bytes_free(&line);
 }
 
+/* The calls that an answer rests on stand before it. */
+static void show_text(struct talk *t, struct span text) {
+    struct err err = {0};
+
+    if (text.size && !t->answering) (void)read_record(t, false, &err);
+    t->answering = t->answering || text.size;
+    chat_screen_text(&t->screen, text);
+}
+
 static void on_data(void *user, struct span data) {
     struct talk *t = user;
     cJSON *json = span_is(data, "[DONE]") ? NULL : json_parse(data, NULL);
@@ -261,7 +271,7 @@ static void on_data(void *user, struct span data) {
                        cJSON_GetObjectItemCaseSensitive(json, "choices")) {
         const cJSON *delta = cJSON_GetObjectItemCaseSensitive(choice, "delta");
 
-        chat_screen_text(&t->screen, span_of(text_of(delta, "content")));
+        show_text(t, span_of(text_of(delta, "content")));
         show_verdict(t, cJSON_GetObjectItemCaseSensitive(choice, "corral"));
     }
     show_verdict(t, cJSON_GetObjectItemCaseSensitive(json, "corral"));
@@ -318,7 +328,7 @@ static bool say(struct talk *t, struct span text, struct err *err) {
 
     t->started = clock_wall_s();
     t->asked_count = 0;
-    t->failed = false;
+    t->failed = t->answering = false;
     ok = bytes_printf(&body, err, "{\"stream\":true,\"content\":") &&
          json_put_string(&body, text, err) &&
          bytes_append(&body, "}", 1, err) &&

@@ -92,6 +92,27 @@ def test_a_terminal(config, world, answer, runs):
     assert chat.code() == 0
 
 
+def test_calls_stand_before_what_is_said_of_them(config, world):
+    chat = Chat("-c", config)
+    chat.wait("you: ")
+    chat.type("look:1\n")
+    told = chat.wait("you: ")
+    before, after = told.split("<- done /look/1")
+    assert "-> look" in before and "done /look/1" in after
+
+
+def test_a_person_who_thinks_for_a_while(config, world):
+    """Longer than a connection may take: its time counts from the question on."""
+    chat = Chat("-c", config)
+    chat.wait("you: ")
+    for number in "12":
+        time.sleep(5.5)
+        chat.type(f"look:{number}\n")
+        assert f"<- done /look/{number}" in chat.wait("you: ")
+    chat.type("/quit\n")
+    assert chat.code() == 0
+
+
 def test_what_was_typed_before_is_no_answer(config, world):
     """A yes that was typed before the question was there allows nothing."""
     chat = Chat("-c", config)

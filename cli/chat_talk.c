@@ -221,18 +221,25 @@ static void on_silence(void *user) {
 
 /* ---- an answer ------------------------------------------------------ */
 
+/* The checks that say so, and the likeliest hazard where the guard says it. */
 static void show_checks(const cJSON *corral, struct bytes *line) {
-    static const char *const lists[] = {"checks", "categories"};
+    const cJSON *item, *worst = NULL;
 
-    for (int i = 0; i < 2; i++) {
-        const cJSON *item;
-
-        cJSON_ArrayForEach(item,
-                           cJSON_GetObjectItemCaseSensitive(corral, lists[i])) {
-            bytes_puts(line, " ");
-            if (cJSON_IsString(item)) bytes_puts(line, item->valuestring);
-        }
+    cJSON_ArrayForEach(item,
+                       cJSON_GetObjectItemCaseSensitive(corral, "checks")) {
+        if (!cJSON_IsString(item)) continue;
+        bytes_puts(line, " ");
+        bytes_puts(line, item->valuestring);
     }
+    cJSON_ArrayForEach(item,
+                       cJSON_GetObjectItemCaseSensitive(corral, "categories")) {
+        if (cJSON_IsNumber(item) &&
+            (!worst || item->valuedouble > worst->valuedouble))
+            worst = item;
+    }
+    if (!worst || worst->valuedouble < 0.5) return;
+    bytes_puts(line, " ");
+    bytes_puts(line, worst->string);
 }
 
 /* {decision_id, action, checks, categories, channel}, or what was dropped. */

@@ -174,9 +174,6 @@ static bool start(struct chat_link *l, uv_loop_t *loop, const char *method,
         headers[o.header_count++] =
             (struct http_header){span_of("authorization"), span_bytes(&bearer)};
     }
-    /* A loop that does not run keeps the time at which it last did: behind a
-     * person who thinks for a while every time-out would be over at once. */
-    uv_update_time(loop);
     r->call = http_call_start(loop, &o, &events, err);
     bytes_free(&whole);
     bytes_free(&bearer);

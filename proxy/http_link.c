@@ -383,6 +383,9 @@ struct http_link *http_link_open(uv_loop_t *loop,
     (void)uv_timer_init(loop, &link->timer);
     link->timer.data = link;
     link->pending = 1;
+    /* A loop keeps the time at which it last ran: behind a person who thinks,
+     * or a model that loads, the time-out would be over at once. */
+    uv_update_time(loop);
     http_link_arm(link, connect_ms);
     resolve(link);
     return link;

@@ -65,6 +65,11 @@ MUST_USE struct classify_job *classify_start(struct classifier *c,
 /* Not after `done` was called: the job is gone by then. NULL is fine. */
 void classify_cancel(struct classify_job *job);
 
+/* The passage of a long text that the n-grams find worst (passage.h), a part of
+ * `text`; false when the text is one passage. */
+bool classify_passage(const struct classifier *c, struct span text,
+                      struct span *out);
+
 /* A text still arriving (stream.c), judged again and again as it grows. Each
  * piece is tokenised alone, so earlier tokens never change and the engine's
  * prefix cache makes the whole cost linear. Past a window the text is judged

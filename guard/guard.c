@@ -16,11 +16,16 @@ enum {
     ANSWER_BYTES = 2048 /* of an earlier answer, to see whether it complied */
 };
 
+/* A passage counts when it is this sure: out of its text it has lost what made
+ * it harmless. */
+static const float passage_sure = 0.9f;
+
 /* What the classifier is asked about one conversation. The last two only when
  * PROBE_JOINED shows what PROBE_ALONE does not. */
 enum probe_kind {
     PROBE_ALONE,   /* the last turn */
     PROBE_DECODED, /* the same, read out, when it is disguised (reading.h) */
+    PROBE_PASSAGE, /* the worst passage of a long one (passage.h) */
     PROBE_JOINED,  /* the last few user turns, with the answers between them */
     PROBE_BEFORE,  /* the same without the last turn */
     PROBE_ANSWER,  /* the answer that came right before the last turn */
@@ -423,6 +428,18 @@ static void merge_decoded(struct guard_check *check, int model) {
     decoded->scored = false;
 }
 
+static void merge_passage(struct guard_check *check, int model) {
+    struct probe *alone = &check->probes[model][PROBE_ALONE];
+    struct probe *passage = &check->probes[model][PROBE_PASSAGE];
+
+    if (!passage->scored || passage->scores[LABEL_UNSAFE] < passage_sure)
+        return;
+    for (int l = 0; l <= LABEL_S14; l++)
+        if (passage->scores[l] > alone->scores[l])
+            alone->scores[l] = passage->scores[l];
+    passage->scored = false;
+}
+
 static void check_advance(struct guard_check *check) {
     const struct probe *chosen[MODELS] = {NULL};
     struct err err = {0};
@@ -430,6 +447,7 @@ static void check_advance(struct guard_check *check) {
     for (int m = 0; m < MODELS; m++) {
         if (!(check->models & 1u << m)) continue;
         merge_decoded(check, m);
+        merge_passage(check, m);
         chosen[m] = probe_choose(check, (enum guard_model)m);
         if (chosen[m]) continue;
         if (!second_round(check, (enum guard_model)m, &err)) {
@@ -507,6 +525,22 @@ static bool probe_decoded(struct guard_check *check,
     return ok;
 }
 
+/* An answer is judged with its question, whole. */
+static bool probe_passage(struct guard_check *check,
+                          const struct guard_turn *judged, struct err *err) {
+    struct guard_turn passage = {GUARD_USER, {NULL, 0}};
+    bool ok = true;
+
+    if (judged->role != GUARD_USER || !check->g->classifier ||
+        !classify_passage(check->g->classifier, judged->text, &passage.text))
+        return true;
+    for (int m = 0; ok && m < GUARD_MODEL_PEER; m++)
+        if (check->models & 1u << m)
+            ok = probe_start(check, (enum guard_model)m, PROBE_PASSAGE,
+                             &passage, 1, 0, err);
+    return ok;
+}
+
 static bool check_probe(struct guard_check *check,
                         const struct guard_request *r, struct err *err) {
     int last = r->turn_count - 1;
@@ -527,7 +561,8 @@ static bool check_probe(struct guard_check *check,
         !peer_start(check, PROBE_ALONE, r->turns, r->turn_count, err))
         return false;
     if (!probe_decoded(check, turns, count,
-                       policy_limits(r->policy)->input_tokens, err))
+                       policy_limits(r->policy)->input_tokens, err) ||
+        !probe_passage(check, &turns[count - 1], err))
         return false;
     return !conversation || probe_joined(check, r->turns, last, err);
 }

@@ -5,6 +5,7 @@
  *
  *   BAD        unsafe, S2          HALF1 and HALF2 together: the same
  *   ADV        unsafe, S6          INJ: injection
+ *   [SURE      unsafe, S2, where a text begins with it; [HMM: less surely
  *
  * Features have a width of 2; TOPIC makes the first of them 1, else it is -1.
  */
@@ -72,6 +73,12 @@ static inline void fake_score(const struct classify_job *job, float *scores) {
         (fake_has(&job->text, "HALF1") && fake_has(&job->text, "HALF2")))
         scores[2] = 0.4f;
     if (scores[6] > 0.1f || scores[2] > 0.1f) scores[LABEL_UNSAFE] = 0.9f;
+    if (span_starts(span_bytes(&job->text), span_of("[SURE"))) {
+        scores[LABEL_UNSAFE] = 0.95f;
+        scores[2] = 0.9f;
+    }
+    if (span_starts(span_bytes(&job->text), span_of("[HMM")))
+        scores[LABEL_UNSAFE] = scores[2] = 0.8f;
     if (fake_has(&job->text, "INJ")) scores[LABEL_INJ] = 0.8f;
 }
 
@@ -263,6 +270,18 @@ void classify_cancel(struct classify_job *job) {
         break;
     }
     fake_job_free(job);
+}
+
+/* What stands in brackets, the first of them included. */
+bool classify_passage(const struct classifier *c, struct span text,
+                      struct span *out) {
+    size_t from = span_find(text, span_of("[")), end;
+
+    (void)c;
+    if (from == SIZE_MAX) return false;
+    end = span_find(text, span_of("]"));
+    *out = span_slice(text, from, end);
+    return true;
 }
 
 struct classify_text *classify_text_new(struct classifier *c,

@@ -230,6 +230,26 @@ static void check_operator(const char *text, enum verdict_action expected) {
     assert_int_equal(r.v.action, expected);
 }
 
+/* A passage that is sure of itself condemns its text; a doubtful one, which
+ * would be blocked alone, does not, nor does one in an answer. */
+static void test_passage(void **state) {
+    struct guard_turn turns[] = {{GUARD_USER, span_of("a [SURE] thing")},
+                                 {GUARD_ASSISTANT, span_of("a [SURE] thing")}};
+    struct verdict v = judge(policy, CHANNEL_INPUT, turns, 1);
+
+    (void)state;
+    assert_int_equal(v.action, VERDICT_BLOCK);
+    assert_true(v.score[LABEL_UNSAFE] > 0.9f);
+    turns[0].text = span_of("a [HMM] thing");
+    assert_int_equal(judge(policy, CHANNEL_INPUT, turns, 1).action,
+                     VERDICT_ALLOW);
+    turns[0].text = span_of("[HMM]");
+    assert_int_equal(judge(policy, CHANNEL_INPUT, turns, 1).action,
+                     VERDICT_BLOCK);
+    assert_int_equal(judge(policy, CHANNEL_OUTPUT, turns, 2).action,
+                     VERDICT_ALLOW);
+}
+
 static enum verdict_action decoded(const char *text) {
     return judge_text(policy, CHANNEL_INPUT, text).action;
 }
@@ -664,6 +684,7 @@ int main(void) {
         cmocka_unit_test(test_levels),
         cmocka_unit_test(test_several_categories),
         cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_passage),
         cmocka_unit_test(test_decoded),
         cmocka_unit_test(test_operator),
         cmocka_unit_test(test_cheap_first),

@@ -7,12 +7,16 @@
 #include "guard/decode_types.h"
 #include "guard/letters.h"
 
+enum { SHORT_TEXT = 1024 };
+
 /* One layer being written: in[0..copied) is in the view already. */
 struct layer_writer {
     struct span in;
     struct decode_layer *layer; /* its map leads to `in` until it is done */
     size_t copied, capacity, run_capacity;
     size_t settled; /* bytes of `in` that no later text changes */
+    /* NULL: each byte is looked at. */
+    const struct decode_quiet *quiet;
 };
 
 static void put(struct layer_writer *w, char c, size_t from, size_t end) {
@@ -136,19 +140,22 @@ static void walk_context(struct layer_writer *w, size_t end) {
 
 static void walk(struct layer_writer *w, size_t at) {
     struct decode_found here, turned;
-    bool any = decode_cipher(w->in, at, &turned);
+    bool any = decode_cipher(w->in, at, w->quiet, &turned);
 
     here.shuffled = false; /* only the ciphers say */
     walk_context(w, at);
     for (;;) {
         /* A code may have reached into the stretch. */
-        if (any && at > turned.from) any = decode_cipher(w->in, at, &turned);
+        if (any && at > turned.from)
+            any = decode_cipher(w->in, at, w->quiet, &turned);
         if (at >= w->in.size) break;
         if (any && at == turned.from) {
             (void)found_at(w, &turned, false);
             at = turned.end;
-            any = decode_cipher(w->in, at, &turned);
+            any = decode_cipher(w->in, at, w->quiet, &turned);
         } else {
+            if (w->quiet)
+                at = decode_plain(w->in, at, any ? turned.from : w->in.size);
             at = walk_one(w, at, &here);
         }
     }
@@ -210,8 +217,10 @@ static bool is_run_start(const struct decode_layer *l, size_t at) {
 /* False when nothing in `in` is encoded. */
 static bool decode_layer(struct span in, size_t at,
                          const struct text_view *below,
+                         const struct decode_quiet *quiet,
                          struct decode_layer *out, size_t *settled) {
-    struct layer_writer w = {.in = in, .layer = out, .settled = in.size};
+    struct layer_writer w = {
+        .in = in, .layer = out, .settled = in.size, .quiet = quiet};
 
     walk(&w, at);
     *settled = w.settled;
@@ -221,8 +230,9 @@ static bool decode_layer(struct span in, size_t at,
 }
 
 /* Beyond the last layer nothing is read, so nothing is open there. */
-bool decode_text(struct span text, size_t decided, struct decoded *out,
-                 struct err *err) {
+static bool decode(struct span text, size_t decided,
+                   const struct decode_quiet *quiet, struct decoded *out,
+                   struct err *err) {
     const struct text_view *below = NULL;
     struct span in = text;
     size_t at = decided;
@@ -235,7 +245,8 @@ bool decode_text(struct span text, size_t decided, struct decoded *out,
     while (any && out->count < DECODE_DEPTH) {
         size_t settled;
 
-        any = decode_layer(in, at, below, &out->layers[out->count], &settled);
+        any = decode_layer(in, at, below, quiet, &out->layers[out->count],
+                           &settled);
         if (below) settled = decoded_raw(below, settled, text.size);
         if (settled < out->settled) out->settled = settled;
         if (!any) break;
@@ -244,6 +255,22 @@ bool decode_text(struct span text, size_t decided, struct decoded *out,
         at = decoded_at(below, decided);
     }
     return true;
+}
+
+bool decode_text_slowly(struct span text, size_t decided, struct decoded *out,
+                        struct err *err) {
+    return decode(text, decided, NULL, out, err);
+}
+
+bool decode_text(struct span text, size_t decided, struct decoded *out,
+                 struct err *err) {
+    struct decode_quiet quiet;
+
+    /* The tables take as long as a text of some hundred bytes. */
+    if (text.size - decided < SHORT_TEXT)
+        return decode_text_slowly(text, decided, out, err);
+    decode_quiet_init(&quiet);
+    return decode(text, decided, &quiet, out, err);
 }
 
 /* What is not settled in one layer may be anything in the next, where a cipher
@@ -257,7 +284,7 @@ static size_t cipher_begin(const struct text_view *layer, struct span text,
 
     if (at >= end) return settled;
     f.shuffled = false;
-    (void)decode_cipher(span_slice(in, 0, end), at, &f);
+    (void)decode_cipher(span_slice(in, 0, end), at, NULL, &f);
     if (!f.open || f.begin >= end) return settled;
     return layer ? decoded_raw(layer, f.begin, text.size) : f.begin;
 }

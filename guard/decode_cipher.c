@@ -15,12 +15,11 @@ enum {
     GAP_MAX = 32,       /* bytes between words of one stretch */
     FAR_MAX = 256,      /* bytes behind its best, and the stretch is over */
     /* All in letters_cost()'s units. */
-    FIRES = 14 * LETTERS_BIT,
+    FIRES = DECODE_FIRES,
     DROPS = 12 * LETTERS_BIT, /* below its best, and the stretch is over */
     ODD_WORD = 6 * LETTERS_BIT,
     SLACK = 6 * LETTERS_BIT,
-    READABLE = 5 * LETTERS_BIT, /* a letter may cost no more on average */
-    DRIFT = LETTERS_BIT / 4     /* a letter's doubt */
+    READABLE = 5 * LETTERS_BIT /* a letter may cost no more on average */
 };
 
 enum cipher { ROT13, BACKWARDS, CIPHERS };
@@ -40,7 +39,7 @@ struct word {
     int backwards; /* evidence of other scripts, in favour of BACKWARDS */
 };
 
-static int rot13(int letter) {
+int decode_rot13_letter(int letter) {
     static const signed char turned[LETTERS_COUNT] = {
         LETTERS_EDGE, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
         25,           26, 1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
@@ -55,7 +54,8 @@ static inline void word_add(struct word *w, int letter) {
 
     w->plain += letters_cost(last, letter);
     w->turned[BACKWARDS] += letters_cost(letter, last);
-    w->turned[ROT13] += letters_cost(rot13(last), rot13(letter));
+    w->turned[ROT13] +=
+        letters_cost(decode_rot13_letter(last), decode_rot13_letter(letter));
     w->last = letter;
     w->count += letter != LETTERS_EDGE;
 }
@@ -81,7 +81,7 @@ static int gain(const struct word *w, enum cipher cipher) {
     better = w->plain - turned;
     readable = READABLE * (w->count + 1) - turned;
     if (better > readable) better = readable;
-    return better - DRIFT * w->count;
+    return better - DECODE_DRIFT * w->count;
 }
 
 /* Letters of Latin-1 without their accents, as the pairs were counted. */
@@ -193,7 +193,7 @@ static void write_rot13(struct span in, struct decode_found *f) {
         int letter = letters_index(in.at[i]);
         char c = in.at[i];
 
-        if (letter) c = (char)((c & ~0x1F) | rot13(letter));
+        if (letter) c = (char)((c & ~0x1F) | decode_rot13_letter(letter));
         f->bytes[f->count++] =
             (struct decode_byte){c, (uint32_t)i, (uint32_t)i + 1};
     }
@@ -240,16 +240,25 @@ static const struct passage *better(const struct passage *s) {
     return s[BACKWARDS].best > s[ROT13].best ? &s[BACKWARDS] : &s[ROT13];
 }
 
-bool decode_cipher(struct span in, size_t at, struct decode_found *f) {
+static bool is_quiet(const struct passage *s) {
+    return !s[ROT13].sum && !s[BACKWARDS].sum;
+}
+
+bool decode_cipher(struct span in, size_t at, const struct decode_quiet *quiet,
+                   struct decode_found *f) {
     struct passage s[CIPHERS] = {{.sum = 0}};
     const struct passage *best;
     struct word w = {.end = at};
-    size_t last_from = in.size, last = at;
+    size_t last_from = in.size, last = at, looked = at;
     bool over = false;
 
-    while (!over && next_word(in, w.end, &w)) {
-        bool breaks = w.from - last > GAP_MAX || is_long(&w);
+    for (;;) {
+        bool breaks;
 
+        if (quiet && is_quiet(s) && w.end >= looked)
+            w.end = decode_quiet(quiet, in, w.end, &looked);
+        if (over || !next_word(in, w.end, &w)) break;
+        breaks = w.from - last > GAP_MAX || is_long(&w);
         best = better(s);
         if (best->best >= FIRES && (breaks || w.from - best->end > FAR_MAX)) {
             over = true;

@@ -5,6 +5,7 @@
 
 #include "base/utf8.h"
 #include "guard/decode.h"
+#include "guard/letters.h"
 
 /* One decoded byte and the encoded ones that it stands for. */
 struct decode_byte {
@@ -44,8 +45,47 @@ size_t decode_morse(struct span in, size_t at, struct decode_found *found);
 bool decode_escape_opens(char c); /* may `c` begin one */
 size_t decode_escape(struct span in, size_t at, struct decode_found *found);
 
+/* decode_text() without any haste: what the tests hold it against. */
+MUST_USE bool decode_text_slowly(struct span text, size_t decided,
+                                 struct decoded *out, struct err *err);
+
+/* decode_plain.c: from a place where one looks for codes, the next such place
+ * that needs a look, or one before it: what lies between is words and marks of
+ * prose, and whole. Not behind `end`, and no code that it skips is `open`. */
+size_t decode_plain(struct span in, size_t at, size_t end);
+
+enum {
+    /* All in letters_cost()'s units: the sum of a stretch that counts, and a
+     * letter's doubt. */
+    DECODE_FIRES = 14 * LETTERS_BIT,
+    DECODE_DRIFT = LETTERS_BIT / 4,
+    DECODE_ASCII = 0x80
+};
+
+/* A letter's number, letters_index(), in rot13. */
+int decode_rot13_letter(int letter);
+
+/* decode_quiet.c: what a letter behind another speaks for a cipher at most. */
+struct decode_gain {
+    int16_t rot13, backwards;
+};
+
+struct decode_quiet {
+    struct decode_gain gains[LETTERS_COUNT][LETTERS_COUNT + 5];
+    unsigned char letters[DECODE_ASCII];
+};
+
+void decode_quiet_init(struct decode_quiet *q);
+/* From `at`, where a word may begin and no stretch has begun: the last such
+ * place that can be told quickly. *looked: up to there it is of no use to ask
+ * again. Never the last word of the text. */
+size_t decode_quiet(const struct decode_quiet *q, struct span in, size_t at,
+                    size_t *looked);
+
 /* decode_cipher.c: the next stretch of words, at `at` or anywhere behind it,
- * that reads like a language when it is turned; false when there is none. */
-bool decode_cipher(struct span in, size_t at, struct decode_found *found);
+ * that reads like a language when it is turned; false when there is none.
+ * `quiet` may be NULL: only that it takes longer. */
+bool decode_cipher(struct span in, size_t at, const struct decode_quiet *quiet,
+                   struct decode_found *found);
 
 #endif

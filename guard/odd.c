@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "guard/block.h"
+
 enum class {
     LETTER,
     DIGIT,
@@ -80,15 +82,32 @@ struct lone {
     int count;
 };
 
-void odd_stretches(struct span text, struct stretches *out) {
+static bool is_word(enum class class) {
+    return class <= DIGIT;
+}
+
+/* What was read before does not matter here: a blank, and a word of two bytes
+ * or more. */
+static bool is_fresh(struct span text, size_t at) {
+    return at + 1 < text.size && class_at(text, at - 1) == BLANK &&
+           is_word(class_at(text, at)) && is_word(class_at(text, at + 1));
+}
+
+/* The odd stretches that begin in text[at..end), and those up to the next fresh
+ * place, which is returned. `at` is one, or the text's beginning. */
+static size_t read_bytes(struct span text, size_t at, size_t end,
+                         struct stretches *out) {
     struct word word = {false, false, false};
     struct lone lone = {0, 0, 0};
     enum class before = OTHER;
+    bool fresh = false;
 
-    for (size_t at = 0; at < text.size; at++) {
+    for (; at < text.size && !fresh; at++) {
         enum class class = class_at(text, at);
         bool odd = class == BEYOND || (class == BLANK && before == BLANK);
 
+        /* Its first letter may still be the last of some set apart. */
+        fresh = at >= end && is_fresh(text, at);
         if (class <= SIGN)
             odd |= grow(&word, class);
         else
@@ -108,6 +127,53 @@ void odd_stretches(struct span text, struct stretches *out) {
         else if (lone.count >= LONE_MIN)
             add(out, text, lone.from, at + 1);
     }
+    return fresh ? at - 1 : at;
+}
+
+/* Of the 64 bytes from a fresh place `at` on: the last fresh place among them,
+ * if nothing before it can be odd; else `at`, and *end is where to ask again.
+ */
+static size_t read_block(const char *at, size_t *end) {
+    struct block b = block_at(at);
+    uint64_t letters = block_in(block_lower(b), 'a', 'z');
+    uint64_t digits = block_in(b, '0', '9'), words = letters | digits;
+    uint64_t signs = block_is(b, '!') | block_is(b, '$') | block_is(b, '+') |
+                     block_is(b, '@') | block_is(b, '|');
+    uint64_t line_ends = block_is(b, '\n');
+    uint64_t blanks = block_is(b, ' ') | line_ends;
+    uint64_t starts = words & ~(words << 1), between = ~(words | signs);
+    uint64_t lone = (starts & ~(words >> 1)) | signs, odd, third;
+    uint64_t fresh = blanks << 1 & words & words >> 1;
+
+    fresh &= block_first(BLOCK_SIZE - 1);
+    *end = 0;
+    if (!fresh) return 0;
+    *end = (size_t)block_highest(fresh);
+    odd = ~(block_in(b, ' ', '~') | line_ends) | (blanks & blanks << 1) |
+          (digits & (letters << 1 | letters >> 1)) | (signs & words >> 1);
+    third = block_behind(lone, between) & lone;
+    third = block_behind(third, between) & (starts | signs);
+    return (odd & block_first((int)*end)) | (third & block_first((int)*end + 1))
+               ? 0
+               : *end;
+}
+
+void odd_stretches(struct span text, struct stretches *out) {
+    size_t at = 0;
+
+    while (at < text.size) {
+        size_t end = text.size, usual = 0;
+
+        if (text.size - at >= BLOCK_SIZE) {
+            usual = read_block(text.at + at, &end);
+            end = at + (end ? end : BLOCK_SIZE);
+        }
+        at = usual ? at + usual : read_bytes(text, at, end, out);
+    }
+}
+
+void odd_stretches_slowly(struct span text, struct stretches *out) {
+    (void)read_bytes(text, 0, text.size, out);
 }
 
 /* The stretch of `a` or of `b` that begins first, taken. */

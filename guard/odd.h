@@ -21,6 +21,8 @@ struct stretches {
  * bytes beyond printable ASCII, blanks in a row, words with a digit or sign
  * that may stand for a letter, letters set apart. Linear. */
 void odd_stretches(struct span text, struct stretches *out);
+/* The same byte by byte: what the tests hold it against. */
+void odd_stretches_slowly(struct span text, struct stretches *out);
 /* Add one behind the others; it joins the last when they touch. */
 void odd_put(struct stretches *s, size_t from, size_t end);
 /* Of the odd stretches of `text`, and of `changed`, each widened from blank to

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "guard/block.h"
+#include "guard/plain.h"
 
 enum class {
     LETTER,
@@ -17,7 +18,7 @@ enum class {
 enum { LONE_MIN = 3 /* letters set apart by intent */ };
 
 /* Of each byte of ASCII, as a digit. */
-static const char classes[] = "66666666663666666666666666666666"
+static const char classes[] = "66666666633333666666666666666666"
                               "32452554554244441111111111445555"
                               "20000000000000000000000000055554"
                               "50000000000000000000000000052546";
@@ -77,20 +78,38 @@ static bool grow(struct word *w, enum class class) {
 
 /* Letters and digits that are words on their own, one after the other. */
 struct lone {
-    size_t from; /* the first of them */
-    size_t size; /* of the run of letters and digits that is being read */
+    size_t from;  /* the first of them */
+    size_t start; /* of the run of letters and digits that is being read, */
+    size_t size;  /* and how many they are */
     int count;
 };
 
-static bool is_word(enum class class) {
-    return class <= DIGIT;
+static void lone_put(struct lone *lone, struct span text, size_t at,
+                     struct stretches *out) {
+    if (lone->count++ == 0) lone->from = at;
+    if (lone->count >= LONE_MIN) add(out, text, lone->from, at + 1);
+}
+
+/* `class`: of the character at `at`, which may be the text's end. */
+static void lone_read(struct lone *lone, struct span text, size_t at,
+                      enum class class, struct stretches *out) {
+    if (class <= DIGIT) {
+        if (lone->size++ == 0) lone->start = at;
+        if (lone->size > 1) lone->count = 0;
+        return;
+    }
+    if (lone->size == 1) lone_put(lone, text, lone->start, out);
+    lone->size = 0;
+    /* A sign may be a letter of its own. */
+    if (class == SIGN) lone_put(lone, text, at, out);
+    if (class >= OTHER) lone->count = 0;
 }
 
 /* What was read before does not matter here: a blank, and a word of two bytes
  * or more. */
 static bool is_fresh(struct span text, size_t at) {
     return at + 1 < text.size && class_at(text, at - 1) == BLANK &&
-           is_word(class_at(text, at)) && is_word(class_at(text, at + 1));
+           class_at(text, at) <= DIGIT && class_at(text, at + 1) <= DIGIT;
 }
 
 /* The odd stretches that begin in text[at..end), and those up to the next fresh
@@ -98,36 +117,27 @@ static bool is_fresh(struct span text, size_t at) {
 static size_t read_bytes(struct span text, size_t at, size_t end,
                          struct stretches *out) {
     struct word word = {false, false, false};
-    struct lone lone = {0, 0, 0};
-    enum class before = OTHER;
-    bool fresh = false;
+    struct lone lone = {0, 0, 0, 0};
+    size_t took;
 
-    for (; at < text.size && !fresh; at++) {
-        enum class class = class_at(text, at);
-        bool odd = class == BEYOND || (class == BLANK && before == BLANK);
+    for (; at < text.size && !(at >= end && is_fresh(text, at)); at += took) {
+        enum class class = class_at(text, at), letter = class;
 
-        /* Its first letter may still be the last of some set apart. */
-        fresh = at >= end && is_fresh(text, at);
-        if (class <= SIGN)
-            odd |= grow(&word, class);
-        else
-            word = (struct word){false, false, false};
-        if (class <= DIGIT) {
-            if (lone.size++ == 0 && lone.count++ == 0) lone.from = at;
-            if (lone.size > 1) lone.count = 0;
-        } else {
-            /* A sign may be a letter of its own. */
-            if (class == SIGN && lone.count++ == 0) lone.from = at;
-            if (class >= OTHER) lone.count = 0;
-            lone.size = 0;
+        took = 1;
+        if (class == BEYOND && (took = plain_letter(text, at)) > 0)
+            class = letter = LETTER;
+        else if (class == BEYOND && (took = plain_quote(text, at)) > 0) {
+            class = OTHER;
+            letter = LETTER; /* to text_spell() */
         }
-        before = class;
-        if (odd)
-            add(out, text, at, at + 1);
-        else if (lone.count >= LONE_MIN)
-            add(out, text, lone.from, at + 1);
+        if (!took) took = 1;
+        lone_read(&lone, text, at, class, out);
+        if (letter > SIGN) word = (struct word){false, false, false};
+        if (class == BEYOND || (letter <= SIGN && grow(&word, letter)))
+            add(out, text, at, at + took);
     }
-    return fresh ? at - 1 : at;
+    if (at >= text.size) lone_read(&lone, text, text.size, OTHER, out);
+    return at;
 }
 
 /* Of the 64 bytes from a fresh place `at` on: the last fresh place among them,
@@ -139,8 +149,8 @@ static size_t read_block(const char *at, size_t *end) {
     uint64_t digits = block_in(b, '0', '9'), words = letters | digits;
     uint64_t signs = block_is(b, '!') | block_is(b, '$') | block_is(b, '+') |
                      block_is(b, '@') | block_is(b, '|');
-    uint64_t line_ends = block_is(b, '\n');
-    uint64_t blanks = block_is(b, ' ') | line_ends;
+    uint64_t space = block_in(b, '\t', '\r');
+    uint64_t blanks = block_is(b, ' ') | space;
     uint64_t starts = words & ~(words << 1), between = ~(words | signs);
     uint64_t lone = (starts & ~(words >> 1)) | signs, odd, third;
     uint64_t fresh = blanks << 1 & words & words >> 1;
@@ -149,13 +159,11 @@ static size_t read_block(const char *at, size_t *end) {
     *end = 0;
     if (!fresh) return 0;
     *end = (size_t)block_highest(fresh);
-    odd = ~(block_in(b, ' ', '~') | line_ends) | (blanks & blanks << 1) |
+    odd = ~(block_in(b, ' ', '~') | space) |
           (digits & (letters << 1 | letters >> 1)) | (signs & words >> 1);
     third = block_behind(lone, between) & lone;
-    third = block_behind(third, between) & (starts | signs);
-    return (odd & block_first((int)*end)) | (third & block_first((int)*end + 1))
-               ? 0
-               : *end;
+    third = block_behind(third, between) & lone;
+    return (odd | third) & block_first((int)*end) ? 0 : *end;
 }
 
 void odd_stretches(struct span text, struct stretches *out) {

@@ -1,6 +1,7 @@
 /* odd.h - where a text is more than plain words: everywhere else its folded
- * view (text.h) is the text in lower case, byte by byte, and its words are
- * spelled as usual (text_spell.h), so that one look is enough. */
+ * view (text.h) is the text in lower case with its blanks in a row made one
+ * (plain.h), and its words are spelled as usual (text_spell.h), so that one
+ * look is enough. */
 #ifndef CORRAL_GUARD_ODD_H
 #define CORRAL_GUARD_ODD_H
 
@@ -18,8 +19,9 @@ struct stretches {
 };
 
 /* The stretches of `text`, each from blank to blank or to the text's ends:
- * bytes beyond printable ASCII, blanks in a row, words with a digit or sign
- * that may stand for a letter, letters set apart. Linear. */
+ * what is neither printable ASCII nor blank, an accented letter of Latin-1 or a
+ * curly quotation mark; words with a digit or sign that may stand for a letter;
+ * letters set apart. Linear. */
 void odd_stretches(struct span text, struct stretches *out);
 /* The same byte by byte: what the tests hold it against. */
 void odd_stretches_slowly(struct span text, struct stretches *out);

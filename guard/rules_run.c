@@ -4,6 +4,7 @@
 
 #include <hs/hs.h>
 
+#include "guard/plain.h"
 #include "guard/rules_types.h"
 
 /* Hyperscan 5.4.0 reads whole registers where it looks for literals, past the
@@ -29,4 +30,12 @@ int rules_run(const struct rules *r, struct hs_database *db, struct span text,
                      on_match, user);
     if (copy != room) free(copy);
     return status;
+}
+
+int rules_run_within(const struct rules *r, struct hs_database *db,
+                     struct span text, rules_match *on_match, void *user) {
+    _Static_assert((int)PLAIN_MARGIN >= (int)BESIDE_TEXT, "room to read in");
+    if (text.size > UINT32_MAX) return HS_INVALID;
+    return hs_scan(db, text.at, (unsigned)text.size, 0, r->scratch, on_match,
+                   user);
 }

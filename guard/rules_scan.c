@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "guard/odd.h"
+#include "guard/plain.h"
 #include "guard/rules_types.h"
 #include "guard/text_spell.h"
 
@@ -25,6 +26,7 @@ struct found {
     /* The text being scanned, and what it stands for: NULL for raw text. */
     struct span text;
     const struct text_view *view;
+    const struct plain *plain; /* the view, of plain text */
     size_t shift; /* where `text` begins in what is scanned in windows */
     const struct decode_layer *layer; /* the text is that of one, or NULL */
     struct starts starts;             /* of capped patterns */
@@ -63,6 +65,10 @@ bool rules_word_edge(const struct text_view *v, size_t at) {
 /* text[*from..*end), as bytes of what is scanned. */
 static void to_scanned(const struct found *f, size_t *from, size_t *end) {
     if (f->view) text_view_span(f->view, *from, *end, from, end);
+    if (f->plain) {
+        *from = plain_raw(f->plain, *from);
+        *end = plain_raw(f->plain, *end);
+    }
     *from += f->shift;
     *end += f->shift;
 }
@@ -90,12 +96,17 @@ static bool put(struct found *f, int rule, size_t from, size_t end) {
     return true;
 }
 
-/* As rules_word_edge() in text that is its own view; what lies beyond ASCII is
- * somebody else's to judge. */
+/* As rules_word_edge() in plain text: beyond ASCII there are letters of two
+ * bytes and quotation marks of three; the rest is somebody else's to judge. */
 static bool plain_edge(struct span s, size_t at) {
-    return at == 0 || at >= s.size ||
-           !text_is_word_point((unsigned char)s.at[at - 1]) ||
-           !text_is_word_point((unsigned char)s.at[at]);
+    unsigned char left, right;
+
+    if (at == 0 || at >= s.size) return true;
+    left = (unsigned char)s.at[at - 1];
+    right = (unsigned char)s.at[at];
+    if (left >= 0x80) left = at > 1 && plain_letter(s, at - 2) ? 'a' : ' ';
+    if (right >= 0x80) right = plain_letter(s, at) ? 'a' : ' ';
+    return !text_is_word_point(left) || !text_is_word_point(right);
 }
 
 static bool is_edge(const struct found *f, size_t at) {
@@ -144,7 +155,8 @@ static bool scan(struct found *f, struct hs_database *db, struct span text,
     if (!text.size) return true;
     if (text.size > UINT32_MAX)
         return err_set(err, ERR_LIMIT, "a text of %zu bytes", text.size);
-    status = rules_run(f->rules, db, text, on_match, f);
+    status = f->plain ? rules_run_within(f->rules, db, text, on_match, f)
+                      : rules_run(f->rules, db, text, on_match, f);
     if (f->too_many)
         return err_set(err, ERR_LIMIT, "more than %d matches of rules",
                        FOUND_MAX);
@@ -290,25 +302,28 @@ static void keep_hits(struct found *f, int kept, const struct stretches *odd,
     f->count = kept;
 }
 
-/* The text in lower case is its own view, but for its odd stretches: matches
- * that touch one do not count here. */
+/* Plain text but for its odd stretches: matches that touch one do not count
+ * here. `text` is UTF-8. */
 static bool scan_plain(struct found *f, struct span text,
                        const struct stretches *odd, struct err *err) {
-    char *lower = xalloc_array(text.size + 1, 1);
-    struct span view = {lower, text.size};
     int kept = f->count;
+    struct plain p;
+    struct span view;
     bool ok;
 
-    for (size_t i = 0; i < text.size; i++) lower[i] = ascii_lower(text.at[i]);
+    plain_init(&p, text);
+    view = (struct span){p.text, p.size};
+    f->plain = &p;
     ok = scan_patterns(f, view, NULL, err);
-    for (size_t i = 0; i < text.size; i++)
-        if (lower[i] == '\n') lower[i] = ' ';
+    for (size_t i = 0; i < p.size; i++)
+        p.text[i] = p.text[i] == '\n' ? ' ' : p.text[i];
     f->text = view;
     f->view = NULL;
     ok = ok && (!f->rules->literal_db ||
                 scan(f, f->rules->literal_db, view, on_literal, err));
+    f->plain = NULL;
     if (ok) keep_hits(f, kept, odd, false);
-    free(lower);
+    plain_clear(&p);
     return ok;
 }
 
@@ -339,17 +354,36 @@ static bool scan_window(struct found *f, struct span text, size_t from,
     return ok;
 }
 
+static bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* `reach` bytes before `at`, or behind it, where blanks in a row count as one.
+ */
+static size_t reach_back(struct span text, size_t at, size_t reach) {
+    while (at && reach--)
+        if (is_blank(text.at[--at]))
+            while (at && is_blank(text.at[at - 1])) at--;
+    return at;
+}
+
+static size_t reach_on(struct span text, size_t at, size_t reach) {
+    while (at < text.size && reach--)
+        if (is_blank(text.at[at++]))
+            while (at < text.size && is_blank(text.at[at])) at++;
+    return at;
+}
+
 static bool scan_windows(struct found *f, struct span text, size_t reach,
                          const struct stretches *odd, struct err *err) {
     bool ok = true;
 
     for (size_t i = 0; ok && i < odd->count;) {
-        size_t from = odd->list[i].from, end = odd->list[i].end + reach;
+        size_t from = reach_back(text, odd->list[i].from, reach);
+        size_t end = reach_on(text, odd->list[i].end, reach);
 
-        from = from > reach ? from - reach : 0;
         for (i++; i < odd->count && odd->list[i].from <= end + reach; i++)
-            end = odd->list[i].end + reach;
-        if (end > text.size) end = text.size;
+            end = reach_on(text, odd->list[i].end, reach);
         ok = scan_window(f, text, from, end, odd, err);
     }
     return ok;
@@ -386,15 +420,20 @@ static bool scan_folds(struct found *f, struct span text, struct err *err) {
     const struct rules *r = f->rules;
     size_t reach = reach_of(r);
     struct stretches odd = {NULL, 0, 0, 0};
+    char *clean;
     bool ok;
 
     if (r->any_capped) return scan_views(f, text, err);
     odd_stretches(text, &odd);
-    if (mostly_plain(&odd, text.size, reach))
-        ok = scan_plain(f, text, &odd, err) &&
-             scan_windows(f, text, reach, &odd, err);
-    else
-        ok = scan_views(f, text, err);
+    if (!mostly_plain(&odd, text.size, reach)) {
+        odd_free(&odd);
+        return scan_views(f, text, err);
+    }
+    clean = cleaned(text);
+    ok = scan_plain(f, clean ? (struct span){clean, text.size} : text, &odd,
+                    err) &&
+         scan_windows(f, text, reach, &odd, err);
+    free(clean);
     odd_free(&odd);
     return ok;
 }

@@ -86,6 +86,10 @@ size_t rules_hold_starts(const struct rules *r, struct span text, size_t from,
 int rules_run(const struct rules *r, struct hs_database *db, struct span text,
               rules_match *on_match, void *user);
 
+/* The same of a text that has PLAIN_MARGIN bytes on both sides (plain.h). */
+int rules_run_within(const struct rules *r, struct hs_database *db,
+                     struct span text, rules_match *on_match, void *user);
+
 /* May a whole word begin or end at byte `at` of the view. */
 bool rules_word_edge(const struct text_view *v, size_t at);
 /* Line ends are blanks to a literal. */

@@ -93,13 +93,20 @@ static void test_some(void **state) {
     (void)state;
     check("k1ll", true);
     check("k.i.l.l", true);
-    check("caf\xC3\xA9", true);
+    check("caf\xC3\xA9", false);
+    check("caf\xC3\xA9\xCC\x81", true);
+    check("\xE2\x80\x9Cit\xE2\x80\x99s\xE2\x80\x9D", false);
+    check("\xC3\xA9 \xC3\xA0 \xC3\xA8", true);
+    check("2\xC3\xA9", true);
+    check("\xD0\xB0", true);
     check("a@b", true);
-    check("a\tb", true);
-    check("a  b", true);
+    check("ab\tcd \r\n  ef", false);
+    check("a\x01"
+          "b",
+          true);
     check("stop!", false);
     check("1,234.50", false);
-    check("x-ray", false);
+    check("a-b", false);
     check("I am a man", false);
 }
 

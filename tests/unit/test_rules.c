@@ -483,7 +483,19 @@ static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
                                       "\U0001F600 ",
                                       "k.i.l.l ",
                                       "k1ll ",
-                                      "kill "};
+                                      "kill ",
+                                      "\u2019",
+                                      "\u201cacme\u201d ",
+                                      "\u2018\u00e9",
+                                      "CAF\u00c9 ",
+                                      "\u00e9 ",
+                                      "\u00df",
+                                      "\u00d7",
+                                      "\n\n",
+                                      " \v\f  \t\t   \n     \n        ",
+                                      "acme                                 "
+                                      "                                      "
+                                      "                               corp "};
 
     put_pieces(out, state, rare, PIECES(plain), PIECES(odd));
 }

@@ -67,6 +67,10 @@ static void put_piece(struct bytes *out, uint32_t *state, unsigned rare) {
         "  ",
         "inn",
         "7",
+        "\n\n",
+        "\t\t    \n               \n                                 ",
+        "\u2019",
+        "\u00c9",
         "\x80"};
 
     put_pieces(out, state, rare, PIECES(plain), PIECES(odd));

@@ -1,0 +1,141 @@
+#include "guard/plain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "guard/block.h"
+
+static bool is_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static void shift_put(struct plain *p, size_t shift) {
+    struct plain_shift *last =
+        p->shift_count ? &p->shifts[p->shift_count - 1] : NULL;
+
+    if (last && last->at == p->size) {
+        last->shift = shift;
+        return;
+    }
+    if (p->shift_count == p->shift_capacity) {
+        p->shift_capacity = p->shift_capacity ? 2 * p->shift_capacity : 32;
+        p->shifts =
+            xrealloc_array(p->shifts, p->shift_capacity, sizeof *p->shifts);
+    }
+    p->shifts[p->shift_count++] = (struct plain_shift){p->size, shift};
+}
+
+/* The blanks from `at` on as one; where they end. */
+static size_t put_blanks(struct plain *p, struct span raw, size_t at) {
+    size_t from = at;
+    char blank = ' ';
+
+    for (; at < raw.size && is_blank(raw.at[at]); at++)
+        if (raw.at[at] != ' ' && raw.at[at] != '\t') blank = '\n';
+    p->text[p->size++] = blank;
+    if (at > from + 1) shift_put(p, at - p->size);
+    return at;
+}
+
+/* Letters of Latin-1 have their capitals 0x20 before. */
+static size_t put_beyond(struct plain *p, struct span raw, size_t at) {
+    p->text[p->size++] = raw.at[at];
+    if (!plain_letter(raw, at)) return at + 1;
+    p->text[p->size++] = (char)(raw.at[at + 1] | 0x20);
+    return at + 2;
+}
+
+/* The bytes from `at` to `end` or a little further. */
+static size_t put_bytes(struct plain *p, struct span raw, size_t at,
+                        size_t end) {
+    while (at < end) {
+        char c = raw.at[at];
+
+        if (is_blank(c))
+            at = put_blanks(p, raw, at);
+        else if ((unsigned char)c >= 0x80)
+            at = put_beyond(p, raw, at);
+        else {
+            p->text[p->size++] = ascii_lower(c);
+            at++;
+        }
+    }
+    return at;
+}
+
+/* How many of the 64 bytes go over as they are but for capitals: none where
+ * there are blanks in a row or other ones than the usual two, or bytes beyond
+ * ASCII; not the last when it is a blank, which may go on. */
+static size_t plain_bytes(const char *at) {
+    struct block b = block_at(at);
+    uint64_t blanks = block_is(b, ' ') | block_is(b, '\n');
+
+    if ((blanks & blanks << 1) | block_is(b, '\t') | block_in(b, '\v', '\r') |
+        block_beyond_ascii(b))
+        return 0;
+    return BLOCK_SIZE - (blanks >> (BLOCK_SIZE - 1));
+}
+
+static void put_lower(char *out, const char *at) {
+    for (int i = 0; i < BLOCK_SIZE; i++) {
+        unsigned char c = (unsigned char)at[i];
+
+        out[i] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 0x20 : 0));
+    }
+}
+
+void plain_init(struct plain *p, struct span raw) {
+    size_t at = 0;
+
+    memset(p, 0, sizeof *p);
+    p->text = xrealloc_array(NULL, raw.size + 2 * PLAIN_MARGIN, 1);
+    memset(p->text, 0, PLAIN_MARGIN);
+    p->text += PLAIN_MARGIN;
+    while (raw.size - at >= BLOCK_SIZE) {
+        size_t count = plain_bytes(raw.at + at);
+
+        if (count) put_lower(p->text + p->size, raw.at + at);
+        p->size += count;
+        at = count ? at + count : put_bytes(p, raw, at, at + BLOCK_SIZE);
+    }
+    (void)put_bytes(p, raw, at, raw.size);
+    memset(p->text + p->size, 0, PLAIN_MARGIN);
+}
+
+void plain_clear(struct plain *p) {
+    if (p->text) free(p->text - PLAIN_MARGIN);
+    free(p->shifts);
+    memset(p, 0, sizeof *p);
+}
+
+/* How many shifts begin at or before a place: of the view, or raw. */
+static size_t shifts_before(const struct plain *p, size_t at, bool raw) {
+    size_t low = 0, high = p->shift_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct plain_shift *s = &p->shifts[middle];
+
+        if (s->at + (raw ? s->shift : 0) <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+size_t plain_raw(const struct plain *p, size_t at) {
+    size_t before = shifts_before(p, at, false);
+
+    return before ? at + p->shifts[before - 1].shift : at;
+}
+
+size_t plain_at(const struct plain *p, size_t raw) {
+    size_t before = shifts_before(p, raw, true);
+    size_t at = before ? raw - p->shifts[before - 1].shift : raw;
+
+    /* Among blanks that were dropped. */
+    if (before < p->shift_count && at >= p->shifts[before].at)
+        at = p->shifts[before].at - 1;
+    return at;
+}

@@ -1,0 +1,56 @@
+/* plain.h - the folded view (text.h) of plain text, made at the speed of a
+ * copy: in lower case, blanks in a row made one, with the few places that this
+ * moved. Inside odd stretches (odd.h) it is not the folded view. */
+#ifndef CORRAL_GUARD_PLAIN_H
+#define CORRAL_GUARD_PLAIN_H
+
+#include "base/bytes.h"
+
+enum { PLAIN_MARGIN = 64 /* bytes that may be read on both sides */ };
+
+/* From byte `at` of the view on, `shift` bytes more of the raw text lie before
+ * it than before the view's. */
+struct plain_shift {
+    size_t at, shift;
+};
+
+struct plain {
+    char *text;
+    size_t size;
+    struct plain_shift *shifts;
+    size_t shift_count, shift_capacity;
+};
+
+void plain_init(struct plain *p, struct span raw);
+void plain_clear(struct plain *p);
+/* Where byte `at` of the view begins in the raw text, which is also where the
+ * one before it ends. */
+size_t plain_raw(const struct plain *p, size_t at);
+/* The byte of the view that stands for the raw byte `raw`. */
+size_t plain_at(const struct plain *p, size_t raw);
+
+/* How many bytes the accented letter of Latin-1 at raw.at[at] has whose small
+ * form is as long; 0 when there is none. */
+static inline size_t plain_letter(struct span raw, size_t at) {
+    unsigned char c = (unsigned char)raw.at[at], next;
+
+    if (c != 0xC3 || at + 1 >= raw.size) return 0;
+    next = (unsigned char)raw.at[at + 1];
+    return next >= 0x80 && next <= 0xBF && next != 0x97 && next != 0x9F &&
+                   next != 0xB7
+               ? 2
+               : 0;
+}
+
+/* The same of a curly quotation mark or apostrophe. */
+static inline size_t plain_quote(struct span raw, size_t at) {
+    unsigned char mark;
+
+    if ((unsigned char)raw.at[at] != 0xE2 || at + 2 >= raw.size ||
+        (unsigned char)raw.at[at + 1] != 0x80)
+        return 0;
+    mark = (unsigned char)raw.at[at + 2];
+    return mark == 0x98 || mark == 0x99 || mark == 0x9C || mark == 0x9D ? 3 : 0;
+}
+
+#endif

@@ -17,6 +17,7 @@ struct layer_writer {
     size_t settled; /* bytes of `in` that no later text changes */
     /* NULL: each byte is looked at. */
     const struct decode_quiet *quiet;
+    struct stretches *places; /* only where the runs are is asked; or NULL */
 };
 
 static void put(struct layer_writer *w, char c, size_t from, size_t end) {
@@ -49,6 +50,10 @@ static void write_run(struct layer_writer *w, const struct decode_found *f,
     struct decode_layer *l = w->layer;
 
     assert(f->count <= f->end - f->from);
+    if (w->places) {
+        odd_put(w->places, f->from, f->end);
+        return;
+    }
     if (!l->view.text.at) begin_layer(w);
     if (l->run_count == w->run_capacity) {
         w->run_capacity = w->run_capacity ? 2 * w->run_capacity : 16;
@@ -271,6 +276,15 @@ bool decode_text(struct span text, size_t decided, struct decoded *out,
         return decode_text_slowly(text, decided, out, err);
     decode_quiet_init(&quiet);
     return decode(text, decided, &quiet, out, err);
+}
+
+void decode_places(struct span text, struct stretches *out) {
+    struct decode_quiet quiet;
+    struct layer_writer w = {
+        .in = text, .settled = text.size, .quiet = &quiet, .places = out};
+
+    decode_quiet_init(&quiet);
+    walk(&w, 0);
 }
 
 /* What is not settled in one layer may be anything in the next, where a cipher

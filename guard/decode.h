@@ -54,6 +54,12 @@ struct decoded {
 MUST_USE bool decode_text(struct span text, size_t decided, struct decoded *out,
                           struct err *err);
 void decoded_clear(struct decoded *d);
+/* The parts of a text that are encoded, each with at least `reach` bytes of
+ * what is not on both sides, blanks in a row counting as one and bytes beyond
+ * ASCII as none: decoded alone, each is what it is in the whole. A part that is
+ * most of the text is all of it. ERR_LIMIT as decode_text(). */
+MUST_USE bool decode_parts(struct span text, size_t reach,
+                           struct stretches *out, struct err *err);
 /* For who holds back what is not settled: lower `settled` to where that also
  * goes for runs of layers that only the text to come would make. */
 void decoded_settle(struct decoded *d, struct span text, size_t decided);

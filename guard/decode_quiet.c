@@ -73,3 +73,64 @@ size_t decode_quiet(const struct decode_quiet *q, struct span in, size_t at,
     }
     return quiet;
 }
+
+/* In a passage that counts already a word takes no more than so much off its
+ * sum; it is over for good when the bound has come from DECODE_FIRES to zero so
+ * many times. */
+enum { FALLS = 3 };
+
+/* A word of letters of which one is no digit of hex, behind a blank: no code of
+ * numbers or signs goes on over it, no token begins before it. */
+static bool parts_codes(struct span text, size_t at) {
+    bool other = false;
+    size_t end = at;
+
+    if (!at || text.at[at - 1] != ' ') return false;
+    while (end < text.size && letters_index(text.at[end]) != LETTERS_EDGE)
+        other |= (text.at[end++] | 0x20) > 'f';
+    return other && end >= at + 3 && end < text.size && text.at[end] == ' ';
+}
+
+/* A bound on both sums, and how often it has come down. */
+struct bound {
+    int rot13, backwards, falls;
+    unsigned last; /* letter */
+    bool between;  /* words: where it is known */
+};
+
+static const struct bound any_sums = {.rot13 = DECODE_FIRES,
+                                      .backwards = DECODE_FIRES};
+
+static bool is_calm(struct bound *b) {
+    if (b->last != LETTERS_EDGE || b->rot13 || b->backwards) return false;
+    if (b->falls == FALLS || ++b->falls == FALLS) return true;
+    b->rot13 = b->backwards = DECODE_FIRES;
+    return false;
+}
+
+size_t decode_calm(const struct decode_quiet *q, struct span text, size_t from,
+                   size_t end) {
+    struct bound b = any_sums;
+
+    for (size_t at = from; at < end; at++) {
+        unsigned char c = (unsigned char)text.at[at];
+        struct decode_gain gain;
+        unsigned letter;
+
+        if (c >= DECODE_ASCII) {
+            b = any_sums;
+            continue;
+        }
+        letter = q->letters[c];
+        if (!b.between) {
+            b.between = letter == LETTERS_EDGE;
+            continue;
+        }
+        if (is_calm(&b) && parts_codes(text, at)) return at;
+        gain = q->gains[b.last][letter];
+        b.rot13 = above_zero(b.rot13 + gain.rot13);
+        b.backwards = above_zero(b.backwards + gain.backwards);
+        b.last = letter;
+    }
+    return end;
+}

@@ -49,6 +49,9 @@ size_t decode_escape(struct span in, size_t at, struct decode_found *found);
 MUST_USE bool decode_text_slowly(struct span text, size_t decided,
                                  struct decoded *out, struct err *err);
 
+/* Where the runs of the first layer are. */
+void decode_places(struct span text, struct stretches *out);
+
 /* decode_plain.c: from a place where one looks for codes, the next such place
  * that needs a look, or one before it: what lies between is words and marks of
  * prose, and whole. Not behind `end`, and no code that it skips is `open`. */
@@ -81,6 +84,12 @@ void decode_quiet_init(struct decode_quiet *q);
  * again. Never the last word of the text. */
 size_t decode_quiet(const struct decode_quiet *q, struct span in, size_t at,
                     size_t *looked);
+
+/* The first place in text[from..end), in which nothing is encoded, over which
+ * no code can reach, whatever stands before `from`: a word behind a blank,
+ * where no cipher's sum can be above zero. `end` when there is none. */
+size_t decode_calm(const struct decode_quiet *q, struct span text, size_t from,
+                   size_t end);
 
 /* decode_cipher.c: the next stretch of words, at `at` or anywhere behind it,
  * that reads like a language when it is turned; false when there is none.

@@ -139,3 +139,24 @@ size_t plain_at(const struct plain *p, size_t raw) {
         at = p->shifts[before].at - 1;
     return at;
 }
+
+/* Is `c` one more of what a reader sees. *gap: what went before was blank. */
+static bool counts(char c, bool *gap) {
+    bool was = *gap;
+
+    if (c > ' ' && c <= '~') *gap = false;
+    if (is_blank(c)) *gap = true;
+    return (c > ' ' && c <= '~') || (*gap && !was);
+}
+
+size_t plain_reach_on(struct span raw, size_t at, size_t reach) {
+    for (bool gap = false; at < raw.size && reach; at++)
+        reach -= counts(raw.at[at], &gap);
+    return at;
+}
+
+size_t plain_reach_back(struct span raw, size_t at, size_t reach) {
+    for (bool gap = false; at && reach; at--)
+        reach -= counts(raw.at[at - 1], &gap);
+    return at;
+}

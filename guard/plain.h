@@ -29,6 +29,13 @@ size_t plain_raw(const struct plain *p, size_t at);
 /* The byte of the view that stands for the raw byte `raw`. */
 size_t plain_at(const struct plain *p, size_t raw);
 
+/* The place behind `reach` bytes from `at` on, or before it, as a reader sees
+ * them: blanks are one however many there are in a row and whatever that takes
+ * no place stands between them; other bytes than printable ASCII do not count.
+ */
+size_t plain_reach_on(struct span raw, size_t at, size_t reach);
+size_t plain_reach_back(struct span raw, size_t at, size_t reach);
+
 /* How many bytes the accented letter of Latin-1 at raw.at[at] has whose small
  * form is as long; 0 when there is none. */
 static inline size_t plain_letter(struct span raw, size_t at) {

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "guard/decode.h"
+#include "guard/entity_forms.h"
 #include "guard/policy_types.h"
 
 enum {
@@ -199,31 +200,82 @@ static bool looks_at(const struct policy *p, enum channel channel) {
            wanted(p, channel, false);
 }
 
+/* In `text` itself, or in a layer of it. */
+static bool scan_one(const struct policy *p, enum channel channel,
+                     struct span text, const struct decode_layer *layer,
+                     size_t decided, struct matches *m, struct verdict *v,
+                     struct err *err) {
+    uint64_t start = clock_ns();
+    bool ok = scan_rules(p, channel, false, text, layer, decided, m, err) &&
+              scan_rules(p, channel, true, text, layer, 0, m, err);
+
+    v->stage_us[STAGE_RULES] += since(&start);
+    ok = ok && scan_entities(p, channel, false, text,
+                             layer ? &layer->view : NULL, decided, m, err);
+    v->stage_us[STAGE_ENTITIES] += since(&start);
+    return ok;
+}
+
+/* In what is encoded in text[part->from..part->end). */
+static bool scan_part(const struct policy *p, enum channel channel,
+                      struct span text, const struct stretch *part,
+                      size_t decided, struct matches *m, struct verdict *v,
+                      struct err *err) {
+    struct span here = span_slice(text, part->from, part->end);
+    uint64_t start = clock_ns();
+    int before = m->count;
+    struct decoded d;
+    bool ok = true;
+
+    if (!decode_text(here, decided, &d, err)) return false;
+    v->stage_us[STAGE_TEXT] += since(&start);
+    for (int i = 0; ok && i < d.count; i++)
+        ok = scan_one(p, channel, here, &d.layers[i], decided, m, v, err);
+    for (int i = before; i < m->count; i++) {
+        m->at[i].from += part->from;
+        m->at[i].end += part->from;
+    }
+    decoded_clear(&d);
+    return ok;
+}
+
+/* How far from what is encoded a match of the channel may reach. */
+static size_t reach(const struct policy *p, enum channel channel) {
+    return 2 * RULES_WIDTH_MAX +
+           (wanted(p, channel, false) ? ENTITY_PEM_MAX : 0);
+}
+
+/* The parts of a text to decode: all of one that is short, or whose beginning
+ * is context only. */
+static bool parts_of(const struct policy *p, enum channel channel,
+                     struct span text, size_t decided, struct stretches *parts,
+                     struct err *err) {
+    size_t far = reach(p, channel);
+
+    if (!decided && text.size > 2 * far)
+        return decode_parts(text, far, parts, err);
+    if (text.size) odd_put(parts, 0, text.size);
+    return true;
+}
+
 bool policy_scan_tail(const struct policy *p, enum channel channel, int item,
                       struct span text, size_t decided, struct verdict *v,
                       struct err *err) {
     struct matches m = {.at = NULL};
-    struct decoded decoded;
+    struct stretches parts = {NULL, 0, 0, 0};
     uint64_t start = clock_ns();
-    bool ok = true;
+    bool ok;
 
     if (!looks_at(p, channel)) return true;
-    if (!decode_text(text, decided, &decoded, err)) return false;
+    ok = parts_of(p, channel, text, decided, &parts, err);
     v->stage_us[STAGE_TEXT] += since(&start);
-    for (int i = -1; ok && i < decoded.count; i++) {
-        const struct decode_layer *layer = i < 0 ? NULL : &decoded.layers[i];
-
-        ok = scan_rules(p, channel, false, text, layer, decided, &m, err) &&
-             scan_rules(p, channel, true, text, layer, 0, &m, err);
-    }
-    v->stage_us[STAGE_RULES] += since(&start);
-    for (int i = -1; ok && i < decoded.count; i++)
-        ok = scan_entities(p, channel, false, text,
-                           i < 0 ? NULL : &decoded.layers[i].view, decided, &m,
-                           err);
+    ok = ok && scan_one(p, channel, text, NULL, decided, &m, v, err);
+    for (size_t i = 0; ok && i < parts.count; i++)
+        ok = scan_part(p, channel, text, &parts.list[i], decided, &m, v, err);
+    start = clock_ns();
     if (ok) report(p, &m, item, v);
     v->stage_us[STAGE_ENTITIES] += since(&start);
-    decoded_clear(&decoded);
+    odd_free(&parts);
     free(m.at);
     return ok;
 }

@@ -354,36 +354,16 @@ static bool scan_window(struct found *f, struct span text, size_t from,
     return ok;
 }
 
-static bool is_blank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
-/* `reach` bytes before `at`, or behind it, where blanks in a row count as one.
- */
-static size_t reach_back(struct span text, size_t at, size_t reach) {
-    while (at && reach--)
-        if (is_blank(text.at[--at]))
-            while (at && is_blank(text.at[at - 1])) at--;
-    return at;
-}
-
-static size_t reach_on(struct span text, size_t at, size_t reach) {
-    while (at < text.size && reach--)
-        if (is_blank(text.at[at++]))
-            while (at < text.size && is_blank(text.at[at])) at++;
-    return at;
-}
-
 static bool scan_windows(struct found *f, struct span text, size_t reach,
                          const struct stretches *odd, struct err *err) {
     bool ok = true;
 
     for (size_t i = 0; ok && i < odd->count;) {
-        size_t from = reach_back(text, odd->list[i].from, reach);
-        size_t end = reach_on(text, odd->list[i].end, reach);
+        size_t from = plain_reach_back(text, odd->list[i].from, reach);
+        size_t end = plain_reach_on(text, odd->list[i].end, reach);
 
         for (i++; i < odd->count && odd->list[i].from <= end + reach; i++)
-            end = reach_on(text, odd->list[i].end, reach);
+            end = plain_reach_on(text, odd->list[i].end, reach);
         ok = scan_window(f, text, from, end, odd, err);
     }
     return ok;

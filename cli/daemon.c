@@ -50,6 +50,7 @@ static void close_server(struct daemon *d) {
     server_close(d->admin_server);
     service_close(d->service);
     admin_close(d->admin);
+    daemon_reload_end(d);
     d->server = d->admin_server = NULL;
     d->admin = NULL;
     sessions_close(d->sessions);
@@ -63,15 +64,14 @@ static void on_drained(void *user) {
 
 static void on_keys_changed(void *user) {
     struct daemon *d = user;
-    struct err err = {0};
 
-    if (d->state == SERVING) (void)daemon_reload_keys(d, &err);
+    if (d->state == SERVING) daemon_reload(d, DAEMON_KEYS, NULL, NULL);
 }
 
 static void on_policy_changed(void *user) {
     struct daemon *d = user;
 
-    if (d->state == SERVING) daemon_reload_policy(d);
+    if (d->state == SERVING) daemon_reload(d, DAEMON_POLICY, NULL, NULL);
 }
 
 void daemon_watch_policy(struct daemon *d) {
@@ -85,14 +85,23 @@ void daemon_watch_policy(struct daemon *d) {
                   log_quote(err.text, quoted, sizeof quoted));
 }
 
+static void on_reloaded(void *user, bool ok, const cJSON *parts,
+                        const struct err *err) {
+    const struct daemon *d = user;
+
+    (void)ok;
+    (void)parts;
+    (void)err;
+    if (d->state == SERVING) notify_state("READY=1");
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *d = handle->data;
 
     if (number == SIGHUP) {
         if (d->state != SERVING) return;
         notify_state("RELOADING=1");
-        (void)daemon_reload(d, NULL);
-        notify_state("READY=1");
+        daemon_reload(d, DAEMON_ALL, on_reloaded, d);
         return;
     }
     if (d->state == SERVING) {
@@ -352,15 +361,15 @@ static bool open_guard(struct daemon *d, struct err *err) {
 
 static bool open_mcp(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
-    const struct mcp_judge judge = {&d->loop, d->guard, d->policy};
     char *data;
 
     if (!c->mcp) return true;
     data = places_data(c->data, err);
-    if (data)
-        d->mcp = mcp_servers_open(c, &d->loop, data, &judge, d->tools, err);
+    if (data) d->mcp = mcp_servers_open(c, &d->loop, data, d->tools, err);
     free(data);
-    return d->mcp != NULL;
+    if (!d->mcp) return false;
+    daemon_hear_tools(d);
+    return mcp_servers_pin(d->mcp, d->tools, d->policy, err);
 }
 
 static bool open_tools(struct daemon *d, struct err *err) {
@@ -530,15 +539,13 @@ static const struct policy *policy_now(void *user) {
     return ((struct daemon *)user)->policy;
 }
 
-static cJSON *reload_asked(void *user, bool *ok) {
-    cJSON *parts = cJSON_CreateObject();
-
-    *ok = daemon_reload(user, parts);
-    return parts;
+static void reload_asked(void *user, admin_reloaded *done, void *done_user) {
+    daemon_reload(user, DAEMON_ALL, done, done_user);
 }
 
-static bool reload_keys_asked(void *user, struct err *err) {
-    return daemon_reload_keys(user, err);
+static void reload_keys_asked(void *user, admin_reloaded *done,
+                              void *done_user) {
+    daemon_reload(user, DAEMON_KEYS, done, done_user);
 }
 
 static bool open_admin(struct daemon *d, struct err *err) {
@@ -621,6 +628,7 @@ static void daemon_close(struct daemon *d) {
     auth_close(d->auth);
     auth_close(d->admin_auth);
     policy_free(d->policy);
+    free(d->reload);
     free(d->data);
     free(d->audit_path);
     free(d->policy_path);

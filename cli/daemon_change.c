@@ -2,33 +2,24 @@
  * it, then, if nothing is wrong with any part, all of it in force; otherwise
  * nothing has changed. What stands in the configuration and wants a restart is
  * named, so that nobody believes in a setting that is not in force. */
+#include "cli/daemon_change.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli/daemon_state.h"
 #include "cli/places.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/service.h"
 
-struct change {
-    struct config fresh;
-    bool has_config; /* there is a file, and it was read */
-    struct model_set *models;
-    struct policy *policy;
-    char *policy_path;
-    struct tls_context *tls;
-    struct auth_change *keys, *admin_keys;
-    struct bytes restart; /* settings that wait for one, with commas */
-};
-
-enum { PARTS = 4 };
-
 struct part {
     const char *name;
     const char *kept; /* the event, when it is kept as it was */
     enum metrics_part metrics;
-    bool (*read)(struct daemon *d, struct change *c, struct err *err);
+    enum daemon_files alone; /* when it is read without the others */
+    bool (*read)(const struct daemon *d, struct change *c, struct err *err);
+    /* What of it wants the loop; may be NULL. */
+    bool (*finish)(struct daemon *d, struct change *c, struct err *err);
 };
 
 /* ---- the configuration ---- */
@@ -88,11 +79,16 @@ static void note_restart(const struct config *now, struct change *c) {
     if (!same_engine(now, fresh)) add_word(&c->restart, "backend");
 }
 
-static bool read_config(struct daemon *d, struct change *c, struct err *err) {
+static bool read_config(const struct daemon *d, struct change *c,
+                        struct err *err) {
     if (!d->again) return true;
     config_init(&c->fresh);
     c->has_config = d->again->read(d->again->user, &c->fresh, err);
-    if (!c->has_config) return false;
+    return c->has_config;
+}
+
+static bool finish_config(struct daemon *d, struct change *c, struct err *err) {
+    if (!c->has_config) return true;
     note_restart(d->config, c);
     if (!same_engine(d->config, &c->fresh) || models_same(d->models, &c->fresh))
         return true;
@@ -108,19 +104,24 @@ static const struct config *config_of(const struct daemon *d,
 
 /* ---- the other parts ---- */
 
-static bool read_policy(struct daemon *d, struct change *c, struct err *err) {
-    c->policy_path = places_policy(config_of(d, c)->policy, err);
+static bool read_policy(const struct daemon *d, struct change *c,
+                        struct err *err) {
+    c->policy_path = c->files == DAEMON_POLICY
+                         ? xstrdup(d->policy_path)
+                         : places_policy(config_of(d, c)->policy, err);
     if (c->policy_path) c->policy = policy_open(c->policy_path, err);
     return c->policy && guard_fits(d->guard, c->policy, err);
 }
 
-static bool read_keys(struct daemon *d, struct change *c, struct err *err) {
+static bool read_keys(const struct daemon *d, struct change *c,
+                      struct err *err) {
     c->keys = auth_read(d->auth, err);
     if (c->keys && d->admin_auth) c->admin_keys = auth_read(d->admin_auth, err);
     return c->keys && (c->admin_keys || !d->admin_auth);
 }
 
-static bool read_tls(struct daemon *d, struct change *c, struct err *err) {
+static bool read_tls(const struct daemon *d, struct change *c,
+                     struct err *err) {
     const struct config *from = config_of(d, c);
 
     if (!d->tls || !from->tls.cert) return true;
@@ -129,12 +130,18 @@ static bool read_tls(struct daemon *d, struct change *c, struct err *err) {
     return c->tls != NULL;
 }
 
-static const struct part parts[PARTS] = {
-    {"configuration", "configuration_kept", PART_CONFIG, read_config},
-    {"policy", "policy_kept", PART_POLICY, read_policy},
-    {"keys", "keys_kept", PART_KEYS, read_keys},
-    {"certificate", "certificate_kept", PART_CERTIFICATE, read_tls},
+static const struct part parts[CHANGE_PARTS] = {
+    {"configuration", "configuration_kept", PART_CONFIG, DAEMON_ALL,
+     read_config, finish_config},
+    {"policy", "policy_kept", PART_POLICY, DAEMON_POLICY, read_policy, NULL},
+    {"keys", "keys_kept", PART_KEYS, DAEMON_KEYS, read_keys, NULL},
+    {"certificate", "certificate_kept", PART_CERTIFICATE, DAEMON_ALL, read_tls,
+     NULL},
 };
+
+static bool concerns(const struct change *c, int part) {
+    return c->files == DAEMON_ALL || c->files == parts[part].alone;
+}
 
 /* ---- in force ---- */
 
@@ -202,18 +209,30 @@ static void take_tls(struct daemon *d, struct change *c) {
     log_event(LOG_INFO, "certificate", "file=%s", d->config->tls.cert);
 }
 
-static void take(struct daemon *d, struct change *c) {
-    if (c->has_config) take_config(d, c);
+/* A folder is watched for any file, so that perhaps none of them is the
+ * policy's. */
+static bool is_same_policy(const struct daemon *d, const struct change *c) {
+    return c->files == DAEMON_POLICY &&
+           !strcmp(policy_revision(c->policy), policy_revision(d->policy));
+}
+
+static void take_policy(struct daemon *d, struct change *c) {
     daemon_take_policy(d, c->policy, c->policy_path);
     c->policy = NULL;
     c->policy_path = NULL;
-    take_keys(d, c);
-    take_tls(d, c);
-    for (int i = 0; i < PARTS; i++)
-        metrics_reload(d->metrics, parts[i].metrics, true);
 }
 
-static void clear(struct change *c) {
+void change_take(struct daemon *d, struct change *c) {
+    if (c->has_config) take_config(d, c);
+    if (c->policy && is_same_policy(d, c)) return;
+    if (c->policy) take_policy(d, c);
+    if (c->keys) take_keys(d, c);
+    take_tls(d, c);
+    for (int i = 0; i < CHANGE_PARTS; i++)
+        if (concerns(c, i)) metrics_reload(d->metrics, parts[i].metrics, true);
+}
+
+void change_clear(struct change *c) {
     models_close(c->models); /* borrows from the configuration */
     config_clear(&c->fresh);
     policy_free(c->policy);
@@ -224,36 +243,57 @@ static void clear(struct change *c) {
     bytes_free(&c->restart);
 }
 
-/* ---- both ---- */
+/* ---- from the files ---- */
 
-static cJSON *part_json(bool ok, const struct err *err) {
-    cJSON *json = cJSON_CreateObject();
-
-    (void)cJSON_AddBoolToObject(json, "ok", ok);
-    if (!ok) (void)cJSON_AddStringToObject(json, "reason", err->text);
-    return json;
+void change_read(const struct daemon *d, struct change *c) {
+    for (int i = 0; i < CHANGE_PARTS; i++)
+        c->ok[i] = !concerns(c, i) || parts[i].read(d, c, &c->errs[i]);
 }
 
-static bool read_part(struct daemon *d, struct change *c,
-                      const struct part *part, cJSON *out) {
+static void tell_kept(struct daemon *d, const struct change *c, int part) {
     char quoted[ERR_TEXT_MAX];
-    struct err err = {0};
-    bool ok = part->read(d, c, &err);
 
-    if (out) (void)cJSON_AddItemToObject(out, part->name, part_json(ok, &err));
-    if (ok) return true;
-    metrics_reload(d->metrics, part->metrics, false);
-    log_event(LOG_ERROR, part->kept, "reason=%s",
-              log_quote(err.text, quoted, sizeof quoted));
-    return false;
+    metrics_reload(d->metrics, parts[part].metrics, false);
+    log_event(LOG_ERROR, parts[part].kept, "reason=%s",
+              log_quote(c->errs[part].text, quoted, sizeof quoted));
 }
 
-bool daemon_reload(struct daemon *d, cJSON *out) {
-    struct change c = {0};
-    bool ok = true;
+bool change_finish(struct daemon *d, struct change *c) {
+    bool all = true;
 
-    for (int i = 0; i < PARTS; i++) ok &= read_part(d, &c, &parts[i], out);
-    if (ok) take(d, &c);
-    clear(&c);
-    return ok;
+    for (int i = 0; i < CHANGE_PARTS; i++) {
+        if (c->ok[i] && concerns(c, i) && parts[i].finish)
+            c->ok[i] = parts[i].finish(d, c, &c->errs[i]);
+        if (!c->ok[i]) tell_kept(d, c, i);
+        all &= c->ok[i];
+    }
+    return all;
+}
+
+void change_policies(const struct change *c,
+                     void (*on_policy)(void *user, const struct policy *p),
+                     void *user) {
+    if (c->policy) on_policy(user, c->policy);
+    if (c->keys) auth_change_policies(c->keys, on_policy, user);
+}
+
+cJSON *change_report(const struct change *c) {
+    cJSON *out = cJSON_CreateObject();
+
+    for (int i = 0; i < CHANGE_PARTS; i++) {
+        cJSON *part;
+
+        if (!concerns(c, i)) continue;
+        part = cJSON_AddObjectToObject(out, parts[i].name);
+        (void)cJSON_AddBoolToObject(part, "ok", c->ok[i]);
+        if (!c->ok[i])
+            (void)cJSON_AddStringToObject(part, "reason", c->errs[i].text);
+    }
+    return out;
+}
+
+const struct err *change_error(const struct change *c) {
+    for (int i = 0; i < CHANGE_PARTS; i++)
+        if (!c->ok[i]) return &c->errs[i];
+    return NULL;
 }

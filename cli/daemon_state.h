@@ -24,6 +24,7 @@ struct daemon {
     uv_async_t wakeup; /* the engine's scheduler thread has events for us */
     uv_signal_t signals[SIGNALS];
     uv_timer_t watchdog;        /* signs of life for a service manager */
+    struct reload *reload;      /* NULL: nothing was ever read again */
     struct policy_watch *watch; /* NULL: the folder cannot be watched */
     struct file_watch *keys_watch;
     struct file_watch *admin_watch;
@@ -58,18 +59,28 @@ struct daemon {
 
 /* daemon_reload.c */
 
-/* A file of the policy's folder has changed. */
-void daemon_reload_policy(struct daemon *d);
-bool daemon_reload_keys(struct daemon *d, struct err *err);
+/* What is read again together: the later ones are parts of the first, which is
+ * all that can be, at once or not at all. */
+enum daemon_files { DAEMON_ALL, DAEMON_KEYS, DAEMON_POLICY, DAEMON_FILES };
+
+/* `ok`: it is in force. `parts`, a map, has what is wrong with which part, and
+ * `err` the first of that; both borrowed, NULL when there is nothing to say. */
+typedef void daemon_reloaded(void *user, bool ok, const cJSON *parts,
+                             const struct err *err);
+
+/* Read again, as soon as what is being read now is done with. `done`, which may
+ * be NULL, is called once, later. */
+void daemon_reload(struct daemon *d, enum daemon_files files,
+                   daemon_reloaded *done, void *user);
+/* When CLOSING: no more of it. */
+void daemon_reload_end(struct daemon *d);
+/* Have what MCP servers say of their tools judged by the policies in force.
+ * Runs the loop: at start. */
+void daemon_hear_tools(struct daemon *d);
 /* Put in force. Both are taken; `path` NULL: as before. */
 void daemon_take_policy(struct daemon *d, struct policy *policy, char *path);
 /* The keys have changed: tell log and audit. */
 void daemon_tell_keys(struct daemon *d);
-
-/* daemon_change.c: all that can be read again while serving, at once or not at
- * all. `parts`, a map, hears what is wrong with which part; may be NULL. False
- * when everything was kept as it was. */
-bool daemon_reload(struct daemon *d, cJSON *parts);
 
 /* daemon.c */
 void daemon_watch_policy(struct daemon *d);

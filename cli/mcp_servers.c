@@ -48,13 +48,11 @@ static void wait_for_all(const struct mcp_servers *s, uv_loop_t *loop) {
 }
 
 static bool add_one(struct mcp *m, const struct tool_options *o,
-                    const struct mcp_judge *judge, struct registry *r,
-                    struct err *err) {
+                    struct registry *r, struct err *err) {
     char quoted[ERR_TEXT_MAX];
     struct err why = {0};
 
     if (mcp_state(m, &why) == MCP_LISTED) {
-        mcp_judge_tools(judge, m);
         if (mcp_add_tools(m, r, &why)) return true;
     } else if (mcp_is_optional(m)) {
         log_event(LOG_WARN, "mcp_left_out", "server=%s reason=%s", mcp_name(m),
@@ -66,9 +64,8 @@ static bool add_one(struct mcp *m, const struct tool_options *o,
 }
 
 struct mcp_servers *mcp_servers_open(const struct config *c, uv_loop_t *loop,
-                                     const char *data,
-                                     const struct mcp_judge *judge,
-                                     struct registry *r, struct err *err) {
+                                     const char *data, struct registry *r,
+                                     struct err *err) {
     struct mcp_servers *s = xalloc(sizeof *s);
     struct tool_options o = {.name = "mcp",
                              .yaml = c->yaml,
@@ -85,11 +82,34 @@ struct mcp_servers *mcp_servers_open(const struct config *c, uv_loop_t *loop,
     if (ok) wait_for_all(s, loop);
     for (int i = 0; ok && i < s->count; i++) {
         o.map = o.place = s->places[i];
-        ok = add_one(s->servers[i], &o, judge, r, err);
+        ok = add_one(s->servers[i], &o, r, err);
     }
     if (ok) return s;
     mcp_servers_close(s);
     return NULL;
+}
+
+struct admission {
+    const struct registry *tools;
+    const struct policy *policy;
+};
+
+static bool is_admitted(void *user, const struct tool *tool) {
+    const struct admission *a = user;
+
+    for (int i = 0; i < registry_count(a->tools); i++)
+        if (registry_at(a->tools, i) == tool)
+            return !tool->said || policy_admits_tool(a->policy, i);
+    return false;
+}
+
+bool mcp_servers_pin(struct mcp_servers *s, const struct registry *r,
+                     const struct policy *policy, struct err *err) {
+    struct admission a = {r, policy};
+
+    for (int i = 0; i < s->count; i++)
+        if (!mcp_keep_pins(s->servers[i], is_admitted, &a, err)) return false;
+    return true;
 }
 
 void mcp_servers_close(struct mcp_servers *s) {

@@ -255,6 +255,14 @@ bool policy_tool_allowed(const struct policy *p, struct span name) {
     return false;
 }
 
+void policy_admit_tools(struct policy *p, uint64_t tools) {
+    p->admitted = tools;
+}
+
+bool policy_admits_tool(const struct policy *p, int tool) {
+    return tool >= 0 && tool < 64 && (p->admitted >> tool & 1);
+}
+
 bool policy_needs_model(const struct policy *p) {
     for (int c = 0; c < CHANNEL_COUNT; c++)
         if (policy_classifies(p, (enum channel)c)) return true;

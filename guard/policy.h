@@ -1,6 +1,6 @@
-/* policy.h - a policy file, checked and compiled, in memory. Immutable after
- * policy_open() and counted by reference, so that requests in flight finish
- * under the revision they began with. */
+/* policy.h - a policy file, checked and compiled, in memory. Immutable once it
+ * is in force and counted by reference, so that requests in flight finish under
+ * the revision they began with. */
 #ifndef CORRAL_GUARD_POLICY_H
 #define CORRAL_GUARD_POLICY_H
 
@@ -113,6 +113,11 @@ const struct policy_test *policy_test(const struct policy *p, int index);
 /* May this tool be called at all (tools.allow; absent: all are). What may be
  * asked of it, and when, tool_rules.h tells. */
 bool policy_tool_allowed(const struct policy *p, struct span name);
+/* Tools whose descriptions come from strangers, a bit each: those that a model
+ * may be told of, as this policy has judged what is said of them. None until
+ * then; to be set before the policy is in force, since it is read by all. */
+void policy_admit_tools(struct policy *p, uint64_t tools);
+bool policy_admits_tool(const struct policy *p, int tool);
 
 /* Rules and entities of a channel over one whole text: the findings are added
  * to `v` with `item` set. `v->stage_us` is filled. False: the scan failed, and

@@ -78,6 +78,7 @@ struct policy {
     struct tool_rule *tool_rules; /* TOOL_RULES_MAX, or NULL without any */
     int tool_rule_count;
     struct policy_ruleset rulesets[CHANNEL_COUNT][2]; /* [1]: shadows */
+    uint64_t admitted; /* tools of strangers, a bit each */
 };
 
 /* Read `path` and what it extends into an empty policy; `seen` gets the bytes

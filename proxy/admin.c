@@ -78,38 +78,52 @@ static void on_work(uv_work_t *work) {
     job->ok = job->run(job, &job->err);
 }
 
-static void on_worked(uv_work_t *work, int status) {
-    struct admin_job *job = (struct admin_job *)work;
-    struct admin *a = job->admin;
-
-    assert(!status); /* nobody cancels it */
-    a->jobs--;
-    if (job->ok && job->done) job->done(job);
-    if (job->conn && job->ok)
-        admin_answer(a, job->conn, 200, &job->out);
-    else if (job->conn)
-        admin_fail(a, job->conn, &job->err);
+static void job_free(struct admin_job *job) {
     if (job->clear) job->clear(job);
     bytes_free(&job->out);
     free(job);
+}
+
+void admin_job_end(struct admin_job *job, int status) {
+    struct admin *a = job->admin;
+
+    a->jobs--;
+    if (job->conn && job->ok)
+        admin_answer(a, job->conn, status, &job->out);
+    else if (job->conn)
+        admin_fail(a, job->conn, &job->err);
+    job_free(job);
     free_when_idle(a);
 }
 
-void admin_job_start(struct admin *a, struct conn *c, struct admin_job *job) {
+static void on_worked(uv_work_t *work, int status) {
+    struct admin_job *job = (struct admin_job *)work;
+
+    assert(!status); /* nobody cancels it */
+    if (job->ok && job->done)
+        job->done(job);
+    else
+        admin_job_end(job, 200);
+}
+
+bool admin_job_wait(struct admin *a, struct conn *c, struct admin_job *job) {
     struct err busy = {.code = ERR_BUSY};
 
     job->admin = a;
     job->conn = c;
-    if (a->jobs < ADMIN_JOBS_MAX &&
-        !uv_queue_work(a->o.loop, &job->work, on_work, on_worked)) {
+    if (a->jobs < ADMIN_JOBS_MAX) {
         a->jobs++;
         conn_set_user(c, job);
-        return;
+        return true;
     }
-    if (job->clear) job->clear(job);
-    bytes_free(&job->out);
-    free(job);
+    job_free(job);
     admin_fail(a, c, &busy);
+    return false;
+}
+
+void admin_job_start(struct admin *a, struct conn *c, struct admin_job *job) {
+    if (admin_job_wait(a, c, job))
+        (void)uv_queue_work(a->o.loop, &job->work, on_work, on_worked);
 }
 
 /* ---- what needs no disk ---- */
@@ -140,14 +154,25 @@ static void config(struct admin *a, struct conn *c,
 }
 
 /* 409: something was kept as it was, since what should replace it is wrong. */
+static void on_reloaded(void *user, bool ok, const cJSON *parts,
+                        const struct err *err) {
+    struct admin_job *job = user;
+
+    if (parts)
+        job->ok = json_print(parts, &job->out, &job->err);
+    else if (err)
+        job->err = *err;
+    admin_job_end(job, ok ? 200 : 409);
+}
+
 static void reload(struct admin *a, struct conn *c,
                    const struct http_request *r) {
-    bool ok;
-    cJSON *parts = a->o.reload(a->o.user, &ok);
+    struct admin_job *job = xalloc(sizeof *job);
 
     (void)r;
+    if (!admin_job_wait(a, c, job)) return;
     admin_note(a, caller_id(conn_pass(c)->caller), "reload", "");
-    admin_answer_json(a, c, ok ? 200 : 409, parts);
+    a->o.reload(a->o.user, on_reloaded, job);
 }
 
 static void health(struct admin *a, struct conn *c,

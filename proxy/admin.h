@@ -17,6 +17,12 @@ struct config;
 struct metrics;
 struct policy;
 
+/* What came of a reload, told once: `ok`, nothing had to be kept as it was;
+ * `parts`, a map, has what came of each part, and `err` the first that is
+ * wrong. Both are borrowed and may be NULL. */
+typedef void admin_reloaded(void *user, bool ok, const cJSON *parts,
+                            const struct err *err);
+
 /* Everything is borrowed and outlives the admin. */
 struct admin_options {
     uv_loop_t *loop;
@@ -28,11 +34,10 @@ struct admin_options {
     /* What is in force now; borrowed until the loop goes on. */
     const struct config *(*config)(void *user);
     const struct policy *(*policy)(void *user);
-    /* All that SIGHUP reads again; a map of what came of each part, the
-     * caller's. *ok: nothing had to be kept as it was. */
-    cJSON *(*reload)(void *user, bool *ok);
+    /* All that SIGHUP reads again. */
+    void (*reload)(void *user, admin_reloaded *done, void *done_user);
     /* The file of keys was changed. */
-    bool (*reload_keys)(void *user, struct err *err);
+    void (*reload_keys)(void *user, admin_reloaded *done, void *done_user);
     void *user;
 };
 

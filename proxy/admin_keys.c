@@ -146,20 +146,28 @@ static bool run_change(struct admin_job *job, struct err *err) {
 
 /* Written is not in force: another line of the file may be wrong. The answer
  * says so, and has the key all the same. */
-static void on_changed(struct admin_job *job) {
-    struct admin *a = job->admin;
-    struct key_job *j = of(job);
-    struct err err = {0};
-    bool in_force = a->o.reload_keys(a->o.user, &err);
+static void on_reloaded(void *user, bool in_force, const cJSON *parts,
+                        const struct err *err) {
+    struct admin_job *job = user;
+    const char *reason = err ? err->text : "";
 
-    admin_note(a, j->by, j->name ? "key revoked" : "key added", j->id);
+    (void)parts;
     job->out.size--; /* the closing brace */
     job->ok = bytes_printf(&job->out, &job->err, ",\"in_force\":%s",
                            in_force ? "true" : "false") &&
               (in_force ||
                (bytes_printf(&job->out, &job->err, ",\"reason\":") &&
-                json_put_string(&job->out, span_of(err.text), &job->err))) &&
+                json_put_string(&job->out, span_of(reason), &job->err))) &&
               bytes_append(&job->out, "}", 1, &job->err);
+    admin_job_end(job, 200);
+}
+
+static void on_changed(struct admin_job *job) {
+    struct admin *a = job->admin;
+    const struct key_job *j = of(job);
+
+    admin_note(a, j->by, j->name ? "key revoked" : "key added", j->id);
+    a->o.reload_keys(a->o.user, on_reloaded, job);
 }
 
 static struct key_job *job_new(struct admin *a, struct conn *c,

@@ -10,7 +10,7 @@ enum { ADMIN_JOBS_MAX = 4 };
 struct admin {
     struct admin_options o;
     int64_t started_s;
-    int jobs; /* on the pool */
+    int jobs; /* under way */
     bool closing;
 };
 
@@ -22,8 +22,8 @@ struct admin_job {
     /* On the pool: `out` is filled with JSON, or `err`. It may touch its own
      * job and nothing else. */
     bool (*run)(struct admin_job *job, struct err *err);
-    /* On the loop, when that went well, whether the client is there or not.
-     * May be NULL. */
+    /* On the loop, when that went well, whether the client is there or not;
+     * ends the job, now or later. NULL: there is nothing more to do. */
     void (*done)(struct admin_job *job);
     void (*clear)(struct admin_job *job); /* its members; may be NULL */
     struct bytes out;
@@ -33,6 +33,13 @@ struct admin_job {
 
 /* Takes the job, which was xalloc()ed; the answer comes when it is done. */
 void admin_job_start(struct admin *a, struct conn *c, struct admin_job *job);
+
+/* The same for a job that needs no pool: false when there are too many, and it
+ * is gone. */
+MUST_USE bool admin_job_wait(struct admin *a, struct conn *c,
+                             struct admin_job *job);
+/* Answer with `out` and this status, or what is in `err`; free the job. */
+void admin_job_end(struct admin_job *job, int status);
 
 /* Answers. */
 void admin_answer(struct admin *a, struct conn *c, int status,

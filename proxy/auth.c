@@ -126,6 +126,14 @@ void auth_change_free(struct auth_change *change) {
     free(change);
 }
 
+void auth_change_policies(const struct auth_change *change,
+                          void (*on_policy)(void *user, const struct policy *p),
+                          void *user) {
+    for (int i = 0; i < change->keys.count; i++)
+        if (change->policies && change->policies[i])
+            on_policy(user, change->policies[i]);
+}
+
 static bool read_change(const struct auth *a, struct auth_change *change,
                         struct err *err) {
     struct keys *keys = &change->keys;

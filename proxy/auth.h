@@ -32,7 +32,11 @@ struct auth_change;
 MUST_USE struct auth_change *auth_read(const struct auth *a, struct err *err);
 void auth_take(struct auth *a, struct auth_change *change);
 void auth_change_free(struct auth_change *change); /* NULL is fine */
-int auth_key_count(const struct auth *a);          /* those that are good */
+/* Its keys' policies, one call a key that has one. Borrowed. */
+void auth_change_policies(const struct auth_change *change,
+                          void (*on_policy)(void *user, const struct policy *p),
+                          void *user);
+int auth_key_count(const struct auth *a);    /* those that are good */
 const char *auth_path(const struct auth *a); /* of the file; NULL: no keys */
 /* Policies of keys that are good, one call a key. Borrowed until a reload. */
 void auth_each_policy(const struct auth *a,

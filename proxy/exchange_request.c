@@ -8,6 +8,13 @@
 #include "proxy/provenance.h"
 #include "proxy/router.h"
 
+/* What a stranger says of a tool was judged when the policy was read. */
+static bool may_offer(const struct exchange *x, const struct tool *t,
+                      int index) {
+    return policy_tool_allowed(x->policy, span_of(t->name)) &&
+           (!t->said || policy_admits_tool(x->policy, index));
+}
+
 /* Corral's own tools are offered when the client neither brings tools of its
  * own nor asks for a fixed format. */
 static bool offer_tools(struct exchange *x, struct err *err) {
@@ -23,7 +30,7 @@ static bool offer_tools(struct exchange *x, struct err *err) {
     for (int i = 0; i < count; i++) {
         const struct tool *t = registry_at(registry, i);
 
-        if (!policy_tool_allowed(x->policy, span_of(t->name))) continue;
+        if (!may_offer(x, t, i)) continue;
         r->tools[r->tool_count++] =
             (struct chat_tool){.name = span_of(t->name),
                                .description = span_of(t->description),

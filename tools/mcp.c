@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "tools/mcp_client.h"
+#include "tools/mcp_definition.h"
 #include "tools/mcp_options.h"
 #include "tools/mcp_pins.h"
 
@@ -21,6 +22,8 @@ struct mcp_tool {
     char *name;
     char *description;
     char *schema;
+    char *text; /* to be judged; NULL: too long */
+    struct tool_said said;
     char hash[HASH_HEX_SIZE];
     const char *why; /* it cannot be used now; NULL: it can */
 };
@@ -71,6 +74,7 @@ static void tool_free(struct mcp_tool *t) {
     free(t->name);
     free(t->description);
     free(t->schema);
+    free(t->text);
     free(t);
 }
 
@@ -111,6 +115,26 @@ static char *description_of(const cJSON *definition, const char *fallback) {
     return span_dup(s);
 }
 
+static char *said_text(const cJSON *definition) {
+    struct bytes text = {.limit = MCP_DEFINITION_TEXT_MAX};
+    char *out = NULL;
+
+    if (mcp_definition_text(definition, &text, NULL))
+        out = span_dup(span_bytes(&text));
+    bytes_free(&text);
+    return out;
+}
+
+/* A digest that the configuration names was read by a person. */
+static void let_judge(struct mcp_tool *t, const cJSON *definition) {
+    const char *pin = mcp_options_pin(&t->owner->o, t->remote);
+
+    if (pin && !strcmp(pin, t->hash)) return;
+    t->text = said_text(definition);
+    t->said = (struct tool_said){t->text, t->owner->o.name, t->remote, t->hash};
+    t->tool.said = &t->said;
+}
+
 static struct mcp_tool *tool_new(const struct mcp *m, const cJSON *definition,
                                  const char *remote, struct err *err) {
     struct bytes schema = {.limit = TOOL_ARGUMENT_BYTES_MAX};
@@ -133,14 +157,17 @@ static struct mcp_tool *tool_new(const struct mcp *m, const cJSON *definition,
                             .self = t,
                             .run = run,
                             .cancel = mcp_client_cancel};
-    if (t->schema) return t;
+    if (t->schema) {
+        let_judge(t, definition);
+        return t;
+    }
     tool_free(t);
     return NULL;
 }
 
 /* ---- approval ---- */
 
-static bool approve(const struct mcp *m, struct mcp_pins *pins,
+static bool approve(const struct mcp *m, const struct mcp_pins *pins,
                     const struct mcp_tool *t, struct err *err) {
     const char *named = mcp_options_pin(&m->o, t->remote);
     const char *kept = mcp_pins_get(pins, m->o.name, t->remote);
@@ -151,8 +178,6 @@ static bool approve(const struct mcp *m, struct mcp_pins *pins,
     if (want && strcmp(want, t->hash) != 0)
         return err_set(err, ERR_DENIED,
                        "its definition is not the one that was approved");
-    if (!kept || strcmp(kept, t->hash) != 0)
-        mcp_pins_set(pins, m->o.name, t->remote, t->hash);
     return true;
 }
 
@@ -162,32 +187,8 @@ static const char *remote_name(const cJSON *definition) {
     return name && *name && strlen(name) <= REMOTE_NAME_MAX ? name : NULL;
 }
 
-const cJSON *mcp_definitions(const struct mcp *m) {
-    return m->list;
-}
-
-bool mcp_is_approved(const struct mcp *m, const cJSON *definition) {
-    const char *remote = remote_name(definition);
-    const char *pin = remote ? mcp_options_pin(&m->o, remote) : NULL;
-    char hash[HASH_HEX_SIZE];
-
-    return pin && mcp_definition_hash(definition, hash, NULL) &&
-           !strcmp(pin, hash);
-}
-
-void mcp_refuse(struct mcp *m, const cJSON *definition, const char *reason) {
-    const char *remote = remote_name(definition);
-    char hash[HASH_HEX_SIZE] = "";
-    cJSON *item = m->list ? m->list->child : NULL;
-
-    (void)!mcp_definition_hash(definition, hash, NULL);
-    warn(m, "mcp_tool_refused", remote ? remote : "", hash, reason);
-    while (item && item != definition) item = item->next;
-    if (item) cJSON_Delete(cJSON_DetachItemViaPointer(m->list, item));
-}
-
-static void add_tool(struct mcp *m, struct registry *r, struct mcp_pins *pins,
-                     const cJSON *definition) {
+static void add_tool(struct mcp *m, struct registry *r,
+                     const struct mcp_pins *pins, const cJSON *definition) {
     const char *remote = remote_name(definition);
     struct err err = {0};
     struct mcp_tool *t;
@@ -208,14 +209,31 @@ static void add_tool(struct mcp *m, struct registry *r, struct mcp_pins *pins,
 bool mcp_add_tools(struct mcp *m, struct registry *r, struct err *err) {
     struct mcp_pins *pins = mcp_pins_open(m->o.pins_path, err);
     const cJSON *definition;
-    bool ok;
 
     if (!pins) return false;
     cJSON_ArrayForEach(definition, m->list) add_tool(m, r, pins, definition);
-    ok = mcp_pins_save(pins, err);
     mcp_pins_close(pins);
     cJSON_Delete(m->list);
     m->list = NULL;
+    return true;
+}
+
+bool mcp_keep_pins(struct mcp *m,
+                   bool (*admits)(void *user, const struct tool *tool),
+                   void *user, struct err *err) {
+    struct mcp_pins *pins = mcp_pins_open(m->o.pins_path, err);
+    bool ok;
+
+    if (!pins) return false;
+    for (int i = 0; i < m->tool_count; i++) {
+        const struct mcp_tool *t = m->tools[i];
+        const char *kept = mcp_pins_get(pins, m->o.name, t->remote);
+
+        if ((!kept || strcmp(kept, t->hash) != 0) && admits(user, &t->tool))
+            mcp_pins_set(pins, m->o.name, t->remote, t->hash);
+    }
+    ok = mcp_pins_save(pins, err);
+    mcp_pins_close(pins);
     return ok;
 }
 

@@ -3,7 +3,8 @@
  *
  * What a server says of its tools is shown to models, so it is pinned: the
  * digest of each definition must be the one that was approved (in the file of
- * pins, or in the configuration), or the first ever seen unless `pin: strict`.
+ * pins, or in the configuration), or the first that was let in unless `pin:
+ * strict`.
  * The registry is filled once: a definition that changes or goes away later
  * makes its tool unavailable until it is the old one again, and a tool that is
  * new has to wait for a restart. */
@@ -31,17 +32,15 @@ void mcp_close(struct mcp *m);
 enum mcp_state mcp_state(const struct mcp *m, struct err *why);
 bool mcp_is_optional(const struct mcp *m);
 const char *mcp_name(const struct mcp *m);
-/* While LISTED and before mcp_add_tools(): what the server says of the tools
- * that are wanted, for someone to judge. Borrowed until mcp_refuse() or
- * mcp_add_tools(), but for what mcp_refuse() leaves. */
-const cJSON *mcp_definitions(const struct mcp *m);
-/* The configuration names the digest of this definition: a person read it. */
-bool mcp_is_approved(const struct mcp *m, const cJSON *definition);
-/* Take one of them away, and log why. */
-void mcp_refuse(struct mcp *m, const cJSON *definition, const char *reason);
-/* Once, when LISTED: every tool that is approved and can be used, as
- * "server__tool"; the others are logged. Borrowed by the registry. ERR_IO when
- * the pins cannot be read or kept. */
+/* Once, when LISTED: every tool that is not another one than was approved and
+ * can be used, as "server__tool"; the others are logged. Borrowed by the
+ * registry. What nobody has approved by its digest in the configuration is
+ * still to be judged (tool.h). ERR_IO when the pins cannot be read. */
 MUST_USE bool mcp_add_tools(struct mcp *m, struct registry *r, struct err *err);
+/* After that: pin those of them that `admits`, which has judged them, lets in
+ * for the first time. ERR_IO when the pins cannot be kept. */
+MUST_USE bool mcp_keep_pins(struct mcp *m,
+                            bool (*admits)(void *user, const struct tool *tool),
+                            void *user, struct err *err);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "tools/tool.h"
 
-enum { REGISTRY_TOOLS_MAX = 64 };
+enum { REGISTRY_TOOLS_MAX = 64 }; /* a bit each, where sets are kept */
 
 struct registry;
 struct tool_options; /* tools/options.h */

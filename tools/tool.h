@@ -30,10 +30,21 @@ struct tool_context {
  * read. Borrowed during the callback. */
 typedef void tool_done(void *user, bool ok, struct span text);
 
+/* What a stranger says of a tool that is offered here. */
+struct tool_said {
+    const char *text;   /* all of it, to be judged; NULL: it is too long */
+    const char *server; /* whose it is */
+    const char *remote; /* what the server calls it */
+    const char *digest; /* of the definition, by which a person approves it */
+};
+
 struct tool {
     const char *name;
     const char *description;
     const char *schema; /* JSON Schema of the arguments, as text */
+    /* NULL: the words are the operator's own, or were approved by one. Else no
+     * model may be told of the tool before somebody has judged them. */
+    const struct tool_said *said;
     /* Running the same call again changes nothing in the world: after a crash
      * in the middle of it, it may be made again without asking. */
     bool idempotent;

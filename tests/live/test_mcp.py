@@ -68,7 +68,7 @@ def world(start, tmp_path):
     written = tmp_path / "policies" / "policy.yaml"
     shutil.copytree(ROOT / "policies", written.parent)
 
-    def begin(*servers, policy=RULES):
+    def begin(*servers, policy=RULES, more=None):
         written.write_text(policy)
         config = tmp_path / "corral.yaml"
         config.write_text(
@@ -78,6 +78,7 @@ def world(start, tmp_path):
                     "backend": {"openai": {"base_url": caller.url}},
                     "policy": str(written),
                     "mcp": list(servers),
+                    **(more or {}),
                 }
             )
         )

@@ -31,8 +31,20 @@ def trained(tmp_path_factory):
     return path, json.loads(r.stdout)
 
 
-def rows():
-    return [json.loads(line) for line in (SETS / "unseen.jsonl").open()]
+def rows(name="unseen"):
+    return [json.loads(line) for line in (SETS / f"{name}.jsonl").open()]
+
+
+def f1_of(path, texts):
+    stdin = "".join(json.dumps({"prompt": r["text"]}) + "\n" for r in texts)
+    r = run("check", "--policy", path, "--jsonl", stdin=stdin)
+    assert r.returncode == 0, r.stderr
+    said = [json.loads(line)["action"] == "block" for line in r.stdout.splitlines()]
+    meant = [row["label"] == "block" for row in texts]
+    assert len(said) == len(meant)
+    hits = sum(s and m for s, m in zip(said, meant))
+    wrong = sum(s != m for s, m in zip(said, meant))
+    return 2 * hits / (2 * hits + wrong)
 
 
 def test_held_out(trained):
@@ -43,15 +55,25 @@ def test_held_out(trained):
 
 def test_unseen(trained):
     path, _ = trained
-    stdin = "".join(json.dumps({"prompt": r["text"]}) + "\n" for r in rows())
-    r = run("check", "--policy", path, "--jsonl", stdin=stdin)
+    assert len(rows()) == 80
+    f1 = f1_of(path, rows())
+    assert f1 >= 0.9, f1
+
+
+def test_near(tmp_path):
+    """125 texts of each kind, half of them examples. Some are near the subject:
+    questions to other companies, in the words that one uses to a bank."""
+    near = rows("unseen_near")
+    shown = [row for i, row in enumerate(near) if i // 2 % 2 == 0]
+    hidden = [row for i, row in enumerate(near) if i // 2 % 2]
+    examples = rows("train") + shown
+    assert len(examples) == 136 and len(hidden) + len(rows()) == 114
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in examples))
+    path = tmp_path / "bank.yaml"
+    path.write_text(POLICY)
+    r = run("policy", "train", path)
     assert r.returncode == 0, r.stderr
-    said = [json.loads(line)["action"] == "block" for line in r.stdout.splitlines()]
-    meant = [row["label"] == "block" for row in rows()]
-    assert len(said) == len(meant) == 80
-    hits = sum(s and m for s, m in zip(said, meant))
-    wrong = sum(s != m for s, m in zip(said, meant))
-    f1 = 2 * hits / (2 * hits + wrong)
+    f1 = f1_of(path, rows() + hidden)
     assert f1 >= 0.9, f1
 
 

@@ -235,8 +235,10 @@ static void end(const struct diff *d) {
 int policy_diff(const struct judge_options *options, const char *data,
                 bool json, struct err *err) {
     bool standard = !strcmp(data, "-");
+    const char *name = standard ? "standard input" : data;
     FILE *in = standard ? stdin : fopen(data, "re");
     struct diff d = {.json = json};
+    bool any = false;
 
     if (!in) {
         (void)err_set(err, ERR_NOT_FOUND, "%s: %s", data, strerror(errno));
@@ -246,13 +248,19 @@ int policy_diff(const struct judge_options *options, const char *data,
     if (d.judge) {
         d.rows = xalloc_array(BATCH, sizeof *d.rows);
         begin(&d);
-        read_rows(&d, in, standard ? "standard input" : data);
-        end(&d);
+        read_rows(&d, in, name);
+        any = d.judged || d.failures;
+        if (any || json) end(&d);
         judge_close(d.judge);
         free(d.rows);
     }
     if (!standard) (void)fclose(in);
     if (!d.judge) return -1;
+    /* Nobody compares nothing: it is a wrong file, or an empty pipe. */
+    if (!any) {
+        (void)err_set(err, ERR_INPUT, "%s: there are no rows to compare", name);
+        return -1;
+    }
     if (d.failures) return EXIT_TROUBLE;
     return d.changed ? EXIT_NO : EXIT_FINE;
 }

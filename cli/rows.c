@@ -125,8 +125,8 @@ enum rows_status rows_next(struct rows *r, struct row_text *out,
         if (!read_line(r, &whole)) {
             if (!ferror(r->in)) return ROWS_END;
             r->failed = true;
-            (void)err_set(err, ERR_IO, "%s:%d: %s", r->name, r->line,
-                          strerror(errno));
+            (void)err_set(err, ERR_IO, "%s, after line %d: %s", r->name,
+                          r->line, strerror(errno));
             return ROWS_BAD;
         }
     } while (whole && is_blank(span_bytes(&r->text)));

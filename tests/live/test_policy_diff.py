@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from conftest import run
 
 BEFORE = """\
@@ -91,3 +93,44 @@ def test_no_file_of_rows(policies, tmp_path):
     r = run("policy", "diff", path, path, tmp_path, timeout=20)
     assert r.returncode == 3 and r.stdout == "0 rows, 0 changed\n"
     assert r.stderr.count("Is a directory") == 1 and len(r.stderr) < 200
+
+
+def test_bad_lines(policies, tmp_path):
+    """Each with its place, none of them the end."""
+    data = tmp_path / "rows.jsonl"
+    data.write_text(
+        '{"prompt": 1}\nnot json\n{"prompt": "a zebra"}\n[]\n{"id": {}, "prompt": "x"}\n{}\n'
+        + '{"prompt": "' + "x" * (8 << 20) + '"}\n{"prompt": "a lion"}'
+    )
+    r = run("policy", "diff", policies("a", BEFORE), policies("b", AFTER), data)
+    assert r.returncode == 3
+    assert r.stderr.splitlines() == [
+        f"corral: {data}:1: prompt: expected a string",
+        f"corral: {data}:2: not JSON, at byte 0",
+        f"corral: {data}:4: expected a JSON object",
+        f"corral: {data}:5: id: expected a string or a number",
+        f"corral: {data}:6: prompt: missing",
+        f"corral: {data}:7: line past {8 << 20} bytes",
+    ]
+    assert r.stdout.splitlines()[-1] == "2 rows, 2 changed"
+
+
+@pytest.mark.parametrize("text", ["", " \n\n"])
+def test_no_rows(policies, tmp_path, text):
+    """Nothing to compare is not agreement."""
+    path, data = policies("same", BEFORE), tmp_path / "empty.jsonl"
+    data.write_text(text)
+    r = run("policy", "diff", path, path, data)
+    assert (r.returncode, r.stdout) == (2, "")
+    assert r.stderr == f"corral: {data}: there are no rows to compare\n"
+    r = run("policy", "diff", "--json", path, path, "-", stdin=text)
+    assert r.returncode == 2 and json.loads(r.stdout)["rows"] == 0
+    assert r.stderr == "corral: standard input: there are no rows to compare\n"
+
+
+def test_no_file(policies, tmp_path):
+    path = policies("same", BEFORE)
+    r = run("policy", "diff", path, path, tmp_path / "none")
+    assert r.returncode == 2 and f"{tmp_path}/none: No such file" in r.stderr
+    r = run("policy", "diff", path, path, tmp_path)
+    assert r.returncode == 3 and f"{tmp_path}, after line 0: Is a directory" in r.stderr

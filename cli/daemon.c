@@ -68,6 +68,14 @@ static void on_keys_changed(void *user) {
     if (d->state == SERVING) daemon_reload(d, DAEMON_KEYS, NULL, NULL);
 }
 
+void daemon_watch_keys(struct daemon *d) {
+    const char *path = auth_path(d->auth);
+
+    file_watch_close(d->keys_watch);
+    d->keys_watch =
+        path ? file_watch_open(&d->loop, path, on_keys_changed, d) : NULL;
+}
+
 static void on_policy_changed(void *user) {
     struct daemon *d = user;
 
@@ -666,9 +674,7 @@ bool daemon_run(struct config *config, const struct daemon_source *again,
     if (ok) {
         add_gauges(d);
         daemon_watch_policy(d);
-        if (config->keys)
-            d->keys_watch =
-                file_watch_open(&d->loop, config->keys, on_keys_changed, d);
+        daemon_watch_keys(d);
         if (d->admin_auth)
             d->admin_watch = file_watch_open(&d->loop, config->admin.keys,
                                              on_keys_changed, d);

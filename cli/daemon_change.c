@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cli/places.h"
+#include "cli/second_guard.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
 #include "proxy/service.h"
@@ -26,9 +27,9 @@ struct part {
 
 /* Settings that are taken over, here. */
 static bool is_taken(const char *key) {
-    static const char *const taken[] = {"log",   "policy",  "tls",
-                                        "agent", "limits",  "drain_ms",
-                                        "audit", "backend", "upstreams"};
+    static const char *const taken[] = {
+        "log",   "policy",  "tls",       "agent", "limits", "drain_ms",
+        "audit", "backend", "upstreams", "keys",  "guard",  "cors_origins"};
 
     for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)
         if (!strcmp(key, taken[i])) return true;
@@ -60,6 +61,22 @@ static bool same_engine(const struct config *a, const struct config *b) {
     return (a->backend == BACKEND_ENGINE) == (b->backend == BACKEND_ENGINE);
 }
 
+/* All but the thresholds was opened at the start. */
+static void note_guard(const struct config *now, struct change *c) {
+    const cJSON *guard[2] = {
+        cJSON_GetObjectItemCaseSensitive(yaml_root(now->yaml), "guard"),
+        cJSON_GetObjectItemCaseSensitive(yaml_root(c->fresh.yaml), "guard")};
+    cJSON *copy[2];
+
+    for (int i = 0; i < 2; i++) {
+        copy[i] = cJSON_IsObject(guard[i]) ? cJSON_Duplicate(guard[i], true)
+                                           : cJSON_CreateObject();
+        cJSON_DeleteItemFromObjectCaseSensitive(copy[i], "thresholds");
+    }
+    if (!cJSON_Compare(copy[0], copy[1], true)) add_word(&c->restart, "guard");
+    for (int i = 0; i < 2; i++) cJSON_Delete(copy[i]);
+}
+
 /* The file that the process began with stays: parts of it are in use. */
 static void note_restart(const struct config *now, struct change *c) {
     const struct config *fresh = &c->fresh;
@@ -69,6 +86,7 @@ static void note_restart(const struct config *now, struct change *c) {
 
         add_differing(&c->restart, b, a, false);
         add_differing(&c->restart, a, b, true);
+        note_guard(now, c);
     }
     if (!now->tls.cert != !fresh->tls.cert) add_word(&c->restart, "tls");
     if (now->audit.on != fresh->audit.on) add_word(&c->restart, "audit");
@@ -77,6 +95,8 @@ static void note_restart(const struct config *now, struct change *c) {
     if (now->audit.bytes_max != fresh->audit.bytes_max)
         add_word(&c->restart, "audit.bytes_max");
     if (!same_engine(now, fresh)) add_word(&c->restart, "backend");
+    /* What listens may be open to others, who would then need none. */
+    if (now->keys && !fresh->keys) add_word(&c->restart, "keys");
 }
 
 static bool read_config(const struct daemon *d, struct change *c,
@@ -115,8 +135,12 @@ static bool read_policy(const struct daemon *d, struct change *c,
 
 static bool read_keys(const struct daemon *d, struct change *c,
                       struct err *err) {
-    c->keys = auth_read(d->auth, err);
-    if (c->keys && d->admin_auth) c->admin_keys = auth_read(d->admin_auth, err);
+    const char *path = c->has_config ? c->fresh.keys : NULL;
+
+    if (!path) path = auth_path(d->auth);
+    c->keys = auth_read(d->auth, path, err);
+    if (c->keys && d->admin_auth)
+        c->admin_keys = auth_read(d->admin_auth, auth_path(d->admin_auth), err);
     return c->keys && (c->admin_keys || !d->admin_auth);
 }
 
@@ -152,6 +176,19 @@ static void swap(char **a, char **b) {
     *b = was;
 }
 
+static void take_origins(struct daemon *d, struct config *fresh) {
+    struct config *c = d->config;
+    int count;
+
+    server_set_origins(d->server, (const char *const *)fresh->origins,
+                       fresh->origin_count);
+    for (int i = 0; i < CONFIG_ORIGINS_MAX; i++)
+        swap(&c->origins[i], &fresh->origins[i]);
+    count = c->origin_count;
+    c->origin_count = fresh->origin_count;
+    fresh->origin_count = count;
+}
+
 static void take_config(struct daemon *d, struct change *change) {
     struct config *c = d->config, *fresh = &change->fresh;
     const struct service_turns turns = {
@@ -176,6 +213,8 @@ static void take_config(struct daemon *d, struct change *change) {
     c->audit.days = fresh->audit.days;
     audit_set(d->audit, c->audit.closed, c->audit.days);
     swap(&c->policy, &fresh->policy);
+    if (fresh->keys) swap(&c->keys, &fresh->keys);
+    take_origins(d, fresh);
     if (change->tls) {
         swap(&c->tls.cert, &fresh->tls.cert);
         swap(&c->tls.key, &fresh->tls.key);
@@ -191,7 +230,13 @@ static void take_config(struct daemon *d, struct change *change) {
 }
 
 static void take_keys(struct daemon *d, struct change *c) {
+    const char *now = auth_path(d->auth);
+    char *before = now ? xstrdup(now) : NULL;
+
     auth_take(d->auth, c->keys);
+    now = auth_path(d->auth);
+    if (now && (!before || strcmp(before, now) != 0)) daemon_watch_keys(d);
+    free(before);
     if (c->admin_keys) auth_take(d->admin_auth, c->admin_keys);
     c->keys = c->admin_keys = NULL;
     daemon_tell_keys(d);
@@ -207,6 +252,15 @@ static void take_tls(struct daemon *d, struct change *c) {
     if (d->admin_server) server_set_tls(d->admin_server, d->tls);
     tls_context_close(before);
     log_event(LOG_INFO, "certificate", "file=%s", d->config->tls.cert);
+}
+
+void change_take_guard(struct daemon *d, const struct change *c) {
+    struct config *now = d->config;
+
+    if (!c->has_config) return;
+    memcpy(now->guard.thresholds, c->fresh.guard.thresholds,
+           sizeof now->guard.thresholds);
+    second_guard_set(d->second, now->guard.thresholds);
 }
 
 /* A folder is watched for any file, so that perhaps none of them is the

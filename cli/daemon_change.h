@@ -35,6 +35,8 @@ MUST_USE bool change_finish(struct daemon *d, struct change *c);
 void change_policies(const struct change *c,
                      void (*on_policy)(void *user, const struct policy *p),
                      void *user);
+/* What the guard goes by, in force. Before the tools are heard. */
+void change_take_guard(struct daemon *d, const struct change *c);
 /* In force, all of it: it cannot fail. */
 void change_take(struct daemon *d, struct change *c);
 /* A map of what came of each part; the caller's. */

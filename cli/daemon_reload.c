@@ -131,6 +131,7 @@ static void hear(struct reading *r) {
     struct daemon *d = r->daemon;
     struct policy_list l = {0};
 
+    change_take_guard(d, &r->change);
     if (d->mcp) change_policies(&r->change, add_policy, &l);
     if (l.count)
         r->hearing = tool_hearing_new(&d->loop, d->guard, d->tools, l.list,

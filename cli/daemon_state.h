@@ -84,6 +84,7 @@ void daemon_tell_keys(struct daemon *d);
 
 /* daemon.c */
 void daemon_watch_policy(struct daemon *d);
+void daemon_watch_keys(struct daemon *d); /* the clients' */
 
 /* daemon_models.c */
 

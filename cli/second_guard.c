@@ -77,10 +77,14 @@ struct second_guard *second_guard_open(uv_loop_t *loop, const struct config *c,
         second_guard_close(s);
         return NULL;
     }
-    if (s->peer)
-        memcpy(s->peer->thresholds, c->guard.thresholds,
-               sizeof s->peer->thresholds);
+    second_guard_set(s, c->guard.thresholds);
     return s;
+}
+
+void second_guard_set(struct second_guard *s,
+                      const float thresholds[LEVEL_OFF]) {
+    if (s->peer)
+        memcpy(s->peer->thresholds, thresholds, sizeof s->peer->thresholds);
 }
 
 void second_guard_close(struct second_guard *s) {

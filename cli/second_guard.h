@@ -15,6 +15,9 @@ MUST_USE struct second_guard *second_guard_open(uv_loop_t *loop,
                                                 struct err *err);
 /* After the guard. Frees itself in the loop. NULL is fine. */
 void second_guard_close(struct second_guard *s);
+/* The next verdicts go by these, strict, balanced, loose. */
+void second_guard_set(struct second_guard *s,
+                      const float thresholds[LEVEL_OFF]);
 /* Borrowed; NULL: none. */
 const struct peer *second_guard_peer(const struct second_guard *s);
 

@@ -56,13 +56,21 @@ static struct caller *find(const struct auth *a, struct span id) {
     return NULL;
 }
 
-/* The policy of keys->list[index]; one that an earlier key has, too, is shared.
+struct auth_change {
+    char *path; /* of the file; NULL: no keys */
+    struct keys keys;
+    struct policy **policies; /* one a key, or NULL */
+};
+
+/* The policy of keys.list[index]; one that an earlier key has, too, is shared.
  * NULL without `err` set: it has none of its own. */
-static struct policy *open_policy(const struct auth *a, const struct keys *keys,
-                                  struct policy *const *earlier, int index,
+static struct policy *open_policy(const struct auth *a,
+                                  const struct auth_change *change, int index,
                                   struct err *err) {
+    const struct keys *keys = &change->keys;
+    struct policy *const *earlier = change->policies;
     const char *name = keys->list[index].policy;
-    const char *slash = strrchr(a->path, '/');
+    const char *slash = strrchr(change->path, '/');
     struct bytes path = {0};
     struct policy *p;
 
@@ -71,7 +79,8 @@ static struct policy *open_policy(const struct auth *a, const struct keys *keys,
         if (earlier[i] && !strcmp(keys->list[i].policy, name))
             return policy_ref(earlier[i]);
     if (*name != '/' && slash)
-        bytes_put(&path, (struct span){a->path, (size_t)(slash - a->path) + 1});
+        bytes_put(&path, (struct span){change->path,
+                                       (size_t)(slash - change->path) + 1});
     bytes_put(&path, span_of(name));
     bytes_put(&path, (struct span){"", 1});
     p = policy_open(path.at, err);
@@ -112,16 +121,12 @@ static void put_in_force(struct auth *a, struct keys *keys,
           compare_ids);
 }
 
-struct auth_change {
-    struct keys keys;
-    struct policy **policies; /* one a key, or NULL */
-};
-
 void auth_change_free(struct auth_change *change) {
     if (!change) return;
     for (int i = 0; i < change->keys.count; i++)
         if (change->policies) policy_free(change->policies[i]);
     free(change->policies);
+    free(change->path);
     keys_clear(&change->keys);
     free(change);
 }
@@ -138,46 +143,48 @@ static bool read_change(const struct auth *a, struct auth_change *change,
                         struct err *err) {
     struct keys *keys = &change->keys;
 
-    if (!a->path) return true;
-    if (!keys_read(keys, a->path, err)) return false;
+    if (!change->path) return true;
+    if (!keys_read(keys, change->path, err)) return false;
     /* Callers stay, so files that are swapped again and again have an end. */
     if (a->caller_count + keys->count > 2 * KEYS_MAX)
         return err_set(err, ERR_LIMIT, "%s: too many keys since the start",
-                       a->path);
+                       change->path);
     change->policies =
         xalloc_array((size_t)keys->count + 1, sizeof(struct policy *));
     for (int i = 0; i < keys->count; i++) {
-        change->policies[i] = open_policy(a, keys, change->policies, i, err);
+        change->policies[i] = open_policy(a, change, i, err);
         if (!change->policies[i] && keys->list[i].policy) return false;
     }
     return true;
 }
 
-struct auth_change *auth_read(const struct auth *a, struct err *err) {
+struct auth_change *auth_read(const struct auth *a, const char *path,
+                              struct err *err) {
     struct auth_change *change = xalloc(sizeof *change);
 
+    if (path) change->path = xstrdup(path);
     if (read_change(a, change, err)) return change;
     auth_change_free(change);
     return NULL;
 }
 
 void auth_take(struct auth *a, struct auth_change *change) {
-    if (a->path) put_in_force(a, &change->keys, change->policies);
+    char *before = a->path;
+
+    put_in_force(a, &change->keys, change->policies);
+    a->path = change->path;
+    change->path = before;
     auth_change_free(change);
-}
-
-bool auth_reload(struct auth *a, struct err *err) {
-    struct auth_change *change = auth_read(a, err);
-
-    if (change) auth_take(a, change);
-    return change != NULL;
 }
 
 struct auth *auth_open(const char *path, struct err *err) {
     struct auth *a = xalloc(sizeof *a);
+    struct auth_change *change = auth_read(a, path, err);
 
-    if (path) a->path = xstrdup(path);
-    if (auth_reload(a, err)) return a;
+    if (change) {
+        auth_take(a, change);
+        return a;
+    }
     auth_close(a);
     return NULL;
 }

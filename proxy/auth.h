@@ -24,12 +24,13 @@ bool auth_needs_model(const struct auth *a);
 /* The policies must fit this guard, now (false with `err`) and whenever they
  * are read again. */
 MUST_USE bool auth_set_guard(struct auth *a, struct guard *g, struct err *err);
-/* Keys and their policies, again; on failure nothing has changed. */
-MUST_USE bool auth_reload(struct auth *a, struct err *err);
-/* The same in two steps: read, with nothing changed, NULL when something is
- * wrong; and put in force, which takes the change and cannot fail. */
+/* Keys and their policies again, in two steps: read, of another file perhaps,
+ * with nothing changed, on any thread while nobody takes a change, NULL when
+ * something is wrong; and put in force, which takes the change and cannot fail.
+ * `path` NULL: from then on no keys. */
 struct auth_change;
-MUST_USE struct auth_change *auth_read(const struct auth *a, struct err *err);
+MUST_USE struct auth_change *auth_read(const struct auth *a, const char *path,
+                                       struct err *err);
 void auth_take(struct auth *a, struct auth_change *change);
 void auth_change_free(struct auth_change *change); /* NULL is fine */
 /* Its keys' policies, one call a key that has one. Borrowed. */

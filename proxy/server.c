@@ -49,10 +49,14 @@ static uv_stream_t *listener_of(struct server *s) {
     return (uv_stream_t *)&s->listener;
 }
 
-static void free_when_empty(struct server *s) {
-    if (s->state != CLOSING || s->handles || s->count) return;
+static void free_origins(struct server *s) {
     for (int i = 0; i < s->options.origin_count; i++) free(s->origins[i]);
     free(s->origins);
+}
+
+static void free_when_empty(struct server *s) {
+    if (s->state != CLOSING || s->handles || s->count) return;
+    free_origins(s);
     free(s->options.scratch);
     free(s);
 }
@@ -117,12 +121,13 @@ static bool resolve(const char *host, int port, struct sockaddr_storage *out,
                    "cannot listen on \"%.100s\": not an IP address", host);
 }
 
-static void copy_origins(struct server *s, const struct server_options *o) {
-    s->origins = xalloc_array((size_t)o->origin_count + 1, sizeof *s->origins);
-    for (int i = 0; i < o->origin_count; i++)
-        s->origins[i] = xstrdup(o->origins[i]);
+void server_set_origins(struct server *s, const char *const *origins,
+                        int count) {
+    free_origins(s);
+    s->origins = xalloc_array((size_t)count + 1, sizeof *s->origins);
+    for (int i = 0; i < count; i++) s->origins[i] = xstrdup(origins[i]);
     s->options.origins = (const char *const *)s->origins;
-    s->options.origin_count = o->origin_count;
+    s->options.origin_count = count;
 }
 
 /* Of a server that is gone: a live one would still answer. */
@@ -204,7 +209,7 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
                                        .on_closed = on_conn_closed,
                                        .server = s};
     s->options.tls = o->tls;
-    copy_origins(s, o);
+    server_set_origins(s, o->origins, o->origin_count);
     (void)uv_timer_init(loop, &s->timer);
     s->timer.data = s;
     s->handles = 2;

@@ -28,6 +28,9 @@ MUST_USE struct server *server_open(uv_loop_t *loop,
                                     struct err *err);
 /* For connections from now on; the one before may be closed then. */
 void server_set_tls(struct server *s, const struct tls_context *tls);
+/* The next answers', in the place of all before; copied. */
+void server_set_origins(struct server *s, const char *const *origins,
+                        int count);
 /* From now on; what a reader may take, for connections from now on. */
 void server_set_limits(struct server *s, const struct limits *limits);
 /* 0: a unix socket. */

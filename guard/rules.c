@@ -9,6 +9,7 @@
 
 #include "base/utf8.h"
 #include "guard/rules_types.h"
+#include "guard/rules_scratch.h"
 
 /* Not HS_FLAG_UCP: it forbids \b and makes \w too large to compile. */
 enum { PATTERN_FLAGS = HS_FLAG_UTF8 | HS_FLAG_SOM_LEFTMOST };
@@ -261,7 +262,7 @@ static bool compile_runs(struct rules *r, struct err *err) {
 
 static bool alloc_scratch(struct rules *r, struct hs_database *db,
                           struct err *err) {
-    if (!db || hs_alloc_scratch(db, &r->scratch) == HS_SUCCESS) return true;
+    if (!db || scratch_shelf_fit(r->scratch, db)) return true;
     return err_set(err, ERR_UNAVAILABLE, "no memory to match rules with");
 }
 
@@ -361,6 +362,7 @@ struct rules *rules_build(struct rules_builder *b, struct err *err) {
     r->patterns = b->patterns;
     r->pattern_count = b->pattern_count;
     memset(b, 0, sizeof *b);
+    r->scratch = scratch_shelf_new();
     if (r->literal_count && !compile_literals(r, err)) goto fail;
     if (r->pattern_count && !compile_patterns(r, err)) goto fail;
     if (!compile_runs(r, err) || !alloc_scratch(r, r->literal_db, err) ||
@@ -386,7 +388,7 @@ void rules_free(struct rules *r) {
     free_patterns(r->patterns, r->pattern_count);
     (void)hs_free_database(r->literal_db);
     (void)hs_free_database(r->pattern_db);
-    (void)hs_free_scratch(r->scratch);
+    scratch_shelf_free(r->scratch);
     free(r->whole);
     free(r->anywhere);
     free(r);

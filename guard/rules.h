@@ -1,6 +1,6 @@
 /* rules.h - many literals and patterns, found in one linear pass over the raw
- * text and over its folded views (text.h). Immutable once compiled, but for
- * Hyperscan's scratch: one thread at a time, the event loop's. */
+ * text and over its folded views (text.h). Immutable once compiled: any number
+ * of threads may scan at once. */
 #ifndef CORRAL_GUARD_RULES_H
 #define CORRAL_GUARD_RULES_H
 

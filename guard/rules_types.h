@@ -7,7 +7,7 @@
 #include "guard/text.h"
 
 struct hs_database; /* Hyperscan's */
-struct hs_scratch;
+struct scratch_shelf;
 
 struct literal {
     char *text; /* folded, blanks as single spaces */
@@ -39,7 +39,7 @@ struct rules {
     struct pattern *patterns;
     int pattern_count;
     struct hs_database *literal_db, *pattern_db; /* NULL when there are none */
-    struct hs_scratch *scratch;
+    struct scratch_shelf *scratch;
     /* Sorted by text, for rules_hold(): indices of the literals. */
     int *whole, *anywhere;
     int whole_count, anywhere_count;

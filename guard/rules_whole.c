@@ -7,13 +7,14 @@
 #include <hs/hs.h>
 
 #include "guard/rules.h"
+#include "guard/rules_scratch.h"
 
 /* See rules_run.c: the scanner reads past the text on both sides. */
 enum { BESIDE_TEXT = 64 };
 
 struct rules_whole {
     hs_database_t *db;
-    hs_scratch_t *scratch;
+    struct scratch_shelf *scratch;
 };
 
 static bool compile(const char *pattern, hs_database_t **db, struct err *err) {
@@ -47,7 +48,8 @@ struct rules_whole *rules_whole_new(const char *pattern, struct err *err) {
         ok = ok && compile(anchored, &w->db, err);
     }
     free(anchored);
-    if (ok && hs_alloc_scratch(w->db, &w->scratch) != HS_SUCCESS)
+    w->scratch = scratch_shelf_new();
+    if (ok && !scratch_shelf_fit(w->scratch, w->db))
         ok = err_set(err, ERR_INTERNAL, "no room for the pattern");
     if (ok) return w;
     rules_whole_free(w);
@@ -56,7 +58,7 @@ struct rules_whole *rules_whole_new(const char *pattern, struct err *err) {
 
 void rules_whole_free(struct rules_whole *w) {
     if (!w) return;
-    hs_free_scratch(w->scratch);
+    scratch_shelf_free(w->scratch);
     hs_free_database(w->db);
     free(w);
 }
@@ -73,16 +75,20 @@ static int on_match(unsigned id, unsigned long long from,
 
 bool rules_whole_match(const struct rules_whole *w, struct span text,
                        bool *matches, struct err *err) {
-    char *copy;
+    struct hs_scratch *scratch;
     hs_error_t status;
+    char *copy;
 
     *matches = false;
     if (text.size > UINT32_MAX)
         return err_set(err, ERR_INTERNAL, "the text is too long");
+    scratch = scratch_take(w->scratch);
+    if (!scratch) return err_set(err, ERR_INTERNAL, "no room for the pattern");
     copy = xalloc_array(text.size + 2 * BESIDE_TEXT, 1);
     if (text.size) memcpy(copy + BESIDE_TEXT, text.at, text.size);
-    status = hs_scan(w->db, copy + BESIDE_TEXT, (unsigned)text.size, 0,
-                     w->scratch, on_match, matches);
+    status = hs_scan(w->db, copy + BESIDE_TEXT, (unsigned)text.size, 0, scratch,
+                     on_match, matches);
+    scratch_put(w->scratch, scratch);
     free(copy);
     return status == HS_SUCCESS ||
            err_set(err, ERR_INTERNAL, "the pattern could not be tried (%d)",

@@ -1,6 +1,6 @@
 /* rules_whole.h - one pattern against the whole of a short text, byte for byte:
  * unlike rules.h it neither searches nor folds, so that what a rule allows is
- * exactly what it says. Event-loop thread. */
+ * exactly what it says. Any number of threads. */
 #ifndef CORRAL_GUARD_RULES_WHOLE_H
 #define CORRAL_GUARD_RULES_WHOLE_H
 

@@ -33,7 +33,7 @@ curl/           tools/fetch\.c
 libxml/         tools/readable\.c
 sqlite3\.h      (base/db|tools/[a-z0-9_]+)\.c
 seccomp\.h      tools/sandbox_filter\.c
-hs(/hs)?\.h     guard/rules(_scan|_capped|_run|_whole)?\.c
+hs(/hs)?\.h     guard/rules(_scan|_capped|_run|_scratch|_whole)?\.c
 unicode/        guard/text\.c
 llhttp\.h       proxy/http\.c
 zlib\.h         proxy/inflate\.c

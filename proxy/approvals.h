@@ -1,5 +1,7 @@
 /* approvals.h - tool calls that wait for a person: a bounded table of them, and
- * the texts of the routes that show and answer it. Event-loop thread. */
+ * the texts of the routes that show and answer it. Several event loops may
+ * share the table, each by a face of its own: who asks is told on his loop,
+ * whichever answers. */
 #ifndef CORRAL_PROXY_APPROVALS_H
 #define CORRAL_PROXY_APPROVALS_H
 
@@ -14,6 +16,7 @@ struct approvals;
 struct approval; /* one call that waits */
 
 struct audit;
+struct mailbox;
 
 enum approval_answer { APPROVAL_DENIED, APPROVAL_EXPIRED, APPROVAL_APPROVED };
 
@@ -32,7 +35,11 @@ typedef void approval_done(void *user, enum approval_answer answer);
 /* Every answer gets a row of the audit, which outlives the table; may be NULL.
  */
 struct approvals *approvals_new(struct audit *audit);
-/* Every approval was answered or cancelled before. NULL is fine. */
+/* Another face of the same table. Answers come by `box`, the mailbox of the
+ * face's loop, which closes after all its approvals were cancelled. */
+struct approvals *approvals_share(struct approvals *a, struct mailbox *box);
+/* Every approval of this face was answered or cancelled before; the last face
+ * takes the table along. NULL is fine. */
 void approvals_free(struct approvals *a);
 
 /* Never answered inside. NULL: ERR_BUSY when too many wait, ERR_LIMIT for
@@ -52,7 +59,7 @@ const char *approval_id(const struct approval *p);
 void approval_times(const struct approval *p, int64_t *created,
                     int64_t *expires);
 void approval_cancel(struct approval *p); /* NULL is fine */
-/* Now and then: those past their time expire. */
+/* Now and then: those of this face past their time expire. */
 void approvals_tick(struct approvals *a);
 
 /* {"object":"list","data":[{id, created, expires, tool, arguments, checks}]},
@@ -60,8 +67,8 @@ void approvals_tick(struct approvals *a);
  * they are. False only when `out` is full. */
 MUST_USE bool approvals_list(const struct approvals *a, struct bytes *out,
                              struct err *err);
-/* `body` is {"decision":"approve"|"deny"}. Tells the one who waits, then
- * appends {id, decision}. `by` is the id of the key that decides, "" without
+/* `body` is {"decision":"approve"|"deny"}. Appends {id, decision} and tells the
+ * one who waits. `by` is the id of the key that decides, "" without
  * keys. ERR_NOT_FOUND when nobody waits under `id`. */
 MUST_USE bool approvals_decide(struct approvals *a, struct span id,
                                struct span body, const char *by,

@@ -8,6 +8,8 @@
 #include "proxy/audit.h"
 
 #include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,8 +42,14 @@ struct audit_job {
     int64_t trim_ms; /* rows from before go; 0: none */
 };
 
+/* Rows come from any loop; what is written is the business of the loop that
+ * opened it. */
 struct audit {
     enum audit_state state;
+    pthread_t owner;
+    int handles;          /* open or closing */
+    uv_async_t bell;      /* rows wait that another loop brought */
+    pthread_mutex_t lock; /* of what waits, and of what is counted */
     bool closing;
     struct audit_options o;
     struct audit_key key;
@@ -51,7 +59,7 @@ struct audit {
     struct audit_job *failed; /* to be tried again */
     int in_hand;              /* rows of the job under way */
     uint64_t written, lost, lost_told;
-    bool failing;
+    atomic_bool failing;
     uint64_t trimmed_ms;
 };
 
@@ -81,13 +89,18 @@ static void job_free(struct audit_job *j) {
 static void next(struct audit *a);
 
 static void on_closed(uv_handle_t *handle) {
-    free(handle->data);
+    struct audit *a = handle->data;
+
+    if (--a->handles) return;
+    pthread_mutex_destroy(&a->lock);
+    free(a);
 }
 
 static void on_queue_closed(void *data) {
     struct audit *a = data;
 
     uv_close((uv_handle_t *)&a->timer, on_closed);
+    uv_close((uv_handle_t *)&a->bell, on_closed);
 }
 
 /* Nothing is under way any more, and nothing will be. */
@@ -110,11 +123,13 @@ static void on_written(struct db_job *job, bool ok, const struct err *err) {
     struct audit *a = j->audit;
     char quoted[ERR_TEXT_MAX];
 
+    pthread_mutex_lock(&a->lock);
     a->in_hand = 0;
+    if (ok) a->written += (uint64_t)j->rows.count;
+    pthread_mutex_unlock(&a->lock);
     if (ok) {
         if (a->failing) log_event(LOG_INFO, "audit_works_again", "ok=true");
         a->failing = false;
-        a->written += (uint64_t)j->rows.count;
         job_free(j);
         a->state = IDLE;
         next(a);
@@ -133,7 +148,9 @@ static void start(struct audit *a, struct audit_job *j) {
     struct err err = {0};
 
     a->state = WRITING;
+    pthread_mutex_lock(&a->lock);
     a->in_hand = j->rows.count;
+    pthread_mutex_unlock(&a->lock);
     j->job = (struct db_job){.run = job_run, .on_done = on_written};
     if (!db_queue_push(a->queue, &j->job, &err))
         on_written(&j->job, false, &err);
@@ -151,28 +168,41 @@ static int64_t trim_from(struct audit *a) {
 /* Where they would have been: behind what is written now. */
 static void tell_lost(struct audit *a) {
     char detail[32];
-    uint64_t lost = a->lost - a->lost_told;
+    uint64_t lost;
 
+    pthread_mutex_lock(&a->lock);
+    lost = a->lost - a->lost_told;
+    a->lost_told = a->lost;
+    pthread_mutex_unlock(&a->lock);
     if (!lost) return;
     (void)snprintf(detail, sizeof detail, "%" PRIu64, lost);
-    a->lost_told = a->lost;
     audit_event(a, "lost", detail);
+}
+
+/* All that waits; false when nothing does. */
+static bool take_waiting(struct audit *a, struct batch *out) {
+    pthread_mutex_lock(&a->lock);
+    *out = a->waiting;
+    a->in_hand = out->count;
+    a->waiting = (struct batch){.text = {.limit = AUDIT_BYTES_MAX}};
+    pthread_mutex_unlock(&a->lock);
+    return out->count > 0;
 }
 
 static void next(struct audit *a) {
     struct audit_job *j;
+    struct batch rows;
 
     if (a->state != IDLE) return;
-    if (!a->waiting.count) {
+    if (!take_waiting(a, &rows)) {
         if (a->closing) finish(a);
         return;
     }
     j = xalloc(sizeof *j);
     j->audit = a;
     j->key = a->key;
-    j->rows = a->waiting;
+    j->rows = rows;
     j->trim_ms = trim_from(a);
-    a->waiting = (struct batch){.text = {.limit = AUDIT_BYTES_MAX}};
     start(a, j);
     tell_lost(a);
 }
@@ -203,26 +233,41 @@ static cJSON *row_new(const char *kind) {
     return row;
 }
 
-static bool keep(struct audit *a, const cJSON *row) {
-    struct bytes text = {0};
-    bool ok = a->waiting.count + a->in_hand < AUDIT_ROWS_MAX &&
-              json_print(row, &text, NULL);
+static bool keep(struct audit *a, const struct bytes *text) {
+    struct batch *w = &a->waiting;
 
     /* Without its opening brace: the number comes before, once it is known. */
-    ok = ok && text.size > 1 &&
-         bytes_reserve(&a->waiting.text, text.size, NULL) &&
-         bytes_append(&a->waiting.text, text.at + 1, text.size - 1, NULL) &&
-         bytes_append(&a->waiting.text, "", 1, NULL);
-    if (ok) a->waiting.count++;
-    bytes_free(&text);
-    return ok;
+    if (a->closing || text->size < 2 ||
+        w->count + a->in_hand >= AUDIT_ROWS_MAX ||
+        !bytes_reserve(&w->text, text->size, NULL) ||
+        !bytes_append(&w->text, text->at + 1, text->size - 1, NULL) ||
+        !bytes_append(&w->text, "", 1, NULL))
+        return false;
+    w->count++;
+    return true;
 }
 
-/* Takes the row. */
+/* Takes the row. The loop that opened the audit writes it; another one's rings
+ * for it. */
 static void put(struct audit *a, cJSON *row) {
-    if (a->closing || !keep(a, row)) a->lost++;
+    struct bytes text = {0};
+
+    if (!json_print(row, &text, NULL)) text.size = 0;
     cJSON_Delete(row);
-    next(a);
+    pthread_mutex_lock(&a->lock);
+    if (!keep(a, &text)) a->lost++;
+    pthread_mutex_unlock(&a->lock);
+    bytes_free(&text);
+    if (pthread_equal(a->owner, pthread_self()))
+        next(a);
+    else
+        (void)uv_async_send(&a->bell);
+}
+
+static void on_bell(uv_async_t *bell) {
+    struct audit *a = bell->data;
+
+    if (!a->closing) next(a);
 }
 
 static void add_subject(const struct audit *a, cJSON *row,
@@ -379,6 +424,12 @@ struct audit *audit_open(uv_loop_t *loop, const struct audit_options *o,
     a->o.folder = NULL; /* the caller's */
     a->queue = db_queue_open(loop, db, JOBS);
     a->waiting.text.limit = AUDIT_BYTES_MAX;
+    a->owner = pthread_self();
+    a->handles = 2;
+    (void)pthread_mutex_init(&a->lock, NULL);
+    (void)uv_async_init(loop, &a->bell, on_bell);
+    a->bell.data = a;
+    uv_unref((uv_handle_t *)&a->bell);
     (void)uv_timer_init(loop, &a->timer);
     a->timer.data = a;
     (void)uv_timer_start(&a->timer, on_tick, RETRY_MS, RETRY_MS);
@@ -411,11 +462,20 @@ double audit_rows_written(const struct audit *a) {
     return (double)a->written;
 }
 
-double audit_rows_waiting(const struct audit *a) {
-    return (double)(a->waiting.count + a->in_hand +
-                    (a->failed ? a->failed->rows.count : 0));
+double audit_rows_waiting(struct audit *a) {
+    int count;
+
+    pthread_mutex_lock(&a->lock);
+    count = a->waiting.count + a->in_hand;
+    pthread_mutex_unlock(&a->lock);
+    return (double)(count + (a->failed ? a->failed->rows.count : 0));
 }
 
-double audit_rows_lost(const struct audit *a) {
-    return (double)a->lost;
+double audit_rows_lost(struct audit *a) {
+    uint64_t lost;
+
+    pthread_mutex_lock(&a->lock);
+    lost = a->lost;
+    pthread_mutex_unlock(&a->lock);
+    return (double)lost;
 }

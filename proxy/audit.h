@@ -1,7 +1,8 @@
 /* audit.h - the record of what was decided: a row for each decision, for each
  * request and for what changed the rules. Without the texts: keyed hashes,
- * places and scores. Event-loop thread; rows wait in memory, in order and
- * bounded, while libuv's pool writes them.
+ * places and scores. Rows come from any event loop, those of one in order; they
+ * wait in memory, bounded, while libuv's pool writes them. All else is the
+ * business of the loop that opened it.
  *
  * While writing fails (a full disk, a locked file), rows are kept and tried
  * again each second. What passes the bound is lost, counted, and the loss is
@@ -82,10 +83,10 @@ struct hash_stream *audit_hash_new(const struct audit *a);
 /* Frees it; `out` is "" for NULL. */
 void audit_hash_end(struct hash_stream *h, char out[HASH_HEX_SIZE]);
 
-/* For metrics. */
+/* For metrics; on the loop that opened it. */
 double audit_rows_written(const struct audit *a);
-double audit_rows_waiting(const struct audit *a);
-double audit_rows_lost(const struct audit *a);
+double audit_rows_waiting(struct audit *a);
+double audit_rows_lost(struct audit *a);
 bool audit_failing(const struct audit *a);
 
 #endif

@@ -1,6 +1,7 @@
 #include "proxy/auth.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 struct caller {
     struct key key;
     struct policy *policy; /* NULL: the server's */
+    pthread_mutex_t lock;  /* of `rates`, which all loops count in */
     struct rates rates;
     uint64_t number;
     bool listed; /* in the file as it was last read */
@@ -105,6 +107,7 @@ static void put_in_force(struct auth *a, struct keys *keys,
 
         if (!c) {
             c = xalloc(sizeof *c);
+            (void)pthread_mutex_init(&c->lock, NULL);
             /* Above all that conn_id() may ever give. */
             c->number = UINT64_C(1) << 63 | (uint64_t)a->caller_count;
             a->callers[a->caller_count++] = c;
@@ -194,6 +197,7 @@ void auth_close(struct auth *a) {
     for (int i = 0; i < a->caller_count; i++) {
         policy_free(a->callers[i]->policy);
         free(a->callers[i]->key.policy);
+        pthread_mutex_destroy(&a->callers[i]->lock);
         free(a->callers[i]);
     }
     free(a->callers);
@@ -351,9 +355,9 @@ static void add_number(struct conn *c, const char *name, int64_t value,
 }
 
 /* OpenAI's own names, which its clients show. */
-static void add_limits(struct conn *c, const struct caller *caller) {
-    const struct key_limits *l = &caller->key.limits;
-    struct rates_left left = rates_left(&caller->rates, l);
+static void add_limits(struct conn *c, const struct key_limits *l,
+                       const struct rates *rates) {
+    struct rates_left left = rates_left(rates, l);
 
     if (l->requests_per_minute) {
         add_number(c, "x-ratelimit-limit-requests", l->requests_per_minute, "");
@@ -403,6 +407,7 @@ bool auth_admit(struct auth *a, struct conn *c, const struct http_request *r,
     unsigned scope = scope_of(r->path);
     enum rates_answer answer;
     struct caller *caller;
+    struct rates used;
     int64_t retry_s = 0;
 
     if (!scope || !a || !a->path)
@@ -410,8 +415,11 @@ bool auth_admit(struct auth *a, struct conn *c, const struct http_request *r,
     if (!known(a, c, r, scope, status)) return false;
     if (!(scope & (KEY_CHAT | KEY_GUARD))) return true;
     caller = conn_pass(c)->caller;
+    pthread_mutex_lock(&caller->lock);
     answer = rates_take(&caller->rates, &caller->key.limits, now(), &retry_s);
-    add_limits(c, caller);
+    used = caller->rates;
+    pthread_mutex_unlock(&caller->lock);
+    add_limits(c, &caller->key.limits, &used);
     return answer == RATES_FINE ||
            refuse(c, r, &limits[answer], retry_s, status);
 }
@@ -445,7 +453,10 @@ uint64_t caller_number(const struct caller *c, const struct conn *conn) {
 }
 
 void caller_spend(struct caller *c, int64_t tokens) {
-    if (c) rates_spend(&c->rates, &c->key.limits, now(), tokens);
+    if (!c) return;
+    pthread_mutex_lock(&c->lock);
+    rates_spend(&c->rates, &c->key.limits, now(), tokens);
+    pthread_mutex_unlock(&c->lock);
 }
 
 void auth_spent_before(struct auth *a, const char *key_id, int64_t tokens) {
@@ -456,5 +467,7 @@ void auth_spent_before(struct auth *a, const char *key_id, int64_t tokens) {
 
     if (!c) return;
     /* Counts for the day, not for the minute that runs. */
+    pthread_mutex_lock(&c->lock);
     rates_spend(&c->rates, &none, t, tokens);
+    pthread_mutex_unlock(&c->lock);
 }

@@ -1,5 +1,6 @@
 /* auth.h - who may come in: a key looked up, its scope, its limits, its
- * policy. Event-loop thread.
+ * policy. Any loop may let in and spend at the same time; whoever opens, takes
+ * a change or closes is the only one meanwhile.
  *
  * Without a file of keys everybody is let in to everything but /admin; with
  * one, even an empty one or one that has gone, nobody without a key. Reading

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,8 @@ struct metrics {
     struct histogram model_ttft;
     struct gauge gauges[METRICS_GAUGES_MAX];
     int gauge_count;
+    struct metrics *next; /* joined to this one, see metrics_join() */
+    pthread_mutex_t lock; /* of all above but for gauges and `next` */
 };
 
 const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
@@ -79,14 +82,17 @@ static const struct scale answer_scale = {
 struct metrics *metrics_new(void) {
     struct metrics *m = xalloc(sizeof *m);
 
+    (void)pthread_mutex_init(&m->lock, NULL);
     (void)snprintf(m->checks[METRICS_CHECKS_MAX].id, METRICS_CHECK_SIZE,
                    "other");
     return m;
 }
 
 void metrics_free(struct metrics *m) {
-    for (int i = 0; m && i <= METRICS_CHECKS_MAX; i++)
+    if (!m) return;
+    for (int i = 0; i <= METRICS_CHECKS_MAX; i++)
         for (int r = 0; r < RESULT_COUNT; r++) free(m->checks[i].by_outcome[r]);
+    pthread_mutex_destroy(&m->lock);
     free(m);
 }
 
@@ -95,7 +101,9 @@ void metrics_request(struct metrics *m, enum metrics_route route, int status) {
 
     assert((unsigned)route < ROUTE_COUNT);
     while (i < STATUS_COUNT && statuses[i] != status) i++;
+    pthread_mutex_lock(&m->lock);
     m->requests[route][i]++;
+    pthread_mutex_unlock(&m->lock);
 }
 
 static void observe(struct histogram *h, const struct scale *scale,
@@ -109,18 +117,27 @@ static void observe(struct histogram *h, const struct scale *scale,
     h->sum += seconds;
 }
 
+static void observe_locked(struct metrics *m, struct histogram *h,
+                           const struct scale *scale, double seconds) {
+    pthread_mutex_lock(&m->lock);
+    observe(h, scale, seconds);
+    pthread_mutex_unlock(&m->lock);
+}
+
 void metrics_request_seconds(struct metrics *m, enum metrics_route route,
                              double seconds) {
     assert((unsigned)route < ROUTE_COUNT);
-    observe(&m->request_seconds[route], &answer_scale, seconds);
+    observe_locked(m, &m->request_seconds[route], &answer_scale, seconds);
 }
 
 void metrics_verdict(struct metrics *m, enum metrics_channel channel,
                      enum metrics_result result, double seconds) {
     assert((unsigned)channel < METRICS_CHANNEL_COUNT);
     assert((unsigned)result < RESULT_COUNT);
+    pthread_mutex_lock(&m->lock);
     m->verdicts[channel][result]++;
     observe(&m->guard_seconds[channel], &guard_scale, seconds);
+    pthread_mutex_unlock(&m->lock);
 }
 
 /* An id is a policy's word, which its reader has checked; a quote or a line
@@ -142,16 +159,21 @@ static struct check_series *series_of(struct metrics *m, const char *id) {
 
 void metrics_check(struct metrics *m, const char *id,
                    enum metrics_result outcome, double seconds) {
-    struct histogram **h = &series_of(m, id)->by_outcome[outcome];
+    struct histogram **h;
 
     assert((unsigned)outcome < RESULT_COUNT);
+    pthread_mutex_lock(&m->lock);
+    h = &series_of(m, id)->by_outcome[outcome];
     if (!*h) *h = xalloc(sizeof **h);
     observe(*h, &check_scale, seconds);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void metrics_reload(struct metrics *m, enum metrics_part part, bool ok) {
     assert((unsigned)part < PART_COUNT);
+    pthread_mutex_lock(&m->lock);
     m->reloads[part][ok]++;
+    pthread_mutex_unlock(&m->lock);
 }
 
 const char *metrics_route_name(enum metrics_route route) {
@@ -160,15 +182,18 @@ const char *metrics_route_name(enum metrics_route route) {
 
 void metrics_tokens(struct metrics *m, enum metrics_tokens kind, int count) {
     assert((unsigned)kind < TOKENS_COUNT);
-    if (count > 0) m->tokens[kind] += (uint64_t)count;
+    if (count <= 0) return;
+    pthread_mutex_lock(&m->lock);
+    m->tokens[kind] += (uint64_t)count;
+    pthread_mutex_unlock(&m->lock);
 }
 
 void metrics_ttft(struct metrics *m, double seconds) {
-    observe(&m->ttft, &answer_scale, seconds);
+    observe_locked(m, &m->ttft, &answer_scale, seconds);
 }
 
 void metrics_model_ttft(struct metrics *m, double seconds) {
-    observe(&m->model_ttft, &answer_scale, seconds);
+    observe_locked(m, &m->model_ttft, &answer_scale, seconds);
 }
 
 void metrics_gauge(struct metrics *m, const char *name, const char *help,
@@ -186,6 +211,58 @@ void metrics_gauges(const struct metrics *m, cJSON *out) {
         (void)cJSON_AddNumberToObject(out, g->name + strlen("corral_"),
                                       g->value(g->user));
     }
+}
+
+/* ---- several loops' as one ---- */
+
+void metrics_join(struct metrics *m, struct metrics *other) {
+    other->next = m->next;
+    m->next = other;
+}
+
+static void add_counts(uint64_t *to, const uint64_t *from, size_t count) {
+    for (size_t i = 0; i < count; i++) to[i] += from[i];
+}
+
+static void add_histograms(struct histogram *to, const struct histogram *from,
+                           int count) {
+    for (int i = 0; i < count; i++) {
+        add_counts(to[i].buckets, from[i].buckets, BUCKETS_MAX + 1);
+        to[i].sum += from[i].sum;
+    }
+}
+
+static void add_checks(struct metrics *to, const struct metrics *from) {
+    for (int i = 0; i <= METRICS_CHECKS_MAX; i++)
+        for (int r = 0; r < RESULT_COUNT; r++) {
+            const struct histogram *h = from->checks[i].by_outcome[r];
+            struct histogram **sum;
+
+            if (!h) continue;
+            /* "other" is the name of the last and of none before it. */
+            sum = i == METRICS_CHECKS_MAX
+                      ? &to->checks[i].by_outcome[r]
+                      : &series_of(to, from->checks[i].id)->by_outcome[r];
+            if (!*sum) *sum = xalloc(sizeof **sum);
+            add_histograms(*sum, h, 1);
+        }
+}
+
+static void add_all(struct metrics *to, struct metrics *from) {
+    pthread_mutex_lock(&from->lock);
+    add_counts(to->reloads[0], from->reloads[0], PART_COUNT * 2);
+    add_counts(to->requests[0], from->requests[0],
+               ROUTE_COUNT * (STATUS_COUNT + 1));
+    add_counts(to->verdicts[0], from->verdicts[0],
+               METRICS_CHANNEL_COUNT * RESULT_COUNT);
+    add_counts(to->tokens, from->tokens, TOKENS_COUNT);
+    add_histograms(to->request_seconds, from->request_seconds, ROUTE_COUNT);
+    add_histograms(to->guard_seconds, from->guard_seconds,
+                   METRICS_CHANNEL_COUNT);
+    add_histograms(&to->ttft, &from->ttft, 1);
+    add_histograms(&to->model_ttft, &from->model_ttft, 1);
+    add_checks(to, from);
+    pthread_mutex_unlock(&from->lock);
 }
 
 /* All names and labels are ours, so the text has a size that we know. */
@@ -298,7 +375,7 @@ static void put_reloads(const struct metrics *m, struct bytes *out) {
                 parts[i], ok ? "read" : "kept", m->reloads[i][ok]);
 }
 
-void metrics_print(const struct metrics *m, struct bytes *out) {
+static void print(const struct metrics *m, struct bytes *out) {
     put_requests(m, out);
     put_histograms(out, "corral_request_seconds",
                    "From a request's last byte to its answer's.", "route",
@@ -322,6 +399,14 @@ void metrics_print(const struct metrics *m, struct bytes *out) {
               "histogram");
     put_histogram(out, "corral_model_ttft_seconds", "", &m->model_ttft,
                   &answer_scale);
+}
+
+void metrics_print(struct metrics *m, struct bytes *out) {
+    struct metrics *sum = metrics_new();
+
+    for (struct metrics *one = m; one; one = one->next) add_all(sum, one);
+    print(sum, out);
+    metrics_free(sum);
     for (int i = 0; i < m->gauge_count; i++) {
         const struct gauge *g = &m->gauges[i];
 

@@ -1,5 +1,6 @@
 /* metrics.h - counters, gauges and histograms in Prometheus' text format, with
- * fixed label sets so that no client can make a series. Event-loop thread. */
+ * fixed label sets so that no client can make a series. Each event loop counts
+ * in its own, which another one may print; gauges are the printing loop's. */
 #ifndef CORRAL_PROXY_METRICS_H
 #define CORRAL_PROXY_METRICS_H
 
@@ -101,8 +102,13 @@ void metrics_gauge(struct metrics *m, const char *name, const char *help,
 /* Every gauge as a member of `out`, by its name without "corral_". */
 void metrics_gauges(const struct metrics *m, cJSON *out);
 
+/* What `other` counts is printed with `m` from now on, as a sum; it may go on
+ * in another thread. Before that begins; both live as long as `m` is printed.
+ */
+void metrics_join(struct metrics *m, struct metrics *other);
+
 /* Everything, in the text format 0.0.4. */
-void metrics_print(const struct metrics *m, struct bytes *out);
+void metrics_print(struct metrics *m, struct bytes *out);
 extern const char metrics_content_type[];
 
 #endif

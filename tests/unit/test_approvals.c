@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "proxy/approvals.h"
+#include "proxy/mailbox.h"
 
 struct asker {
     int answers;
@@ -179,10 +180,73 @@ static void test_limits(void **state) {
     approvals_free(table);
 }
 
+static void on_idle(uv_idle_t *idle) {
+    (void)idle;
+}
+
+/* Two faces of one table: both show what waits, either answers, and who asked
+ * by the second is told by its mailbox, or not at all once he has cancelled. */
+static void test_faces(void **state) {
+    struct approvals *table = approvals_new(NULL), *other;
+    struct asker near = {0}, far = {0}, gone = {0}, late = {0};
+    struct approval *p;
+    struct mailbox *box;
+    char id[HASH_ID_SIZE];
+    uv_idle_t idle; /* keeps the loop going, as a server does */
+    uv_loop_t loop;
+
+    (void)state;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    (void)uv_idle_init(&loop, &idle);
+    (void)uv_idle_start(&idle, on_idle);
+    box = mailbox_open(&loop);
+    other = approvals_share(table, box);
+    (void)ask(other, &far, 300);
+    p = ask(other, &gone, 300);
+    (void)ask(table, &near, 300);
+    assert_int_equal(waiting(table), 3);
+    assert_int_equal(waiting(other), 3);
+
+    first_id(table, id);
+    assert_int_equal(decide(table, id, "{\"decision\":\"approve\"}"), ERR_NONE);
+    assert_int_equal(far.answers, 0);
+    assert_int_equal(waiting(other), 2);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(far.answers, 1);
+    assert_int_equal(far.last, APPROVAL_APPROVED);
+
+    /* Answered, and cancelled before the letter is opened. */
+    first_id(table, id);
+    assert_int_equal(decide(table, id, "{\"decision\":\"deny\"}"), ERR_NONE);
+    approval_cancel(p);
+    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    assert_int_equal(gone.answers, 0);
+
+    /* Each face's time is told by its own tick. */
+    (void)ask(other, &late, 0);
+    approvals_tick(table);
+    assert_int_equal(late.answers, 0);
+    approvals_tick(other);
+    assert_int_equal(late.last, APPROVAL_EXPIRED);
+    assert_int_equal(late.answers, 1);
+
+    first_id(table, id);
+    assert_int_equal(decide(table, id, "{\"decision\":\"deny\"}"), ERR_NONE);
+    assert_int_equal(near.answers, 1);
+    approvals_free(table);
+    assert_int_equal(waiting(other), 0);
+    approvals_free(other);
+    mailbox_close(box);
+    uv_close((uv_handle_t *)&idle, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list), cmocka_unit_test(test_decide),
-        cmocka_unit_test(test_expiry), cmocka_unit_test(test_limits)};
+        cmocka_unit_test(test_expiry), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_faces)};
     struct err err = {0};
 
     if (!hash_init(&err)) return 1;

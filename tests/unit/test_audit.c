@@ -14,7 +14,7 @@
 #include "proxy/audit.h"
 #include "proxy/audit_chain.h"
 
-enum { EXTRA = 7 };
+enum { EXTRA = 7, WRITERS = 4, ROWS = 1000 };
 
 struct seen {
     int rows;
@@ -88,6 +88,93 @@ static void test_lost_rows_are_told(void **state) {
     (void)rmdir(folder);
 }
 
+struct writer {
+    uv_thread_t thread;
+    struct audit *audit;
+    char name;
+};
+
+static void write_rows(void *user) {
+    struct writer *w = user;
+    char detail[16];
+
+    for (int i = 0; i < ROWS; i++) {
+        (void)snprintf(detail, sizeof detail, "%c%d", w->name, i);
+        audit_event(w->audit, "x", detail);
+    }
+}
+
+struct order {
+    int next[WRITERS];
+    int rows;
+};
+
+static bool on_ordered_row(void *user, struct span row) {
+    struct order *o = user;
+    struct err err;
+    cJSON *json = json_parse(row, &err);
+    const char *detail = cJSON_GetObjectItem(json, "detail")->valuestring;
+
+    assert_int_equal(atoi(detail + 1), o->next[*detail - 'a']++);
+    o->rows++;
+    cJSON_Delete(json);
+    return true;
+}
+
+static void on_idle(uv_idle_t *idle) {
+    (void)idle;
+}
+
+/* Of other threads, while the loop writes: all of them, each thread's in its
+ * order, in one chain. */
+static void test_several_threads(void **state) {
+    char folder[] = "/tmp/corral-audit-XXXXXX", path[64];
+    const struct audit_options o = {.folder = folder};
+    struct writer writers[WRITERS];
+    struct order order = {0};
+    struct audit_report report;
+    struct audit_key key;
+    struct audit *a;
+    struct err err;
+    struct db *db;
+    uv_idle_t idle; /* keeps the loop going, as a server does */
+    uv_loop_t loop;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(uv_loop_init(&loop), 0);
+    (void)uv_idle_init(&loop, &idle);
+    (void)uv_idle_start(&idle, on_idle);
+    a = audit_open(&loop, &o, &err);
+    assert_non_null(a);
+    for (int i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.audit = a, .name = (char)('a' + i)};
+        assert_int_equal(
+            uv_thread_create(&writers[i].thread, write_rows, &writers[i]), 0);
+    }
+    /* Rows of others alone wake the loop. */
+    while (audit_rows_written(a) < 1) (void)uv_run(&loop, UV_RUN_NOWAIT);
+    for (int i = 0; i < WRITERS; i++) (void)uv_thread_join(&writers[i].thread);
+    audit_close(a);
+    uv_close((uv_handle_t *)&idle, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&loop), 0);
+
+    (void)snprintf(path, sizeof path, "%s/audit.db", folder);
+    db = audit_db_open(path, 0, true, &err);
+    assert_non_null(db);
+    assert_true(audit_chain_each(db, 0, INT64_MAX, INT64_MAX, on_ordered_row,
+                                 &order, &err));
+    assert_int_equal(order.rows, WRITERS * ROWS);
+    assert_true(audit_key_open(&key, folder, &err));
+    assert_true(audit_chain_verify(db, &key, on_problem, NULL, &report, &err));
+    db_close(db);
+    (void)unlink(path);
+    (void)snprintf(path, sizeof path, "%s/audit.key", folder);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
 static void test_none(void **state) {
     const struct audit_subject s = {"r", "chat", "", "192.0.2.7"};
     const struct audit_end end = {.status = 200, .policy = ""};
@@ -106,6 +193,7 @@ static void test_none(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lost_rows_are_told),
+        cmocka_unit_test(test_several_threads),
         cmocka_unit_test(test_none),
     };
     struct err err;

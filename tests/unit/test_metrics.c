@@ -10,7 +10,7 @@
 
 #include "proxy/metrics.h"
 
-static void has(const struct metrics *m, const char *line, bool want) {
+static void has(struct metrics *m, const char *line, bool want) {
     struct bytes out = {0}, whole = {0};
 
     metrics_print(m, &out);
@@ -129,12 +129,50 @@ static void test_format(void **state) {
     metrics_free(m);
 }
 
+/* Another loop's count as well, with the same checks and with others. */
+static void test_joined(void **state) {
+    struct metrics *m = metrics_new(), *other = metrics_new();
+    struct metrics *third = metrics_new();
+
+    (void)state;
+    metrics_join(m, other);
+    metrics_join(m, third);
+    metrics_request(m, ROUTE_CHAT, 200);
+    metrics_request(other, ROUTE_CHAT, 200);
+    metrics_request(third, ROUTE_CHAT, 429);
+    metrics_verdict(other, METRICS_INPUT, RESULT_BLOCKED, 0.02);
+    metrics_verdict(third, METRICS_INPUT, RESULT_BLOCKED, 3);
+    metrics_check(m, "a", RESULT_ALLOWED, 1);
+    metrics_check(other, "b", RESULT_ALLOWED, 1);
+    metrics_check(other, "a", RESULT_ALLOWED, 2);
+    metrics_check(other, "\"", RESULT_ALLOWED, 1);
+    metrics_tokens(m, TOKENS_PROMPT, 2);
+    metrics_tokens(third, TOKENS_PROMPT, 3);
+    metrics_ttft(other, 0.3);
+    metrics_reload(m, PART_KEYS, true);
+    has(m, "corral_requests_total{route=\"chat\",status=\"200\"} 2", true);
+    has(m, "corral_requests_total{route=\"chat\",status=\"429\"} 1", true);
+    has(m, "corral_guard_seconds_sum{channel=\"input\"} 3.02", true);
+    has(m, "corral_guard_seconds_count{channel=\"input\"} 2", true);
+    has(m, "corral_check_seconds_sum{check=\"a\",outcome=\"allowed\"} 3", true);
+    has(m, "corral_check_seconds_sum{check=\"b\",outcome=\"allowed\"} 1", true);
+    has(m, "corral_check_seconds_count{check=\"other\",outcome=\"allowed\"} 1",
+        true);
+    has(m, "corral_tokens_total{kind=\"prompt\"} 5", true);
+    has(m, "corral_ttft_seconds_count 1", true);
+    has(m, "corral_reloads_total{part=\"keys\",result=\"read\"} 1", true);
+    /* What is printed is counted once, however often. */
+    has(m, "corral_requests_total{route=\"chat\",status=\"200\"} 2", true);
+    metrics_free(third);
+    metrics_free(other);
+    metrics_free(m);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_counters),
-        cmocka_unit_test(test_histogram),
-        cmocka_unit_test(test_gauge),
-        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_counters), cmocka_unit_test(test_histogram),
+        cmocka_unit_test(test_gauge),    cmocka_unit_test(test_format),
+        cmocka_unit_test(test_joined),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -27,17 +27,28 @@ struct slot {
     uint64_t client;
 };
 
-/* All that the two threads share, and the lock that guards every field. */
+/* Events that wait for the owner of one face. */
+struct outbox {
+    struct scheduler_event *first; /* the oldest */
+    struct scheduler_event **end;
+    int count;
+    void (*on_wakeup)(void *user); /* as in engine_options */
+    void *user;
+};
+
+/* All that the threads share, and the lock that guards every field. */
 struct shared {
     pthread_mutex_t lock;
     pthread_cond_t work; /* for the scheduler: inbox, room, closing */
-    pthread_cond_t news; /* for the owner: outbox */
+    pthread_cond_t news; /* for an owner: his outbox */
     struct task **inbox; /* (queue_max), in order of arrival */
     int inbox_count;
-    int inside;                     /* jobs in the inbox and in the scheduler */
-    struct scheduler_event *outbox; /* oldest first */
-    struct scheduler_event **outbox_end;
-    int outbox_count;
+    int inside; /* jobs in the inbox and in the scheduler */
+    /* By the number of the face, which every job's id has in it; NULL: there is
+     * no such face. */
+    struct outbox *outboxes[ENGINE_FACES_MAX];
+    int faces;
+    uint64_t serial; /* jobs so far */
     bool closing;
     struct engine_stats stats;
 };
@@ -56,39 +67,52 @@ struct engine {
     pthread_t thread;
     bool has_thread;
     struct shared *shared;
+    bool borrows; /* all above: another face of the engine that has it */
 
-    struct slot *slots; /* the owner's */
+    int face;
+    struct outbox outbox; /* under shared.lock */
+    struct slot *slots;   /* the owner's */
     int slot_count;
     int *free_slots;
     int free_count;
-    uint64_t serial;
 };
 
 /* ---- the scheduler's thread ---- */
 
+/* Under the lock: whose job it is; NULL: his face is closed. */
+static struct outbox *outbox_of(const struct engine *e, uint64_t id) {
+    uint64_t face = id / (uint64_t)e->slot_count % ENGINE_FACES_MAX;
+
+    return e->shared->outboxes[face];
+}
+
 static void emit(void *user, struct scheduler_event *event) {
     struct engine *e = user;
     struct shared *sh = e->shared;
+    struct outbox *out;
     bool first;
 
     event->next = NULL;
     pthread_mutex_lock(&sh->lock);
-    while (sh->outbox_count >= OUTBOX_MAX && !sh->closing)
+    while ((out = outbox_of(e, event->id)) && out->count >= OUTBOX_MAX &&
+           !sh->closing)
         pthread_cond_wait(&sh->work, &sh->lock);
-    if (sh->closing) {
+    /* Its place is free when its end is known, so that a callback of the end
+     * may use it; run() counts anew after the step. */
+    if (event->event.kind == JOB_DONE) sh->inside--;
+    if (sh->closing || !out) {
         pthread_mutex_unlock(&sh->lock);
         free(event);
         return;
     }
-    /* Its place is free when its end is known, so that a callback of the end
-     * may use it; run() counts anew after the step. */
-    if (event->event.kind == JOB_DONE) sh->inside--;
-    first = sh->outbox_count++ == 0;
-    *sh->outbox_end = event;
-    sh->outbox_end = &event->next;
-    if (first) pthread_cond_signal(&sh->news);
+    first = out->count++ == 0;
+    *out->end = event;
+    out->end = &event->next;
+    if (first) pthread_cond_broadcast(&sh->news);
+    /* Within the lock: a face that closes takes it before its owner's bell
+     * goes. */
+    if (first && out->on_wakeup) out->on_wakeup(out->user);
     pthread_mutex_unlock(&sh->lock);
-    if (first && e->options.on_wakeup) e->options.on_wakeup(e->options.user);
 }
 
 static struct timespec in_ms(int ms) {
@@ -156,19 +180,12 @@ static struct shared *shared_new(int queue_max) {
     pthread_cond_init(&sh->news, &attributes);
     pthread_condattr_destroy(&attributes);
     sh->inbox = xalloc_array((size_t)queue_max, sizeof(struct task *));
-    sh->outbox_end = &sh->outbox;
     return sh;
 }
 
 static void shared_free(struct shared *sh) {
     if (!sh) return;
     for (int i = 0; i < sh->inbox_count; i++) task_free(sh->inbox[i]);
-    while (sh->outbox) {
-        struct scheduler_event *next = sh->outbox->next;
-
-        free(sh->outbox);
-        sh->outbox = next;
-    }
     free(sh->inbox);
     pthread_cond_destroy(&sh->news);
     pthread_cond_destroy(&sh->work);
@@ -237,6 +254,79 @@ static bool open_model(struct engine *e, struct err *err) {
     return e->kv != NULL;
 }
 
+/* Slots and an outbox of its own; false when there are too many. */
+static bool face_begin(struct engine *e, void (*on_wakeup)(void *user),
+                       void *user) {
+    struct shared *sh = e->shared;
+    int face = 0;
+
+    /* A slot for each job inside and for each whose last event waits. */
+    e->slot_count = e->options.queue_max + OUTBOX_MAX;
+    e->slots = xalloc_array((size_t)e->slot_count, sizeof *e->slots);
+    e->free_slots = xalloc_array((size_t)e->slot_count, sizeof(int));
+    while (e->free_count < e->slot_count) {
+        e->free_slots[e->free_count] = e->slot_count - 1 - e->free_count;
+        e->free_count++;
+    }
+    e->outbox = (struct outbox){.on_wakeup = on_wakeup, .user = user};
+    e->outbox.end = &e->outbox.first;
+    pthread_mutex_lock(&sh->lock);
+    while (face < ENGINE_FACES_MAX && sh->outboxes[face]) face++;
+    e->face = face;
+    if (face < ENGINE_FACES_MAX) {
+        sh->outboxes[face] = &e->outbox;
+        sh->faces++;
+    }
+    pthread_mutex_unlock(&sh->lock);
+    return face < ENGINE_FACES_MAX;
+}
+
+/* No event comes any more; its jobs, if any run, have nobody. */
+static void face_end(struct engine *e) {
+    struct shared *sh = e->shared;
+    struct scheduler_event *next;
+
+    pthread_mutex_lock(&sh->lock);
+    if (e->slots && e->face < ENGINE_FACES_MAX) {
+        sh->outboxes[e->face] = NULL;
+        sh->faces--;
+    }
+    pthread_cond_broadcast(&sh->work); /* it may wait for room in the outbox */
+    pthread_mutex_unlock(&sh->lock);
+    for (; e->outbox.first; e->outbox.first = next) {
+        next = e->outbox.first->next;
+        free(e->outbox.first);
+    }
+    for (int i = 0; i < e->slot_count; i++) {
+        if (!e->slots[i].task) continue;
+        atomic_store(&e->slots[i].task->cancelled, true);
+        task_free(e->slots[i].task);
+    }
+    free(e->free_slots);
+    free(e->slots);
+}
+
+struct engine *engine_share(struct engine *e, void (*on_wakeup)(void *user),
+                            void *user, struct err *err) {
+    struct engine *face = xalloc(sizeof *face);
+
+    face->options = e->options;
+    face->gguf = e->gguf;
+    face->tokenizer = e->tokenizer;
+    face->model = e->model;
+    face->kv = e->kv;
+    memcpy(face->adapters, e->adapters, sizeof face->adapters);
+    face->adapter_count = e->adapter_count;
+    face->context = e->context;
+    face->shared = e->shared;
+    face->borrows = true;
+    if (face_begin(face, on_wakeup, user)) return face;
+    engine_close(face);
+    (void)err_set(err, ERR_LIMIT, "past %d faces of an engine",
+                  ENGINE_FACES_MAX);
+    return NULL;
+}
+
 static bool start(struct engine *e, struct err *err) {
     struct scheduler_parts parts = {
         .model = e->model,
@@ -251,14 +341,7 @@ static bool start(struct engine *e, struct err *err) {
         .user = e,
     };
 
-    /* A slot for each job inside and for each whose last event waits. */
-    e->slot_count = e->options.queue_max + OUTBOX_MAX;
-    e->slots = xalloc_array((size_t)e->slot_count, sizeof *e->slots);
-    e->free_slots = xalloc_array((size_t)e->slot_count, sizeof(int));
-    while (e->free_count < e->slot_count) {
-        e->free_slots[e->free_count] = e->slot_count - 1 - e->free_count;
-        e->free_count++;
-    }
+    (void)face_begin(e, e->options.on_wakeup, e->options.user);
     e->scheduler = scheduler_new(&parts);
     scheduler_stats(e->scheduler, &e->shared->stats);
     if (pthread_create(&e->thread, NULL, run, e) != 0)
@@ -298,8 +381,13 @@ void engine_close(struct engine *e) {
     char *path;
 
     if (!e) return;
+    if (e->borrows) {
+        face_end(e);
+        free(e);
+        return;
+    }
     stop(e);
-    for (int i = 0; i < e->slot_count; i++) task_free(e->slots[i].task);
+    face_end(e);
     scheduler_free(e->scheduler);
     shared_free(e->shared);
     for (int i = 0; i < e->adapter_count; i++)
@@ -308,8 +396,6 @@ void engine_close(struct engine *e) {
     model_close(e->model);
     tokenizer_free(e->tokenizer);
     gguf_close(e->gguf);
-    free(e->free_slots);
-    free(e->slots);
     memcpy(&path, &e->options.model_path, sizeof path); /* our own copy */
     free(path);
     free(e);
@@ -322,8 +408,12 @@ void engine_close(struct engine *e) {
 bool engine_adapter_add(struct engine *e, const char *path, int *out,
                         struct err *err) {
     struct adapter *a;
+    bool late;
 
-    if (e->serial > 0)
+    pthread_mutex_lock(&e->shared->lock);
+    late = e->shared->serial > 0 || e->shared->faces > 1;
+    pthread_mutex_unlock(&e->shared->lock);
+    if (late)
         return err_set(err, ERR_INPUT, "adapters are added before any job");
     if (e->adapter_count == ENGINE_ADAPTERS_MAX)
         return err_set(err, ERR_LIMIT, "past %d adapters", ENGINE_ADAPTERS_MAX);
@@ -428,12 +518,18 @@ static int output_max(const struct engine *e, const struct job *job) {
     return job->max_tokens < room ? job->max_tokens : room;
 }
 
-static bool inbox_put(struct shared *sh, struct task *t, int queue_max) {
+/* Its id grows with every job, in the order of the inbox, and says which face
+ * it is of and where its slot is. */
+static bool inbox_put(const struct engine *e, struct task *t, int slot) {
+    struct shared *sh = e->shared;
     bool ok;
 
     pthread_mutex_lock(&sh->lock);
-    ok = sh->inside < queue_max;
+    ok = sh->inside < e->options.queue_max;
     if (ok) {
+        t->id = (++sh->serial * ENGINE_FACES_MAX + (uint64_t)e->face) *
+                    (uint64_t)e->slot_count +
+                (uint64_t)slot;
         sh->inbox[sh->inbox_count++] = t;
         sh->inside++;
         pthread_cond_signal(&sh->work);
@@ -442,11 +538,15 @@ static bool inbox_put(struct shared *sh, struct task *t, int queue_max) {
     return ok;
 }
 
-/* The last quarter of the queue is kept for other clients. */
+/* The last quarter of the queue is kept for other clients. A face knows its own
+ * jobs only, so that each lets a client have its part of that. */
 static bool check_share(const struct engine *e, uint64_t client,
                         struct err *err) {
     int most = e->options.queue_max - e->options.queue_max / 4, count = 0;
 
+    pthread_mutex_lock(&e->shared->lock);
+    most = (most + e->shared->faces - 1) / e->shared->faces;
+    pthread_mutex_unlock(&e->shared->lock);
     for (int i = 0; i < e->slot_count; i++)
         count += e->slots[i].task && e->slots[i].client == client;
     return count < most ||
@@ -466,22 +566,20 @@ uint64_t engine_submit(struct engine *e, const struct job *job,
     }
     index = e->free_slots[e->free_count - 1];
     slot = &e->slots[index];
-    e->serial++;
-    /* Grows with every job, and says where its slot is. */
-    t = task_new(e->serial * (uint64_t)e->slot_count + (uint64_t)index, job,
-                 output_max(e, job));
+    t = task_new(0, job, output_max(e, job));
     *slot = (struct slot){.task = task_ref(t),
                           .on_event = job->on_event,
                           .user = job->user,
-                          .id = t->id,
                           .client = job->client};
-    if (!inbox_put(e->shared, t, e->options.queue_max)) {
+    if (!inbox_put(e, t, index)) {
         slot->task = NULL;
         task_free(t);
         task_free(t);
         err_set(err, ERR_BUSY, "past %d jobs", e->options.queue_max);
         return 0;
     }
+    /* Ours to read: the reference that the slot has keeps it. */
+    slot->id = slot->task->id;
     e->free_count--;
     return slot->id;
 }
@@ -520,15 +618,17 @@ void engine_throttle(struct engine *e, uint64_t id, bool on) {
 
 /* ---- events ---- */
 
-static struct scheduler_event *outbox_take(struct shared *sh) {
+static struct scheduler_event *outbox_take(struct engine *e) {
+    struct shared *sh = e->shared;
+    struct outbox *out = &e->outbox;
     struct scheduler_event *event;
 
     pthread_mutex_lock(&sh->lock);
-    event = sh->outbox;
+    event = out->first;
     if (event) {
-        sh->outbox = event->next;
-        if (!sh->outbox) sh->outbox_end = &sh->outbox;
-        if (sh->outbox_count-- == OUTBOX_MAX) pthread_cond_signal(&sh->work);
+        out->first = event->next;
+        if (!out->first) out->end = &out->first;
+        if (out->count-- == OUTBOX_MAX) pthread_cond_signal(&sh->work);
     }
     pthread_mutex_unlock(&sh->lock);
     return event;
@@ -538,7 +638,7 @@ int engine_poll(struct engine *e) {
     struct scheduler_event *event;
     int count = 0;
 
-    while ((event = outbox_take(e->shared))) {
+    while ((event = outbox_take(e))) {
         struct slot *slot = slot_of(e, event->id);
 
         if (slot) {
@@ -560,9 +660,9 @@ bool engine_wait(struct engine *e, int timeout_ms) {
     bool waits;
 
     pthread_mutex_lock(&sh->lock);
-    while (sh->outbox_count == 0)
+    while (e->outbox.count == 0)
         if (pthread_cond_timedwait(&sh->news, &sh->lock, &until) != 0) break;
-    waits = sh->outbox_count > 0;
+    waits = e->outbox.count > 0;
     pthread_mutex_unlock(&sh->lock);
     return waits;
 }

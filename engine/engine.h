@@ -6,7 +6,8 @@
  *   engine_submit() -> inbox -> scheduler thread -> outbox -> engine_poll()
  *
  * Both queues are bounded. A job's callback runs inside engine_poll() on the
- * owner's thread, never elsewhere.
+ * owner's thread, never elsewhere. More threads may each own a face of it, with
+ * an outbox and jobs of its own (engine_share()).
  *
  * Same model file, same machine, same job with the same seed: the same tokens
  * and the same scores, bit for bit, whatever else is in the batch, in what
@@ -43,8 +44,19 @@ struct engine_options {
 
 MUST_USE struct engine *engine_open(const struct engine_options *options,
                                     struct err *err);
-/* Stops the scheduler; unfinished jobs get no more events. */
+/* Stops the scheduler; unfinished jobs get no more events. Of a face: they are
+ * cancelled, and the engine itself goes on. */
 void engine_close(struct engine *e);
+
+enum { ENGINE_FACES_MAX = 64 };
+
+/* Another face of the same engine for another thread, with all that is loaded;
+ * `on_wakeup` as in the options. Closed before the engine is. From its owner's
+ * thread, and after the last engine_adapter_add(). ERR_LIMIT past
+ * ENGINE_FACES_MAX, the engine's own among them. */
+MUST_USE struct engine *engine_share(struct engine *e,
+                                     void (*on_wakeup)(void *user), void *user,
+                                     struct err *err);
 
 /* Load an adapter, before the first job. Its number is written to *out. */
 MUST_USE bool engine_adapter_add(struct engine *e, const char *path, int *out,

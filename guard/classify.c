@@ -236,12 +236,24 @@ struct classifier *classifier_open(struct engine *engine, const char *folder,
 
 void classifier_close(struct classifier *c) {
     if (!c) return;
-    ngram_close(c->ngram);
-    tokens_free(&c->opening[GUARD_USER]);
-    tokens_free(&c->opening[GUARD_ASSISTANT]);
-    tokens_free(&c->closing);
-    tokens_free(&c->system);
+    if (!c->borrows) {
+        ngram_close(c->ngram);
+        tokens_free(&c->opening[GUARD_USER]);
+        tokens_free(&c->opening[GUARD_ASSISTANT]);
+        tokens_free(&c->closing);
+        tokens_free(&c->system);
+    }
     free(c);
+}
+
+struct classifier *classifier_share(const struct classifier *c,
+                                    struct engine *face) {
+    struct classifier *out = xalloc(sizeof *out);
+
+    *out = *c;
+    out->engine = face;
+    out->borrows = true;
+    return out;
 }
 
 bool classifier_has(const struct classifier *c, enum guard_model model) {

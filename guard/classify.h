@@ -50,6 +50,9 @@ typedef void classify_done(void *user, const float *scores,
 MUST_USE struct classifier *
 classifier_open(struct engine *engine, const char *folder, struct err *err);
 void classifier_close(struct classifier *c);
+/* The same for the owner of another face of its engine; `c` outlives it. */
+MUST_USE struct classifier *classifier_share(const struct classifier *c,
+                                             struct engine *face);
 bool classifier_has(const struct classifier *c, enum guard_model model);
 /* 0, which everything passes, for a model that is not there. */
 float classifier_threshold(const struct classifier *c, enum guard_model model,

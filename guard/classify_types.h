@@ -26,6 +26,7 @@ struct guard_adapter {
 
 struct classifier {
     struct engine *engine;
+    bool borrows; /* all that follows but `model`, of another's */
     struct ngram *ngram;
     struct guard_adapter adapters[CLASSIFY_MODELS];
     struct tokens opening[2]; /* by role */

@@ -82,6 +82,10 @@ struct guard *guard_open(const struct guard_options *options, struct err *err) {
     g->peer = options->peer;
     g->seen = seen_new();
     if (!g->engine) return g;
+    if (options->first) {
+        g->classifier = classifier_share(options->first->classifier, g->engine);
+        return g;
+    }
     g->classifier = classifier_open(g->engine, options->model_folder, err);
     if (g->classifier) return g;
     guard_close(g);

@@ -1,5 +1,5 @@
 /* guard.h - whole texts to one verdict: rules, entities, classifier, policy.
- * Event-loop thread. Asynchronous where the model is asked, immediate
+ * The thread of its loop. Asynchronous where the model is asked, immediate
  * otherwise. Whatever fails, the verdict blocks; only where every classifier
  * check of the channel is a shadow does a failing classifier not act either.
  *
@@ -28,6 +28,9 @@ struct guard_options {
     struct engine *engine;    /* NULL: no model; classifier checks then block */
     const char *model_folder; /* with guard.gguf and its fellows */
     const struct peer *peer;  /* NULL: none. Outlives the guard */
+    /* Another loop's guard, which outlives this one: `engine` is a face of its
+     * engine, and the folder is not read again. NULL: there is none. */
+    const struct guard *first;
 };
 
 struct guard_item {

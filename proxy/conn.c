@@ -53,15 +53,17 @@ size_t conn_pending_bytes(const struct conn *c) {
 }
 
 bool conn_count_body(struct conn *c) {
-    size_t held = http_reader_held(c->reader);
-    size_t *all = c->options->bodies_bytes;
+    size_t held = http_reader_held(c->reader), before = c->body_bytes;
+    atomic_size_t *all = c->options->bodies_bytes;
 
-    *all = *all - c->body_bytes + held;
+    /* What a difference below zero wraps to adds up all the same. */
     c->body_bytes = held;
-    return *all <= limits_of(c)->bodies_bytes_max;
+    return (held == before ? atomic_load(all)
+                           : atomic_fetch_add(all, held - before) + held -
+                                 before) <= limits_of(c)->bodies_bytes_max;
 }
 
-static void next_message(struct conn *c) {
+void conn_next_message(struct conn *c) {
     http_reader_next(c->reader);
     (void)conn_count_body(c);
 }
@@ -73,12 +75,19 @@ static void on_handle_closed(uv_handle_t *handle) {
 
     if (--c->handles) return;
     c->options->on_closed(c->options->server, c);
-    http_reader_free(c->reader);
+    if (c->reader) http_reader_free(c->reader);
     tls_free(c->tls);
     front_clear(&c->front);
     bytes_free(&c->ahead);
     bytes_free(&c->extra);
     free(c);
+}
+
+void conn_close_handles(struct conn *c) {
+    if (!c->reset || c->local ||
+        uv_tcp_close_reset(&c->socket.tcp, on_handle_closed) != 0)
+        uv_close((uv_handle_t *)&c->socket, on_handle_closed);
+    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
 }
 
 void conn_close(struct conn *c) {
@@ -92,11 +101,8 @@ void conn_close(struct conn *c) {
         c->end.status = 499; /* nginx's number for a client that left */
         tell_end(c);
     }
-    if (!c->reset || c->local ||
-        uv_tcp_close_reset(&c->socket.tcp, on_handle_closed) != 0)
-        uv_close((uv_handle_t *)&c->socket, on_handle_closed);
-    uv_close((uv_handle_t *)&c->timer, on_handle_closed);
-    next_message(c);
+    conn_close_handles(c);
+    conn_next_message(c);
 }
 
 /* Timers */
@@ -161,6 +167,10 @@ static void on_written(uv_write_t *req, int status) {
         return;
     }
     expect_progress(c, 0);
+    if (c->leaving) {
+        conn_try_leave(c);
+        return;
+    }
     if (c->state == READING) {
         if (c->ahead.size && !c->kicked) conn_pump(c);
         return;
@@ -272,7 +282,7 @@ void conn_linger(struct conn *c) {
     }
     c->state = LINGERING;
     bytes_free(&c->ahead);
-    next_message(c);
+    conn_next_message(c);
     if (c->broken) {
         kick(c);
         return;
@@ -309,7 +319,7 @@ static void end_response(struct conn *c) {
         return;
     }
     c->state = READING;
-    next_message(c);
+    conn_next_message(c);
     c->continued = false;
     c->timed = READER_FAILED; /* no phase yet */
     conn_arm_reading(c);
@@ -513,37 +523,38 @@ static void on_timer(uv_timer_t *timer) {
 
 /* What the server does with it */
 
-struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
-                       uint64_t id, bool refused) {
+struct conn *conn_new(uv_loop_t *loop, const struct conn_options *o,
+                      uint64_t id, bool local) {
     struct conn *c = xalloc(sizeof *c);
-    const struct limits *l = o->limits;
-    const struct http_reader_limits reader = {
-        l->target_bytes_max, l->header_bytes_max, l->header_count_max,
-        l->body_bytes_max};
 
     c->options = o;
     c->id = id;
     c->handles = 2;
     c->ahead.limit = CONN_AHEAD_MAX + 2 * o->scratch_size;
     c->timed = READER_FAILED;
-    c->reader = http_reader_new_request(&reader);
-    c->local = listener->type == UV_NAMED_PIPE;
-    if (c->local)
-        (void)uv_pipe_init(listener->loop, &c->socket.pipe, 0);
+    c->local = local;
+    if (local)
+        (void)uv_pipe_init(loop, &c->socket.pipe, 0);
     else
-        (void)uv_tcp_init(listener->loop, &c->socket.tcp);
-    (void)uv_timer_init(listener->loop, &c->timer);
+        (void)uv_tcp_init(loop, &c->socket.tcp);
+    (void)uv_timer_init(loop, &c->timer);
     stream_of(c)->data = c;
     c->timer.data = c;
-    if (uv_accept(listener, stream_of(c)) != 0 ||
-        uv_read_start(stream_of(c), conn_on_alloc, conn_on_read) != 0) {
+    return c;
+}
+
+/* It has its socket: begin. */
+static void welcome(struct conn *c, bool refused) {
+    const struct conn_options *o = c->options;
+
+    if (uv_read_start(stream_of(c), conn_on_alloc, conn_on_read) != 0) {
         conn_close(c);
-        return c;
+        return;
     }
     if (!c->local) (void)uv_tcp_nodelay(&c->socket.tcp, 1);
     if (!front_begin(&c->front, o->trust, c->local ? NULL : &c->socket.tcp)) {
         conn_close(c);
-        return c;
+        return;
     }
     if (o->tls) c->tls = tls_accept(o->tls, NULL);
     if (o->tls && (!c->tls || refused))
@@ -552,6 +563,39 @@ struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
         conn_refuse(c, 503, "too many connections");
     else
         conn_arm_reading(c);
+}
+
+static void make_reader(struct conn *c) {
+    const struct limits *l = limits_of(c);
+    const struct http_reader_limits reader = {
+        l->target_bytes_max, l->header_bytes_max, l->header_count_max,
+        l->body_bytes_max};
+
+    c->reader = http_reader_new_request(&reader);
+}
+
+struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
+                       uint64_t id, bool refused) {
+    struct conn *c =
+        conn_new(listener->loop, o, id, listener->type == UV_NAMED_PIPE);
+
+    make_reader(c);
+    if (uv_accept(listener, stream_of(c)) != 0)
+        conn_close(c);
+    else
+        welcome(c, refused);
+    return c;
+}
+
+struct conn *conn_open_fd(uv_loop_t *loop, const struct conn_options *o,
+                          uint64_t id, bool local, int fd) {
+    struct conn *c = conn_new(loop, o, id, local);
+
+    make_reader(c);
+    if (conn_take_fd(c, fd))
+        welcome(c, false);
+    else
+        conn_close(c);
     return c;
 }
 

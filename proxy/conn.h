@@ -8,6 +8,8 @@
 #ifndef CORRAL_PROXY_CONN_H
 #define CORRAL_PROXY_CONN_H
 
+#include <stdatomic.h>
+
 #include <uv.h>
 
 #include "proxy/http.h"
@@ -90,6 +92,16 @@ void conn_abort(struct conn *c);
 size_t conn_pending_bytes(const struct conn *c);
 bool conn_streaming(const struct conn *c); /* conn_begin_stream() was called */
 
+/* On its way from one event loop to another: nobody's but the sender's, or the
+ * receiver's. Its socket, its TLS and the request that it has in hand. */
+struct conn_parcel;
+/* Not answered yet, and not here: when nothing is queued for it any more,
+ * conn_options.on_left() gets it, from the loop. Until then on_gone() may still
+ * come; nothing else may be done with it. */
+void conn_leave(struct conn *c);
+/* Nobody wants it: closed. */
+void conn_parcel_free(struct conn_parcel *p);
+
 /* For server.c alone. */
 struct server;
 
@@ -101,11 +113,14 @@ struct conn_options {
     int origin_count;
     const struct tls_context *tls;   /* borrowed; NULL: in the clear */
     const struct proxy_trust *trust; /* borrowed */
-    size_t *bodies_bytes;            /* held by all connections; borrowed */
+    /* Held by all connections, of other loops as well; borrowed. */
+    atomic_size_t *bodies_bytes;
     /* What all connections of a loop read into, one after the other. */
     char *scratch; /* borrowed */
     size_t scratch_size;
     void (*on_closed)(struct server *s, struct conn *c); /* then it is freed */
+    /* After conn_leave(); takes the parcel. on_closed() follows. */
+    void (*on_left)(struct server *s, struct conn_parcel *p);
     struct server *server;
 };
 
@@ -114,6 +129,14 @@ struct conn_options {
  */
 struct conn *conn_open(uv_stream_t *listener, const struct conn_options *o,
                        uint64_t id, bool refused);
+/* One that somebody else has accepted; takes `fd`. `local`: a unix socket. */
+struct conn *conn_open_fd(uv_loop_t *loop, const struct conn_options *o,
+                          uint64_t id, bool local, int fd);
+/* One that has left another loop; takes `p`. conn_arrive() begins with the
+ * request that it brings, when the caller has it in his list. */
+struct conn *conn_open_parcel(uv_loop_t *loop, const struct conn_options *o,
+                              struct conn_parcel *p);
+void conn_arrive(struct conn *c);
 /* Finish what runs, then close; an idle one closes now. */
 void conn_drain(struct conn *c);
 /* Close now; on_gone() if a response is outstanding (the one exception to the

@@ -17,7 +17,7 @@ void conn_refuse(struct conn *c, int status, const char *message) {
     conn_linger(c);
 }
 
-static void dispatch(struct conn *c) {
+void conn_dispatch(struct conn *c) {
     const struct conn_handler *h = c->options->handler;
     const struct http_request *r = http_reader_request(c->reader);
 
@@ -50,7 +50,7 @@ static void take_bytes(struct conn *c, struct span in) {
         } else if (!conn_count_body(c)) {
             conn_refuse(c, 503, "too many requests are in hand");
         } else if (state == READER_DONE) {
-            dispatch(c);
+            conn_dispatch(c);
         } else {
             conn_arm_reading(c);
             if (!c->continued && http_reader_wants_continue(c->reader)) {
@@ -63,9 +63,11 @@ static void take_bytes(struct conn *c, struct span in) {
         }
     }
     c->taking = false;
-    if (c->state == LINGERING || c->state == CLOSED || !in.size) return;
+    if (c->state == LINGERING || c->state == CLOSED) return;
     /* Cannot fail: the limit is CONN_AHEAD_MAX and two whole reads. */
     if (!bytes_append(&c->ahead, in.at, in.size, NULL)) c->broken = true;
+    if (c->leaving) conn_try_leave(c);
+    if (c->state == CLOSED || !in.size) return;
     if (c->ahead.size >= CONN_AHEAD_MAX && !c->stopped) {
         (void)uv_read_stop(stream_of(c));
         c->stopped = true;
@@ -133,7 +135,7 @@ static void take_sealed(struct conn *c, struct span in) {
         on_end_of_input(c, UV_EOF);
 }
 
-static void feed(struct conn *c, struct span in) {
+void conn_feed(struct conn *c, struct span in) {
     if (c->tls)
         take_sealed(c, in);
     else
@@ -155,7 +157,7 @@ static void take_front(struct conn *c, struct span in) {
     c->front.held = (struct bytes){0};
     c->timed = READER_FAILED; /* a request's time begins */
     conn_arm_reading(c);
-    if (rest.size) feed(c, span_bytes(&rest));
+    if (rest.size) conn_feed(c, span_bytes(&rest));
     bytes_free(&rest);
 }
 
@@ -171,7 +173,7 @@ void conn_on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf) {
     if (c->front.waiting && c->state == READING)
         take_front(c, (struct span){buf->base, (size_t)count});
     else
-        feed(c, (struct span){buf->base, (size_t)count});
+        conn_feed(c, (struct span){buf->base, (size_t)count});
 }
 
 void conn_on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf) {

@@ -37,6 +37,7 @@ struct conn {
     bool stopped;       /* not reading, `ahead` is full */
     bool eof;
     bool draining;
+    bool leaving;            /* for another server, once nothing is queued */
     bool continued;          /* 100 Continue was sent */
     enum reader_state timed; /* the phase that the timer was set for */
 
@@ -64,6 +65,13 @@ static inline uv_stream_t *stream_of(struct conn *c) {
 
 /* conn.c */
 
+/* Of no socket yet; its timer is the loop's. */
+struct conn *conn_new(uv_loop_t *loop, const struct conn_options *o,
+                      uint64_t id, bool local);
+/* Forget the request in hand. */
+void conn_next_message(struct conn *c);
+/* Close what is libuv's; the rest goes with the last handle. */
+void conn_close_handles(struct conn *c);
 /* Keep the count of all bodies held; false past its limit. */
 bool conn_count_body(struct conn *c);
 /* A phase of reading begins; bytes that come within it do not extend it. */
@@ -83,7 +91,18 @@ void conn_linger(struct conn *c);
 void conn_refuse(struct conn *c, int status, const char *message);
 /* What came ahead has its turn. */
 void conn_pump(struct conn *c);
-/* libuv's, of a socket that is read. */
+/* The reader has a whole request: to its handler. */
+void conn_dispatch(struct conn *c);
+/* Bytes of the socket, through TLS where there is any. */
+void conn_feed(struct conn *c, struct span in);
+/* conn_move.c */
+
+/* Takes `fd`. False when it is no socket of ours: closed then. */
+MUST_USE bool conn_take_fd(struct conn *c, int fd);
+/* It is leaving: go, unless bytes are queued that have to go out first. */
+void conn_try_leave(struct conn *c);
+
+/* conn_input.c: libuv's, of a socket that is read. */
 void conn_on_alloc(uv_handle_t *handle, size_t hint, uv_buf_t *buf);
 void conn_on_read(uv_stream_t *stream, ssize_t count, const uv_buf_t *buf);
 

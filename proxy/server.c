@@ -1,10 +1,11 @@
 /* server.c - listen, accept, drain.
  *
- *   LISTENING -> DRAINING -> DRAINED        (any) -> CLOSING -> freed
+ *   LISTENING -> DRAINING <-> DRAINED        (any) -> CLOSING -> freed
  */
 #include "proxy/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,10 +38,13 @@ struct server {
     struct proxy_trust trust;
     struct conn_options options;
     char **origins;
+    struct server_spread spread;
+    uv_loop_t *loop;
     struct conn *first;
-    int count;
-    size_t bodies_bytes;
+    atomic_int count; /* with those that are expected */
+    atomic_size_t bodies_bytes;
     uint64_t last_id;
+    int drain_ms;
     void (*on_drained)(void *user);
     void *drain_user;
 };
@@ -76,6 +80,10 @@ static void stop_listening(struct server *s) {
 
 static void on_timer(uv_timer_t *timer);
 
+static void on_door_closed(uv_handle_t *handle) {
+    free(handle);
+}
+
 static void on_conn_closed(struct server *s, struct conn *c) {
     struct conn *next = *conn_next(c), *prev = *conn_prev(c);
 
@@ -90,21 +98,108 @@ static void on_conn_closed(struct server *s, struct conn *c) {
     free_when_empty(s);
 }
 
+static void link_first(struct server *s, struct conn *c) {
+    *conn_next(c) = s->first;
+    if (s->first) *conn_prev(s->first) = c;
+    s->first = c;
+}
+
+/* An accepted socket that no loop has; -1 when there is none. */
+static int accept_fd(struct server *s) {
+    uv_os_fd_t fd = -1;
+    int own = -1;
+    struct door {
+        union {
+            uv_tcp_t tcp;
+            uv_pipe_t pipe;
+        } socket;
+    } *door = xalloc(sizeof *door);
+    uv_stream_t *stream = (uv_stream_t *)door;
+
+    if (s->local)
+        (void)uv_pipe_init(s->loop, &door->socket.pipe, 0);
+    else
+        (void)uv_tcp_init(s->loop, &door->socket.tcp);
+    if (uv_accept(listener_of(s), stream) == 0 &&
+        uv_fileno((const uv_handle_t *)stream, &fd) == 0)
+        own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    uv_close((uv_handle_t *)stream, on_door_closed);
+    return own;
+}
+
+static void give_away(struct server *s, struct server *to) {
+    struct server_guest guest = {++s->last_id, accept_fd(s), NULL, s->local};
+
+    if (guest.fd >= 0)
+        s->spread.carry(s->spread.user, to, &guest);
+    else
+        atomic_fetch_sub(&to->count, 1);
+}
+
 static void on_connection(uv_stream_t *listener, int status) {
     struct server *s = listener->data;
-    struct conn *c;
+    struct server *to = s;
+    int limit = s->limits.connections_max;
 
     if (status < 0) {
         log_event(LOG_WARN, "accept", "error=%s", uv_err_name(status));
         return;
     }
-    c = conn_open(listener, &s->options, ++s->last_id,
-                  s->count >= s->limits.connections_max);
-    *conn_next(c) = s->first;
-    if (s->first) *conn_prev(s->first) = c;
-    s->first = c;
+    if (s->spread.choose) to = s->spread.choose(s->spread.user, s);
+    if (to && to != s) {
+        give_away(s, to);
+        return;
+    }
+    link_first(s, conn_open(listener, &s->options, ++s->last_id,
+                            !to || s->count >= limit));
     s->count++;
-    if (s->count > s->limits.connections_max + REFUSING_MAX) conn_close(c);
+    if (s->count > limit + REFUSING_MAX) conn_close(s->first);
+}
+
+static void on_left(struct server *s, struct conn_parcel *p) {
+    struct server_guest guest = {.parcel = p};
+
+    server_expect(s->spread.first);
+    s->spread.carry(s->spread.user, s->spread.first, &guest);
+}
+
+void server_expect(struct server *s) {
+    atomic_fetch_add(&s->count, 1);
+}
+
+void server_turn_away(const struct server_guest *guest) {
+    if (guest->parcel)
+        conn_parcel_free(guest->parcel);
+    else
+        (void)close(guest->fd);
+}
+
+static void arm_drain(struct server *s) {
+    (void)uv_timer_start(&s->timer, on_timer,
+                         s->count ? (uint64_t)s->drain_ms : 0, 0);
+}
+
+void server_receive(struct server *s, const struct server_guest *guest) {
+    struct conn *c;
+
+    if (s->state == CLOSING) {
+        server_turn_away(guest);
+        s->count--;
+        free_when_empty(s);
+        return;
+    }
+    if (guest->parcel)
+        c = conn_open_parcel(s->loop, &s->options, guest->parcel);
+    else
+        c = conn_open_fd(s->loop, &s->options, guest->id, guest->local,
+                         guest->fd);
+    link_first(s, c);
+    if (s->state != LISTENING) {
+        s->state = DRAINING;
+        if (!uv_is_active((const uv_handle_t *)&s->timer)) arm_drain(s);
+        conn_drain(c);
+    }
+    if (guest->parcel) conn_arrive(c);
 }
 
 static const char *unix_path(const char *host) {
@@ -194,25 +289,32 @@ struct server *server_open(uv_loop_t *loop, const struct server_options *o,
     struct server *s;
     int rc;
 
-    if (!o->fd && !unix_path(o->host) && !resolve(o->host, o->port, &at, err))
+    if (!o->silent && !o->fd && !unix_path(o->host) &&
+        !resolve(o->host, o->port, &at, err))
         return NULL;
     s = xalloc(sizeof *s);
     s->limits = o->limits;
     s->handler = o->handler;
     s->trust = o->trust;
-    s->options = (struct conn_options){.limits = &s->limits,
-                                       .handler = &s->handler,
-                                       .trust = &s->trust,
-                                       .scratch = xalloc(SCRATCH_SIZE),
-                                       .scratch_size = SCRATCH_SIZE,
-                                       .bodies_bytes = &s->bodies_bytes,
-                                       .on_closed = on_conn_closed,
-                                       .server = s};
+    s->loop = loop;
+    s->spread = o->spread;
+    s->options = (struct conn_options){
+        .limits = &s->limits,
+        .handler = &s->handler,
+        .trust = &s->trust,
+        .scratch = xalloc(SCRATCH_SIZE),
+        .scratch_size = SCRATCH_SIZE,
+        .bodies_bytes = o->bodies_bytes ? o->bodies_bytes : &s->bodies_bytes,
+        .on_closed = on_conn_closed,
+        .on_left = on_left,
+        .server = s};
     s->options.tls = o->tls;
     server_set_origins(s, o->origins, o->origin_count);
     (void)uv_timer_init(loop, &s->timer);
     s->timer.data = s;
-    s->handles = 2;
+    s->handles = 1;
+    if (o->silent) return s;
+    s->handles++;
     s->listening = true;
     rc = o->fd ? take_listener(s, loop, o->fd) : bind_listener(s, loop, o, &at);
     if (rc == 0) rc = uv_listen(listener_of(s), BACKLOG, on_connection);
@@ -229,6 +331,10 @@ void server_set_limits(struct server *s, const struct limits *limits) {
 
 void server_set_tls(struct server *s, const struct tls_context *tls) {
     s->options.tls = tls;
+}
+
+atomic_size_t *server_bodies(struct server *s) {
+    return s->options.bodies_bytes;
 }
 
 int server_port(const struct server *s) {
@@ -267,10 +373,10 @@ void server_drain(struct server *s, int timeout_ms,
     s->state = DRAINING;
     s->on_drained = on_drained;
     s->drain_user = user;
+    s->drain_ms = timeout_ms;
     stop_listening(s);
     for (struct conn *c = s->first; c; c = *conn_next(c)) conn_drain(c);
-    (void)uv_timer_start(&s->timer, on_timer,
-                         s->count ? (uint64_t)timeout_ms : 0, 0);
+    arm_drain(s);
 }
 
 void server_close(struct server *s) {

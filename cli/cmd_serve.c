@@ -13,6 +13,7 @@ struct serve_options {
     const char *model_name;
     const char *guard_models;
     int threads;
+    int loops;
 };
 
 static bool apply(struct config *c, const struct serve_options *o,
@@ -21,6 +22,7 @@ static bool apply(struct config *c, const struct serve_options *o,
     if (o->model_name) config_set_string(&c->model_name, o->model_name);
     if (o->guard_models) config_set_string(&c->guard.models, o->guard_models);
     if (o->threads) c->threads = o->threads;
+    if (o->loops) c->loops = o->loops;
     return !o->listen || config_listen(c, o->listen, err);
 }
 
@@ -66,6 +68,8 @@ int cmd_serve(int argc, char **argv) {
          "tools that run inside, such as time,calculator"},
         {"threads", 't', OPTION_INT, &o.threads, 0, 1024, "N",
          "compute threads; 0: all cores"},
+        {"loops", 0, OPTION_INT, &o.loops, 1, CONFIG_LOOPS_MAX, "N",
+         "event loops that serve clients"},
         {"log", 0, OPTION_TEXT, &o.serving.log, 0, 0, "LEVEL",
          "debug, info, warn, error or off"},
     };

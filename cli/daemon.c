@@ -43,23 +43,35 @@ static void on_wakeup(uv_async_t *async) {
     if (d->engine) (void)engine_poll(d->engine);
 }
 
+/* The other loops first: they send us what they cannot answer. */
 static void close_server(struct daemon *d) {
     if (d->state == CLOSING) return;
     d->state = CLOSING;
-    server_close(d->server);
     server_close(d->admin_server);
-    service_close(d->service);
     admin_close(d->admin);
     daemon_reload_end(d);
-    d->server = d->admin_server = NULL;
+    d->admin_server = NULL;
     d->admin = NULL;
+    daemon_close_loops(d);
+}
+
+void daemon_loops_ended(struct daemon *d) {
+    server_close(d->server);
+    service_close(d->service);
+    d->server = NULL;
     sessions_close(d->sessions);
     d->service = NULL;
     d->sessions = NULL;
 }
 
+void daemon_drained(struct daemon *d) {
+    if (d->state == DRAINING && daemon_loops_drained(d) &&
+        !server_connections(d->server))
+        close_server(d);
+}
+
 static void on_drained(void *user) {
-    close_server(user);
+    daemon_drained(user);
 }
 
 static void on_keys_changed(void *user) {
@@ -103,6 +115,13 @@ static void on_reloaded(void *user, bool ok, const cJSON *parts,
     if (d->state == SERVING) notify_state("READY=1");
 }
 
+static double gauge_in_flight(void *user) {
+    struct daemon *d = user;
+
+    return (d->server ? server_inflight(d->server) : 0) +
+           daemon_loop_figures(d).in_flight;
+}
+
 static void on_signal(uv_signal_t *handle, int number) {
     struct daemon *d = handle->data;
 
@@ -114,9 +133,10 @@ static void on_signal(uv_signal_t *handle, int number) {
     }
     if (d->state == SERVING) {
         log_event(LOG_INFO, "drain", "signal=%d in_flight=%d", number,
-                  server_inflight(d->server));
+                  (int)gauge_in_flight(d));
         d->state = DRAINING;
         notify_state("STOPPING=1");
+        daemon_drain_loops(d);
         service_drain(d->service);
         server_drain(d->server, d->config->drain_ms, on_drained, d);
     } else if (d->state == DRAINING) {
@@ -160,15 +180,10 @@ static void heed_signals(struct daemon *d) {
 /* --- gauges --------------------------------------------------------------- */
 
 static double gauge_connections(void *user) {
-    const struct daemon *d = user;
+    struct daemon *d = user;
 
-    return d->server ? server_connections(d->server) : 0;
-}
-
-static double gauge_in_flight(void *user) {
-    const struct daemon *d = user;
-
-    return d->server ? server_inflight(d->server) : 0;
+    return (d->server ? server_connections(d->server) : 0) +
+           daemon_loop_figures(d).connections;
 }
 
 static struct engine_stats stats_of(const struct daemon *d) {
@@ -234,15 +249,21 @@ static void add_audit_gauges(struct daemon *d) {
 }
 
 static double count_spans(void *user) {
-    return tracer_sent(((struct daemon *)user)->tracer);
+    struct daemon *d = user;
+
+    return tracer_sent(d->tracer) + daemon_loop_figures(d).spans_sent;
 }
 
 static double count_spans_dropped(void *user) {
-    return tracer_dropped(((struct daemon *)user)->tracer);
+    struct daemon *d = user;
+
+    return tracer_dropped(d->tracer) + daemon_loop_figures(d).spans_dropped;
 }
 
 static double gauge_spans_waiting(void *user) {
-    return tracer_waiting(((struct daemon *)user)->tracer);
+    struct daemon *d = user;
+
+    return tracer_waiting(d->tracer) + daemon_loop_figures(d).spans_waiting;
 }
 
 static void add_trace_gauges(struct daemon *d) {
@@ -258,23 +279,26 @@ static void add_trace_gauges(struct daemon *d) {
 }
 
 static double gauge_held(void *user) {
-    const struct daemon *d = user;
+    struct daemon *d = user;
 
-    return d->service ? (double)service_held(d->service) : 0;
+    return (d->service ? (double)service_held(d->service) : 0) +
+           daemon_loop_figures(d).held;
 }
 
 static double count_scanned(void *user) {
+    struct daemon *d = user;
     struct guard_stats stats;
 
-    guard_stats(((struct daemon *)user)->guard, &stats);
-    return (double)stats.scanned;
+    guard_stats(d->guard, &stats);
+    return (double)stats.scanned + daemon_loop_figures(d).scanned;
 }
 
 static double count_remembered(void *user) {
+    struct daemon *d = user;
     struct guard_stats stats;
 
-    guard_stats(((struct daemon *)user)->guard, &stats);
-    return (double)stats.remembered;
+    guard_stats(d->guard, &stats);
+    return (double)stats.remembered + daemon_loop_figures(d).remembered;
 }
 
 static double count_log_lost(void *user) {
@@ -497,40 +521,49 @@ static bool open_tls(struct daemon *d, struct err *err) {
     return d->tls != NULL;
 }
 
+struct service_options daemon_service_options(const struct daemon *d) {
+    const struct config *c = d->config;
+
+    return (struct service_options){.tools = d->tools,
+                                    .policy = d->policy,
+                                    .auth = d->auth,
+                                    .audit = d->audit,
+                                    .log_requests = c->log_access,
+                                    .compact = c->agent.compact,
+                                    .turn_steps = c->agent.steps,
+                                    .turn_tool_calls = c->agent.tool_calls,
+                                    .turn_seconds = c->agent.seconds,
+                                    .turn_tokens = c->agent.tokens};
+}
+
+struct server_options daemon_server_options(const struct daemon *d) {
+    const struct config *c = d->config;
+
+    return (struct server_options){.limits = c->limits,
+                                   .origins = (const char *const *)c->origins,
+                                   .origin_count = c->origin_count,
+                                   .tls = d->tls,
+                                   .trust = c->proxy_trust};
+}
+
 static bool open_server(struct daemon *d, struct err *err) {
     const struct config *c = d->config;
-    struct service_options service = {
-        .loop = &d->loop,
-        .guard = d->guard,
-        .router = models_router(d->models),
-        .tools = d->tools,
-        .policy = d->policy,
-        .metrics = d->metrics,
-        .auth = d->auth,
-        .sessions = d->sessions,
-        .audit = d->audit,
-        .tracer = d->tracer,
-        .log_requests = c->log_access,
-        .compact = c->agent.compact,
-        .turn_steps = c->agent.steps,
-        .turn_tool_calls = c->agent.tool_calls,
-        .turn_seconds = c->agent.seconds,
-        .turn_tokens = c->agent.tokens,
-    };
-    struct server_options server = {
-        .host = c->host,
-        .port = c->port,
-        .limits = c->limits,
-        .origins = (const char *const *)c->origins,
-        .origin_count = c->origin_count,
-        .tls = d->tls,
-        .trust = c->proxy_trust,
-    };
+    struct service_options service = daemon_service_options(d);
+    struct server_options server = daemon_server_options(d);
 
+    service.loop = &d->loop;
+    service.guard = d->guard;
+    service.router = models_router(d->models);
+    service.metrics = d->metrics;
+    service.sessions = d->sessions;
+    service.tracer = d->tracer;
     if (!open_responses(d, &service.responses, err)) return false;
     d->service = service_new(&service);
     if (d->sessions)
         sessions_resume(d->sessions, service_exchanges(d->service), d->auth);
+    server.host = c->host;
+    server.port = c->port;
+    server.spread = daemon_spread(d, true);
     if (!daemon_listener(d, false, &server.fd, err)) return false;
     server.handler = service_handler(d->service);
     d->server = server_open(&d->loop, &server, err);
@@ -611,6 +644,7 @@ static void announce(const struct daemon *d) {
 static void daemon_close(struct daemon *d) {
     close_server(d);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    daemon_free_loops(d);
     tracer_close(d->tracer);
     tls_context_close(d->tls);
     audit_event(d->audit, "stop", "");
@@ -627,7 +661,6 @@ static void daemon_close(struct daemon *d) {
     file_watch_close(d->keys_watch);
     file_watch_close(d->admin_watch);
     uv_close((uv_handle_t *)&d->watchdog, NULL);
-    uv_close((uv_handle_t *)&d->sweep, NULL);
     for (int i = 0; i < SIGNALS; i++)
         uv_close((uv_handle_t *)&d->signals[i], NULL);
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
@@ -663,14 +696,12 @@ bool daemon_run(struct config *config, const struct daemon_source *again,
     watch_signals(d);
     (void)uv_timer_init(&d->loop, &d->watchdog);
     uv_unref((uv_handle_t *)&d->watchdog);
-    (void)uv_timer_init(&d->loop, &d->sweep);
-    d->sweep.data = d;
-    uv_unref((uv_handle_t *)&d->sweep);
+    retirement_begin(&d->retired, &d->loop);
     d->metrics = metrics_new();
     ok = open_guard(d, err) && daemon_open_models(d, err) &&
          open_tools(d, err) && open_sessions(d, err) && open_tls(d, err) &&
          open_audit(d, err) && open_tracer(d, err) && open_server(d, err) &&
-         open_admin(d, err);
+         open_admin(d, err) && daemon_open_loops(d, err);
     if (ok) {
         add_gauges(d);
         daemon_watch_policy(d);

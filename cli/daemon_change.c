@@ -107,13 +107,24 @@ static bool read_config(const struct daemon *d, struct change *c,
     return c->has_config;
 }
 
+/* The other loops' own connections to the same upstreams. */
+static bool share_models(struct daemon *d, struct change *c, struct err *err) {
+    bool ok;
+
+    c->sharer = d;
+    daemon_hold_loops(d);
+    ok = daemon_share_models(d, c->models, c->shared, err);
+    daemon_release_loops(d);
+    return ok;
+}
+
 static bool finish_config(struct daemon *d, struct change *c, struct err *err) {
     if (!c->has_config) return true;
     note_restart(d->config, c);
     if (!same_engine(d->config, &c->fresh) || models_same(d->models, &c->fresh))
         return true;
     c->models = daemon_read_models(d, &c->fresh, err);
-    return c->models != NULL;
+    return c->models && share_models(d, c, err);
 }
 
 /* What the other parts are read by. */
@@ -180,8 +191,10 @@ static void take_origins(struct daemon *d, struct config *fresh) {
     struct config *c = d->config;
     int count;
 
-    server_set_origins(d->server, (const char *const *)fresh->origins,
-                       fresh->origin_count);
+    for (int i = 0; i < daemon_loop_count(d); i++)
+        server_set_origins(daemon_server(d, i),
+                           (const char *const *)fresh->origins,
+                           fresh->origin_count);
     for (int i = 0; i < CONFIG_ORIGINS_MAX; i++)
         swap(&c->origins[i], &fresh->origins[i]);
     count = c->origin_count;
@@ -195,7 +208,10 @@ static void take_config(struct daemon *d, struct change *change) {
         fresh->agent.compact, fresh->agent.steps, fresh->agent.tool_calls,
         fresh->agent.seconds, fresh->agent.tokens};
 
-    if (change->models) daemon_take_models(d, change->models, fresh);
+    if (change->models) {
+        daemon_take_models(d, change->models, fresh);
+        daemon_take_shared(d, change->shared);
+    }
     change->models = NULL;
     c->log = fresh->log;
     c->log_format = fresh->log_format;
@@ -203,10 +219,12 @@ static void take_config(struct daemon *d, struct change *change) {
     log_set_level(c->log);
     log_set_format(c->log_format);
     c->agent = fresh->agent;
-    service_set_turns(d->service, &turns);
-    service_log_requests(d->service, c->log_access);
     c->limits = fresh->limits;
-    server_set_limits(d->server, &c->limits);
+    for (int i = 0; i < daemon_loop_count(d); i++) {
+        service_set_turns(daemon_service(d, i), &turns);
+        service_log_requests(daemon_service(d, i), c->log_access);
+        server_set_limits(daemon_server(d, i), &c->limits);
+    }
     if (d->admin_server) server_set_limits(d->admin_server, &c->limits);
     c->drain_ms = fresh->drain_ms;
     c->audit.closed = fresh->audit.closed;
@@ -248,7 +266,8 @@ static void take_tls(struct daemon *d, struct change *c) {
     if (!c->tls) return;
     d->tls = c->tls;
     c->tls = NULL;
-    server_set_tls(d->server, d->tls);
+    for (int i = 0; i < daemon_loop_count(d); i++)
+        server_set_tls(daemon_server(d, i), d->tls);
     if (d->admin_server) server_set_tls(d->admin_server, d->tls);
     tls_context_close(before);
     log_event(LOG_INFO, "certificate", "file=%s", d->config->tls.cert);
@@ -260,7 +279,10 @@ void change_take_guard(struct daemon *d, const struct change *c) {
     if (!c->has_config) return;
     memcpy(now->guard.thresholds, c->fresh.guard.thresholds,
            sizeof now->guard.thresholds);
-    second_guard_set(d->second, now->guard.thresholds);
+    daemon_hold_loops(d);
+    for (int i = 0; i < daemon_loop_count(d); i++)
+        second_guard_set(daemon_second_guard(d, i), now->guard.thresholds);
+    daemon_release_loops(d);
 }
 
 /* A folder is watched for any file, so that perhaps none of them is the
@@ -276,7 +298,7 @@ static void take_policy(struct daemon *d, struct change *c) {
     c->policy_path = NULL;
 }
 
-void change_take(struct daemon *d, struct change *c) {
+static void take(struct daemon *d, struct change *c) {
     if (c->has_config) take_config(d, c);
     if (c->policy && is_same_policy(d, c)) return;
     if (c->policy) take_policy(d, c);
@@ -286,7 +308,24 @@ void change_take(struct daemon *d, struct change *c) {
         if (concerns(c, i)) metrics_reload(d->metrics, parts[i].metrics, true);
 }
 
+/* On all loops at once. */
+void change_take(struct daemon *d, struct change *c) {
+    daemon_hold_loops(d);
+    take(d, c);
+    daemon_release_loops(d);
+}
+
+/* What is the other loops' own is closed while they are held, as it was made.
+ */
+static void close_shared(struct change *c) {
+    if (!c->sharer) return;
+    daemon_hold_loops(c->sharer);
+    for (int i = 0; i < CONFIG_LOOPS_MAX; i++) models_close(c->shared[i]);
+    daemon_release_loops(c->sharer);
+}
+
 void change_clear(struct change *c) {
+    close_shared(c);
     models_close(c->models); /* borrows from the configuration */
     config_clear(&c->fresh);
     policy_free(c->policy);

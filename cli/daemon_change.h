@@ -18,6 +18,8 @@ struct change {
     struct config fresh;
     bool has_config; /* there is a file, and it was read */
     struct model_set *models;
+    struct daemon *sharer; /* of `shared`; NULL: there are none */
+    struct model_set *shared[CONFIG_LOOPS_MAX]; /* the other loops' */
     struct policy *policy;
     char *policy_path;
     struct tls_context *tls;

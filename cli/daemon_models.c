@@ -27,12 +27,13 @@ struct model_set *daemon_read_models(struct daemon *d, const struct config *c,
 
 /* Idle twice in a row: the sockets of their last calls have closed by then. */
 static void on_sweep(uv_timer_t *timer) {
-    struct daemon *d = timer->data;
-    struct retired **at = &d->retired;
+    struct retirement *all = timer->data;
+    struct retired **at = &all->first;
 
     while (*at) {
         struct retired *r = *at;
-        bool used = router_users(models_router(r->models)) > 0;
+        bool used = router_users(models_router(r->models)) > 0 ||
+                    models_lent(r->models);
 
         if (used || !r->idle) {
             r->idle = !used;
@@ -43,18 +44,41 @@ static void on_sweep(uv_timer_t *timer) {
             free(r);
         }
     }
-    if (!d->retired) (void)uv_timer_stop(timer);
+    if (!all->first) (void)uv_timer_stop(timer);
+}
+
+void retirement_begin(struct retirement *all, uv_loop_t *loop) {
+    (void)uv_timer_init(loop, &all->sweep);
+    all->sweep.data = all;
+    uv_unref((uv_handle_t *)&all->sweep);
+}
+
+void retirement_end(struct retirement *all) {
+    struct retired *next;
+
+    for (; all->first; all->first = next) {
+        next = all->first->next;
+        models_close(all->first->models);
+        free(all->first);
+    }
+    uv_close((uv_handle_t *)&all->sweep, NULL);
+}
+
+void retire(struct retirement *all, struct model_set *models) {
+    struct retired *r = xalloc(sizeof *r);
+
+    r->models = models;
+    r->next = all->first;
+    all->first = r;
+    (void)uv_timer_start(&all->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
 void daemon_take_models(struct daemon *d, struct model_set *s,
                         struct config *fresh) {
     struct config *c = d->config;
-    struct retired *r = xalloc(sizeof *r);
 
-    r->models = d->models;
-    r->next = d->retired;
-    d->retired = r;
-    models_own(r->models);
+    models_own(d->models);
+    retire(&d->retired, d->models);
     d->models = s;
     c->upstreams = fresh->upstreams;
     c->upstream_count = fresh->upstream_count;
@@ -62,7 +86,6 @@ void daemon_take_models(struct daemon *d, struct model_set *s,
     fresh->upstreams = NULL;
     fresh->upstream_count = 0;
     service_set_router(d->service, models_router(s));
-    (void)uv_timer_start(&d->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
 }
 
 /* ---- their life ---- */
@@ -97,13 +120,7 @@ bool daemon_open_models(struct daemon *d, struct err *err) {
 }
 
 void daemon_close_models(struct daemon *d) {
-    struct retired *next;
-
-    for (; d->retired; d->retired = next) {
-        next = d->retired->next;
-        models_close(d->retired->models);
-        free(d->retired);
-    }
+    retirement_end(&d->retired);
     models_close(d->models);
     d->models = NULL;
     if (d->llm) llm_engine_close(d->llm);
@@ -111,12 +128,16 @@ void daemon_close_models(struct daemon *d) {
 
 /* ---- gauges ---- */
 
+/* Each loop asks the servers for itself; the first one's word is told. */
 static double gauge_up(void *user) {
     return models_sum(((struct daemon *)user)->models, fleet_members_up);
 }
 
 static double gauge_waiting(void *user) {
-    return models_sum(((struct daemon *)user)->models, fleet_waiting);
+    struct daemon *d = user;
+
+    return models_sum(d->models, fleet_waiting) +
+           daemon_loop_figures(d).waiting;
 }
 
 void daemon_add_model_gauges(struct daemon *d) {

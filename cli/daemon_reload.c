@@ -37,7 +37,10 @@ struct reload {
 /* ---- what has changed ---- */
 
 void daemon_take_policy(struct daemon *d, struct policy *policy, char *path) {
-    service_set_policy(d->service, policy);
+    daemon_hold_loops(d);
+    for (int i = 0; i < daemon_loop_count(d); i++)
+        service_set_policy(daemon_service(d, i), policy);
+    daemon_release_loops(d);
     policy_free(d->policy);
     d->policy = policy;
     if (path && strcmp(path, d->policy_path) != 0) {

@@ -11,10 +11,25 @@
 #include "proxy/admin.h"
 #include "proxy/config.h"
 #include "proxy/server.h"
+#include "proxy/service.h"
 #include "proxy/tracer.h"
 
 enum daemon_state { STARTING, SERVING, DRAINING, CLOSING };
 enum { SIGNALS = 3 };
+
+/* Models that a later configuration has none of: those that answers began with
+ * go on until nobody uses them. One a loop. */
+struct retirement {
+    uv_timer_t sweep;
+    struct retired *first;
+};
+
+/* What the gauges tell of the loops beside the first, summed; no older than a
+ * quarter of a second. */
+struct loop_figures {
+    double connections, in_flight, held, scanned, remembered, waiting;
+    double spans_sent, spans_dropped, spans_waiting;
+};
 
 struct daemon {
     enum daemon_state state;
@@ -38,8 +53,8 @@ struct daemon {
     struct second_guard *second; /* a Llama Guard, where one was asked for */
     struct llm *llm;          /* the engine as one; NULL: it serves no model */
     struct model_set *models; /* in force */
-    struct retired *retired;  /* answers that began with them go on */
-    uv_timer_t sweep;         /* of these */
+    struct retirement retired;
+    struct loops *loops; /* beside the first, whose all else here is */
     struct registry *tools;
     struct mcp_servers *mcp; /* whose tools are among them; or NULL */
     struct metrics *metrics;
@@ -56,6 +71,41 @@ struct daemon {
     struct admin *admin; /* NULL: there is no administration */
     struct server *admin_server;
 };
+
+/* daemon.c: what a service and a server of any loop have in common. */
+struct service_options daemon_service_options(const struct daemon *d);
+struct server_options daemon_server_options(const struct daemon *d);
+/* The loops beside the first have ended; all have drained, perhaps. */
+void daemon_loops_ended(struct daemon *d);
+void daemon_drained(struct daemon *d);
+
+/* daemon_loops.c */
+
+/* `loops: N`: those beside the first, none for 1. Last, but for what only the
+ * first does. */
+MUST_USE bool daemon_open_loops(struct daemon *d, struct err *err);
+void daemon_close_loops(struct daemon *d); /* daemon_loops_ended() follows */
+void daemon_free_loops(struct daemon *d);
+/* Each tells daemon_drained() when it has. */
+void daemon_drain_loops(struct daemon *d);
+bool daemon_loops_drained(const struct daemon *d);
+/* Between these two no loop but ours runs: what all of them use may be changed,
+ * and what is theirs touched. May be nested. */
+void daemon_hold_loops(struct daemon *d);
+void daemon_release_loops(struct daemon *d);
+struct loop_figures daemon_loop_figures(struct daemon *d);
+struct server_spread daemon_spread(struct daemon *d, bool first);
+/* By number, ours is 0. */
+int daemon_loop_count(const struct daemon *d);
+struct service *daemon_service(const struct daemon *d, int index);
+struct server *daemon_server(const struct daemon *d, int index);
+struct second_guard *daemon_second_guard(const struct daemon *d, int index);
+/* Held: sets for the others with the upstreams of `s`, into out[1..count). On
+ * failure those that are there are the caller's to close, too. */
+MUST_USE bool daemon_share_models(struct daemon *d, struct model_set *s,
+                                  struct model_set **out, struct err *err);
+/* Held: put in force; taken. */
+void daemon_take_shared(struct daemon *d, struct model_set **sets);
 
 /* daemon_reload.c */
 
@@ -94,6 +144,10 @@ void daemon_add_model_gauges(struct daemon *d);
 /* Those of a configuration, which must outlive them; not in force. */
 MUST_USE struct model_set *
 daemon_read_models(struct daemon *d, const struct config *c, struct err *err);
+void retirement_begin(struct retirement *all, uv_loop_t *loop);
+/* No request may use any of them any more. */
+void retirement_end(struct retirement *all);
+void retire(struct retirement *all, struct model_set *models);
 /* In force: `s` and the upstreams of `fresh` are taken. */
 void daemon_take_models(struct daemon *d, struct model_set *s,
                         struct config *fresh);

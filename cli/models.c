@@ -1,6 +1,7 @@
 #include "cli/models.h"
 
 #include <libgen.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ struct model_set {
     struct fleet *fleets[UPSTREAMS_MAX];
     struct router *router;
     char fingerprint[HASH_HEX_SIZE];
+    struct model_set *lender; /* of `upstreams`; or NULL */
+    atomic_int borrowers;
 };
 
 /* ---- what they are made of ---- */
@@ -105,7 +108,34 @@ void models_close(struct model_set *s) {
     for (int u = 0; u < s->count; u++) fleet_close(s->fleets[u]);
     router_free(s->router);
     if (s->owns) config_upstreams_free(s->upstreams, s->count);
+    if (s->lender) atomic_fetch_sub(&s->lender->borrowers, 1);
     free(s);
+}
+
+void models_divide(struct model_set *s, int count) {
+    for (int u = 0; u < s->count; u++) fleet_divide(s->fleets[u], 0, count);
+}
+
+struct model_set *models_share(uv_loop_t *loop, struct model_set *s, int index,
+                               int count, struct err *err) {
+    struct model_set *out = xalloc(sizeof *out);
+
+    out->upstreams = s->upstreams;
+    out->count = s->count;
+    out->router = router_new();
+    out->lender = s;
+    atomic_fetch_add(&s->borrowers, 1);
+    if (!open_fleets(out, loop, err) || !open_fallbacks(out, err)) {
+        models_close(out);
+        return NULL;
+    }
+    for (int u = 0; u < out->count; u++)
+        fleet_divide(out->fleets[u], index, count);
+    return out;
+}
+
+bool models_lent(const struct model_set *s) {
+    return atomic_load(&s->borrowers) > 0;
 }
 
 struct model_set *models_open(uv_loop_t *loop, const struct config *c,

@@ -1,5 +1,5 @@
 /* models.h - what a configuration says about models: its upstreams, and a
- * router over them and the engine's own. Event-loop thread. */
+ * router over them and the engine's own. The thread of its loop. */
 #ifndef CORRAL_CLI_MODELS_H
 #define CORRAL_CLI_MODELS_H
 
@@ -17,6 +17,14 @@ struct model_set;
 MUST_USE struct model_set *models_open(uv_loop_t *loop, const struct config *c,
                                        struct llm *own, const char *own_name,
                                        struct err *err);
+/* The same upstreams for another loop, part `index` of `count` (fleet.h). They
+ * are borrowed from `s`, which outlives it; models_divide() makes that one part
+ * 0. */
+MUST_USE struct model_set *models_share(uv_loop_t *loop, struct model_set *s,
+                                        int index, int count, struct err *err);
+void models_divide(struct model_set *s, int count);
+/* Are there others that borrow from it? */
+bool models_lent(const struct model_set *s);
 /* No request may use it any more. NULL is fine. */
 void models_close(struct model_set *s);
 /* The upstreams that it was opened from are its own from here on. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "proxy/config_loops.h"
 #include "proxy/config_operations.h"
 #include "proxy/config_read.h"
 #include "proxy/config_tools.h"
@@ -25,6 +26,7 @@ void config_init(struct config *c) {
                          .agent = {8, 16, 300, 1000000},
                          .audit = {.addresses = true},
                          .responses = {.days = 30},
+                         .loops = 1,
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO,
                          .log_access = true};
@@ -287,15 +289,21 @@ static bool read_tool_prompt(const struct config_source *s, const cJSON *root,
 
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {
-        "listen",      "tls",          "allow_remote", "keys",
-        "model",       "model_name",   "threads",      "context_tokens",
-        "kv_tokens",   "kv_type",      "policy",       "guard",
-        "backend",     "upstreams",    "tools",        "agent",
-        "limits",      "cors_origins", "drain_ms",     "log",
-        "data",        "audit",        "mcp",          "proxy_protocol",
-        "tool_prompt", "admin",        "responses",    "traces",
-        NULL};
+    static const char *const keys[] = {"listen",       "tls",
+                                       "allow_remote", "keys",
+                                       "model",        "model_name",
+                                       "threads",      "context_tokens",
+                                       "kv_tokens",    "kv_type",
+                                       "policy",       "guard",
+                                       "backend",      "upstreams",
+                                       "tools",        "agent",
+                                       "limits",       "cors_origins",
+                                       "drain_ms",     "log",
+                                       "data",         "audit",
+                                       "mcp",          "proxy_protocol",
+                                       "tool_prompt",  "admin",
+                                       "responses",    "traces",
+                                       "loops",        NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -310,6 +318,8 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_admin(s, root, c) && read_model(s, root, c) &&
            config_read_text(s, root, "model_name", &c->model_name) &&
            read_tool_prompt(s, root, c) &&
+           config_read_small(s, root, "loops", 1, CONFIG_LOOPS_MAX,
+                             &c->loops) &&
            config_read_small(s, root, "threads", 0, 1024, &c->threads) &&
            config_read_small(s, root, "context_tokens", 0, 1 << 24,
                              &c->context_tokens) &&
@@ -399,7 +409,8 @@ bool config_check(const struct config *c, struct err *err) {
         return err_set(err, ERR_INPUT,
                        "limits: target_bytes_max must be below "
                        "header_bytes_max");
-    if (!config_check_admin(c, err)) return false;
+    if (!config_check_admin(c, err) || !config_check_loops(c, err))
+        return false;
     if (remote && !c->keys)
         log_event(LOG_WARN, "open_to_all",
                   "reason=\"other machines may ask without a key\"");

@@ -14,7 +14,7 @@
 #include "proxy/limits.h"
 #include "proxy/proxy_header.h"
 
-enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16 };
+enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16, CONFIG_LOOPS_MAX = 64 };
 
 /* What serves models beside `upstreams`, where backend.openai is the first. */
 enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI, BACKEND_NONE };
@@ -59,6 +59,7 @@ struct config {
     char *model;        /* a path, or "default" */
     char *model_name;   /* what clients call it; NULL: from the model */
     char *tool_prompt;  /* json, function_tag, python_list; NULL: the file's */
+    int loops;          /* event loops that serve clients, each a thread */
     int threads;        /* 0: all cores */
     int context_tokens; /* 0: the model's, within the engine's default */
     int kv_tokens;      /* 0: the engine's default */

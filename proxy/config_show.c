@@ -107,6 +107,7 @@ static void put_listeners(cJSON *at, const struct config *c) {
     put_text(admin, "keys", c->admin.keys ? c->admin.keys : c->keys);
     put_list(at, "cors_origins", c->origins, c->origin_count);
     put_number(at, "drain_ms", c->drain_ms);
+    put_number(at, "loops", c->loops);
 }
 
 static void put_guard(cJSON *at, const struct config_guard *g) {

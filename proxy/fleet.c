@@ -691,6 +691,20 @@ struct llm *fleet_llm(struct fleet *f, int index) {
     return &f->models[index].llm;
 }
 
+static int part_of(int whole, int index, int count) {
+    return whole / count + (index < whole % count);
+}
+
+void fleet_divide(struct fleet *f, int index, int count) {
+    const struct config_upstream *c = f->config;
+    int waiting = c->queue.calls >= 0 ? c->queue.calls : c->concurrency;
+
+    if (!c->concurrency) return;
+    slots_free(f->slots);
+    f->slots = slots_new(part_of(c->concurrency, index, count),
+                         part_of(waiting, index, count));
+}
+
 void fleet_fall_back(struct fleet *f, struct llm *to) {
     if (f->fallback_count < UPSTREAM_FALLBACKS_MAX)
         f->fallbacks[f->fallback_count++] = to;

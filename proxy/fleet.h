@@ -20,6 +20,11 @@ MUST_USE struct fleet *fleet_open(uv_loop_t *loop,
 /* Every call must be over. Frees itself in the loop. NULL is fine. */
 void fleet_close(struct fleet *f);
 
+/* This is one of `count` fleets of the same servers, each in its own loop: its
+ * part of the calls that may run, and wait, at a time. Before the first call;
+ * `concurrency`, if there is one, is at least `count`. */
+void fleet_divide(struct fleet *f, int index, int count);
+
 /* The model that config->models[index] describes; borrowed. */
 struct llm *fleet_llm(struct fleet *f, int index);
 /* Where a call goes when no member can take it; the next after those added

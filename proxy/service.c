@@ -42,6 +42,7 @@ struct service {
     struct tracer *tracer;
     uv_timer_t timer;
     int64_t started;
+    bool away; /* another one is the first loop's */
     bool draining;
     bool log_requests;
     int refused_rows;      /* of the audit, in this second */
@@ -408,6 +409,15 @@ static bool is_probe(const struct route *route) {
            (route->metrics == ROUTE_HEALTH || route->metrics == ROUTE_METRICS);
 }
 
+/* What the first loop alone keeps, or can tell of all. */
+static bool only_first(const struct route *route) {
+    return route &&
+           (route->metrics == ROUTE_SESSIONS ||
+            route->metrics == ROUTE_RESPONSES ||
+            route->metrics == ROUTE_APPROVALS ||
+            route->metrics == ROUTE_METRICS || route->handle == artefact);
+}
+
 /* Whatever can lead to a decision. */
 static bool needs_audit(const struct route *route) {
     return !is_probe(route) && route->metrics != ROUTE_MODELS;
@@ -455,6 +465,10 @@ static void on_request(void *user, struct conn *c,
     const struct route *route = route_find(r->path, r->method);
     int status;
 
+    if (s->away && only_first(route)) {
+        conn_leave(c);
+        return;
+    }
     pass_begin(c, r, is_probe(route) ? NULL : s->tracer);
     if (!auth_admit(s->auth, c, r, &status)) {
         metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
@@ -522,7 +536,7 @@ static void on_tick(uv_timer_t *timer) {
     if (++s->ticks % TICKS_A_SECOND == 0) tell_refused(s);
     exchange_tick(&s->exchanges);
     approvals_tick(s->exchanges.approvals);
-    responses_store_tick(s->exchanges.responses);
+    if (s->exchanges.responses) responses_store_tick(s->exchanges.responses);
 }
 
 static void on_closed(uv_handle_t *handle) {
@@ -542,7 +556,9 @@ struct service *service_new(const struct service_options *o) {
         .loop = o->loop,
         .router = o->router,
         .tools = o->tools,
-        .approvals = approvals_new(o->audit),
+        .approvals =
+            o->first ? approvals_share(o->first->exchanges.approvals, o->box)
+                     : approvals_new(o->audit),
         .responses = o->responses,
         .metrics = o->metrics,
         .audit = o->audit,
@@ -565,6 +581,7 @@ struct service *service_new(const struct service_options *o) {
                                               .audit = o->audit};
     s->inquiries = (struct inquiry_context){
         .guard = o->guard, .metrics = o->metrics, .audit = o->audit};
+    s->away = o->first != NULL;
     s->metrics = o->metrics;
     s->sessions = o->sessions;
     s->auth = o->auth;

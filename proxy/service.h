@@ -1,5 +1,5 @@
 /* service.h - which request goes where: the routes, and what they share.
- * Event-loop thread. */
+ * The thread of its loop. */
 #ifndef CORRAL_PROXY_SERVICE_H
 #define CORRAL_PROXY_SERVICE_H
 
@@ -10,6 +10,7 @@
 #include "proxy/metrics.h"
 
 struct guard;
+struct mailbox;
 struct policy;
 struct registry;
 struct router;
@@ -28,10 +29,16 @@ struct service_options {
     struct policy *policy;        /* the service takes a reference */
     struct metrics *metrics;
     struct sessions *sessions;         /* NULL: there are none */
-    struct responses_store *responses; /* taken */
+    struct responses_store *responses; /* taken; NULL with `first` */
     struct auth *auth;                 /* who may come in */
     struct audit *audit;
     struct tracer *tracer; /* NULL: no spans are sent */
+    /* Whose table of approvals it shares; NULL: none, and it has its own. With
+     * one it is not the first loop's: what only that one keeps (sessions,
+     * stored responses, files that tools made) and shows is answered there, and
+     * connections leave for it. */
+    struct service *first;
+    struct mailbox *box; /* of its loop, with `first` */
     bool log_requests;
     struct compact_options compact; /* of sessions */
     int turn_steps;

@@ -1,0 +1,30 @@
+#include "proxy/config_loops.h"
+
+static bool refuse(const struct config *c, const char *what, struct err *err) {
+    return err_set(err, ERR_INPUT, "loops: %d, but %s needs loops: 1", c->loops,
+                   what);
+}
+
+/* Each loop has its part of the calls that may run at a time. */
+static bool check_concurrency(const struct config *c, struct err *err) {
+    for (int i = 0; i < c->upstream_count; i++) {
+        const struct config_upstream *u = &c->upstreams[i];
+
+        if (u->concurrency && u->concurrency < c->loops)
+            return err_set(err, ERR_INPUT,
+                           "loops: %d loops cannot share the concurrency %d of "
+                           "upstream %.64s",
+                           c->loops, u->concurrency, u->name);
+    }
+    return true;
+}
+
+bool config_check_loops(const struct config *c, struct err *err) {
+    if (c->loops == 1) return true;
+    if (c->backend == BACKEND_ENGINE)
+        return refuse(c, "a model that runs here (no backend, or engine)", err);
+    if (c->guard.model) return refuse(c, "guard.model", err);
+    if (c->tool_count) return refuse(c, "tools", err);
+    if (c->mcp) return refuse(c, "mcp", err);
+    return check_concurrency(c, err);
+}

@@ -76,6 +76,8 @@ struct llm_vectors_request {
     const struct span *texts;
     int count;
     int dimensions; /* 0: the model's own */
+    /* A traceparent for whoever runs the model elsewhere; empty: none. */
+    struct span trace;
 };
 
 /* (count, size) numbers, borrowed during the callback; NULL with `err`. Comes

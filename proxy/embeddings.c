@@ -14,6 +14,7 @@
 #include "proxy/judging.h"
 #include "proxy/pass.h"
 #include "proxy/router.h"
+#include "proxy/tracing.h"
 
 enum { EMBEDDINGS_ARENA_BYTES_MAX = 64 << 20 };
 
@@ -39,6 +40,8 @@ struct embeddings {
     bool base64;
     int prompt_tokens;
     uint64_t started_ns;
+    char trace[TRACE_SIZE]; /* the span of the model's work */
+    uint64_t asked_ns;      /* when it began; 0: it did not */
 };
 
 static void embeddings_free(struct embeddings *m) {
@@ -68,7 +71,23 @@ static void count(struct embeddings *m, int status) {
     caller_spend(m->caller, m->prompt_tokens);
 }
 
+/* Once, when the model's part is over. */
+static void trace_end(struct embeddings *m, const char *error) {
+    const struct trace_point at = tracing_of(m->conn);
+    const struct tracing_vectors v = {.trace = m->trace,
+                                      .model = m->model,
+                                      .here = m->llm && m->llm->embed,
+                                      .texts = m->input_count,
+                                      .prompt_tokens = m->prompt_tokens,
+                                      .start_ns = m->asked_ns,
+                                      .error = error};
+
+    if (m->asked_ns) tracing_embeddings(&at, &v);
+    m->asked_ns = 0;
+}
+
 static void fail(struct embeddings *m, const struct err *err) {
+    trace_end(m, err_code_name(err->code));
     count(m, http_error_of(err->code)->status);
     conn_fail(m->conn, err);
     embeddings_free(m);
@@ -116,6 +135,7 @@ static void answer(struct embeddings *m) {
     struct bytes out = {0};
     struct err err = {0};
 
+    trace_end(m, "");
     if (bytes_printf(&out, &err, "{\"object\":\"list\",\"model\":") &&
         json_put_string(&out, m->llm->name ? span_of(m->llm->name) : m->model,
                         &err) &&
@@ -241,9 +261,11 @@ static void on_passed(void *user) {
     const struct llm_vectors_request r = {.model = m->model,
                                           .texts = m->inputs,
                                           .count = m->input_count,
-                                          .dimensions = (int)m->dimensions};
+                                          .dimensions = (int)m->dimensions,
+                                          .trace = span_of(m->trace)};
     struct err err = {0};
 
+    m->asked_ns = clock_ns();
     if (m->llm->embed) {
         embed_next(m);
         return;
@@ -374,6 +396,7 @@ void embeddings_start(struct embeddings_context *context, struct conn *c,
     m->policy = policy_ref(caller_policy(m->caller, context->policy));
     m->arena = arena_new(EMBEDDINGS_ARENA_BYTES_MAX);
     m->started_ns = clock_ns();
+    trace_child(conn_pass(c)->trace, m->trace);
     conn_set_user(c, m);
     o.policy = m->policy;
     o.client = caller_number(m->caller, c);
@@ -385,6 +408,7 @@ void embeddings_start(struct embeddings_context *context, struct conn *c,
 }
 
 void embeddings_gone(struct embeddings *m) {
+    trace_end(m, "cancelled");
     count(m, 499);
     embeddings_free(m);
 }

@@ -172,11 +172,15 @@ static void on_done(void *user) {
     if (--x->choices_left == 0) exchange_finish(x);
 }
 
+struct traced *exchange_traced(const struct exchange *x, const char *purpose) {
+    if (!x->at.tracer) return NULL;
+    return traced_new(&x->at, x->llm, shown_model(x), purpose);
+}
+
 /* The model, or its face that keeps time of what it is asked. */
 static struct llm *asked_model(struct exchange *x) {
-    if (!x->at.tracer) return x->llm;
-    x->traced = traced_new(&x->at, x->llm, shown_model(x));
-    return traced_llm(x->traced);
+    x->traced = exchange_traced(x, "");
+    return x->traced ? traced_llm(x->traced) : x->llm;
 }
 
 static void make_choices(struct exchange *x) {

@@ -68,6 +68,10 @@ struct exchange {
     bool freed;
 };
 
+/* exchange.c: the model as one whose generations are spans, for that purpose;
+ * NULL: the trace is not sampled. */
+struct traced *exchange_traced(const struct exchange *x, const char *purpose);
+
 /* exchange_request.c: the body read and checked, a session's cut to the window;
  * then, unless a summary of the rest is to be made first, made ready to be
  * judged. */

@@ -18,6 +18,8 @@ struct exchange_summary {
     struct chat_request request; /* asks for it */
     struct field *fields;
     int field_count;
+    struct traced *traced; /* the model, where the trace is sampled; or NULL */
+    struct llm *llm;       /* either */
     struct llm_call *call;
     struct guard_check *check;
     uint64_t check_ns;
@@ -40,8 +42,10 @@ void exchange_summary_stop(struct exchange *x) {
     struct exchange_summary *s = x->summary;
 
     if (!s) return;
-    if (s->call) x->llm->cancel(x->llm, s->call);
+    if (s->call) s->llm->cancel(s->llm, s->call);
     s->call = NULL;
+    traced_free(s->traced);
+    s->traced = NULL;
     guard_check_cancel(s->check);
     s->check = NULL;
     bytes_free(&s->text);
@@ -173,12 +177,14 @@ static void write_it(struct exchange *x) {
         .on_text = on_text, .on_end = on_end, .user = x};
     struct err err = {0};
 
+    s->traced = exchange_traced(x, "summary");
+    s->llm = s->traced ? traced_llm(s->traced) : x->llm;
     chat_request_init(&s->request, x->arena);
     if (summary_ask(&x->request, s->messages, s->count,
                     x->context->compact.tokens ? x->context->compact.tokens
                                                : x->llm->context_tokens,
                     &s->request, &err))
-        s->call = x->llm->start(x->llm, &s->request, x->client, &events, &err);
+        s->call = s->llm->start(s->llm, &s->request, x->client, &events, &err);
     if (!s->call) go_on(x, NULL, "model");
 }
 

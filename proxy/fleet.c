@@ -413,6 +413,7 @@ struct llm_vectors {
     llm_vectors_done *done;
     void *user;
     struct bytes body;
+    struct bytes trace; /* a traceparent, or empty */
     int count;
     uint32_t tried;
     int tries_left;
@@ -425,6 +426,7 @@ struct llm_vectors {
 
 static void vectors_free(struct llm_vectors *v) {
     bytes_free(&v->body);
+    bytes_free(&v->trace);
     free(v->values);
     free(v);
 }
@@ -460,9 +462,9 @@ static bool vectors_next(struct llm_vectors *v, struct err *err) {
                       v->fleet->config->name);
     while (v->tries_left-- > 0 && (m = choose(v->fleet, v->tried))) {
         v->tried |= 1u << (m - v->fleet->members);
-        v->upstream =
-            upstream_ask(m->upstream, "/embeddings", span_bytes(&v->body),
-                         take_vectors, on_vectors_end, v, err);
+        v->upstream = upstream_ask(m->upstream, "/embeddings",
+                                   span_bytes(&v->body), span_bytes(&v->trace),
+                                   take_vectors, on_vectors_end, v, err);
         if (!v->upstream) continue;
         v->member = m;
         m->running++;
@@ -484,6 +486,7 @@ static struct llm_vectors *vectors(struct llm *llm,
     v->done = done;
     v->user = user;
     v->count = r->count;
+    bytes_put(&v->trace, r->trace);
     v->tries_left = 1 + v->fleet->config->retries;
     if (vectors_body(r, model->model, &v->body, &last) &&
         vectors_next(v, &last))

@@ -12,6 +12,7 @@ struct traced {
     struct llm llm; /* first, so that the calls can cast back */
     struct llm *inner;
     const struct trace_point *at;
+    const char *purpose;
     char model[MODEL_SIZE];
 };
 
@@ -65,6 +66,7 @@ static void put_span(const struct generation *g, const struct llm_end *end) {
     tracer_text(list, "gen_ai.operation.name", "chat");
     tracer_text(list, "gen_ai.provider.name", here ? "corral" : "openai");
     tracer_text(list, "gen_ai.request.model", t->model);
+    tracer_text(list, "corral.purpose", t->purpose);
     if (g->heard_ns)
         tracer_number(list, "corral.first_text_us",
                       (int64_t)(g->heard_ns - g->start_ns) / 1000);
@@ -178,7 +180,7 @@ static void throttle(struct llm *llm, struct llm_call *call, bool on) {
 }
 
 struct traced *traced_new(const struct trace_point *at, struct llm *inner,
-                          struct span model) {
+                          struct span model, const char *purpose) {
     struct traced *t = xalloc(sizeof *t);
 
     t->llm = (struct llm){.name = inner->name,
@@ -192,6 +194,7 @@ struct traced *traced_new(const struct trace_point *at, struct llm *inner,
                           .context_tokens = inner->context_tokens};
     t->inner = inner;
     t->at = at;
+    t->purpose = purpose;
     (void)snprintf(t->model, sizeof t->model, "%.*s", (int)model.size,
                    model.at);
     return t;

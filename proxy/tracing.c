@@ -131,3 +131,30 @@ void tracing_tool(const struct trace_point *at, struct span name,
     tracer_text(list, "gen_ai.tool.name", tool);
     put_child(at, title, start_ns, false, list);
 }
+
+void tracing_embeddings(const struct trace_point *at,
+                        const struct tracing_vectors *v) {
+    char model[NAME_SIZE / 2], name[NAME_SIZE];
+    struct tracer_span span = {.trace = v->trace,
+                               .parent = at->trace + TRACE_SPAN_AT,
+                               .name = name,
+                               .kind =
+                                   v->here ? TRACER_INTERNAL : TRACER_CLIENT,
+                               .start_ns = v->start_ns,
+                               .end_ns = clock_ns(),
+                               .failed = *v->error != 0};
+    cJSON *list;
+
+    if (!at->tracer) return;
+    (void)snprintf(model, sizeof model, "%.*s", (int)v->model.size,
+                   v->model.at);
+    (void)snprintf(name, sizeof name, "embeddings %s", model);
+    list = span.attributes = tracer_attributes();
+    tracer_text(list, "gen_ai.operation.name", "embeddings");
+    tracer_text(list, "gen_ai.provider.name", v->here ? "corral" : "openai");
+    tracer_text(list, "gen_ai.request.model", model);
+    tracer_number(list, "gen_ai.usage.input_tokens", v->prompt_tokens);
+    tracer_number(list, "corral.texts", v->texts);
+    tracer_text(list, "error.type", v->error);
+    tracer_span(at->tracer, &span);
+}

@@ -30,12 +30,26 @@ void tracing_verdict(struct conn *c, enum channel channel,
 void tracing_tool(const struct trace_point *at, struct span name,
                   uint64_t start_ns);
 
+/* Texts that a model was asked to make vectors of, until now. */
+struct tracing_vectors {
+    const char *trace; /* a traceparent: the span itself */
+    struct span model; /* what it is called */
+    bool here;         /* not behind another server */
+    int texts;
+    int prompt_tokens;
+    uint64_t start_ns;
+    const char *error; /* a word; "": none */
+};
+void tracing_embeddings(const struct trace_point *at,
+                        const struct tracing_vectors *v);
+
 /* A model each of whose generations is a span below `at`; `model` is what it is
- * called there. Both are borrowed, as `inner` is. The face is lent until
+ * called there, and `purpose`, which is static, what they are for other than an
+ * answer ("": nothing). All are borrowed, as `inner` is. The face is lent until
  * traced_free(), by when each of its calls has ended or was cancelled. */
 struct traced;
 struct traced *traced_new(const struct trace_point *at, struct llm *inner,
-                          struct span model);
+                          struct span model, const char *purpose);
 struct llm *traced_llm(struct traced *t);
 void traced_free(struct traced *t); /* NULL is fine */
 

@@ -292,6 +292,7 @@ upstream_start(struct upstream *u, const struct chat_request *r,
 
 struct upstream_call *
 upstream_ask(struct upstream *u, const char *path, struct span body,
+             struct span trace,
              bool (*answer)(void *user, const cJSON *json, struct err *err),
              void (*told)(void *user, const struct upstream_end *end),
              void *user, struct err *err) {
@@ -304,8 +305,7 @@ upstream_ask(struct upstream *u, const char *path, struct span body,
     call->answer = answer;
     http.user = call;
     if (bytes_printf(&full, err, "%s%s%c", u->url.path, path, '\0'))
-        call->http =
-            request(u, "POST", full.at, body, (struct span){0}, 0, &http, err);
+        call->http = request(u, "POST", full.at, body, trace, 0, &http, err);
     bytes_free(&full);
     if (call->http) return call;
     call_free(call);

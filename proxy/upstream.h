@@ -45,10 +45,11 @@ upstream_start(struct upstream *u, const struct chat_request *r,
                const char *model, const struct llm_events *events,
                void (*on_end)(void *end_user, const struct upstream_end *end),
                void *end_user, struct err *err);
-/* POST `body` to base_url + `path` and read one JSON answer: `answer` gets it
- * before `on_end`, and may refuse it. Neither comes after upstream_cancel(). */
+/* POST `body` to base_url + `path`, with `trace` as traceparent unless it is
+ * empty, and read one JSON answer: `answer` gets it before `on_end`, and may refuse it. Neither comes after upstream_cancel(). */
 MUST_USE struct upstream_call *
 upstream_ask(struct upstream *u, const char *path, struct span body,
+             struct span trace,
              bool (*answer)(void *user, const cJSON *json, struct err *err),
              void (*on_end)(void *user, const struct upstream_end *end),
              void *user, struct err *err);

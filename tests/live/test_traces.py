@@ -7,6 +7,8 @@ import pytest
 
 from collector import Collector, attributes
 from conftest import RULES, run, until
+from test_embeddings import vectors
+from test_summary import Model, compacted, create, fill, say
 from test_tools import Caller
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "00f067aa0ba902b7"
@@ -184,6 +186,87 @@ def test_a_client_that_leaves(traced, collector, upstream):
     assert attributes(generation)["error.type"] == "cancelled"
     root = check_tree(collector.spans())
     assert attributes(root)["http.response.status_code"] == 499
+
+
+def embed(server, flags="01", **body):
+    return server.http.post(
+        "/v1/embeddings", headers={"traceparent": f"00-{TRACE}-{SPAN}-{flags}"},
+        json={"model": "vec", "input": ["open the pod bay doors", "please"], **body})
+
+
+def test_embeddings(traced, collector, upstream):
+    upstream.raw = vectors(2)
+    server = traced(upstream)
+    assert embed(server).status_code == 200
+    assert until(lambda: collector.named("POST"))
+    root = check_tree(collector.spans())
+    assert root["name"] == "POST /v1/embeddings"
+    (span,) = collector.named("embeddings ")
+    assert (span["name"], span["kind"]) == ("embeddings vec", CLIENT)
+    about = attributes(span)
+    assert about["gen_ai.operation.name"] == "embeddings"
+    assert about["gen_ai.request.model"] == "vec" and about["corral.texts"] == 2
+    assert about["gen_ai.usage.input_tokens"] > 0 and "error.type" not in about
+    assert upstream.headers[-1]["traceparent"] == f"00-{TRACE}-{span['spanId']}-01"
+    assert "pod bay" not in json.dumps(collector.bodies)
+    # Of one that is not sampled the upstream is told, and nobody else.
+    assert embed(server, flags="00").status_code == 200
+    assert upstream.headers[-1]["traceparent"].endswith("-00")
+    # One that is blocked asks no model; one that fails says so.
+    assert embed(server, input="a zebra crossing").status_code == 400
+    upstream.raw = {}
+    assert embed(server).status_code == 502
+    assert until(lambda: len(collector.named("POST")) == 3)
+    first, failed = collector.named("embeddings ")
+    assert first == span and failed["status"] == {"code": 2}
+    assert attributes(failed)["error.type"]
+
+
+def test_embeddings_here(start, tmp_path, policies, collector):
+    config = tmp_path / "corral.yaml"
+    config.write_text(f'traces: {{endpoint: "{collector.endpoint}"}}\n')
+    server = start("-c", config, "--policy", policies("traced", RULES))
+    assert embed(server).status_code == 200
+    assert until(lambda: collector.named("POST"))
+    check_tree(collector.spans())
+    (span,) = collector.named("embeddings ")
+    about = attributes(span)
+    assert span["kind"] == INTERNAL and about["gen_ai.provider.name"] == "corral"
+    assert about["gen_ai.usage.input_tokens"] > 2
+
+
+def test_summary(start, tmp_path, policies, collector):
+    """What a summary takes is seen apart from what answers take."""
+    model = Model()
+    try:
+        config = tmp_path / "corral.yaml"
+        config.write_text(
+            f'traces: {{endpoint: "{collector.endpoint}"}}\ndata: {tmp_path / "data"}\n'
+            f"backend: {{openai: {{base_url: '{model.url}/v1'}}}}\n"
+            "agent: {context: {compact: summarise, tokens: 700}}\n")
+        server = start("-c", config, "--policy", policies("traced", RULES))
+        session = create(server)
+        fill(server, session)
+        model.summary = None  # the next fails, and the turn goes on
+        for _ in range(20):
+            say(server, session, "7" * 150)
+            if "failed" in json.dumps(compacted(server, session)) or len(compacted(server, session)) > 1:
+                break
+        turns = len([r for r in model.requests if not model.is_summary(r)])
+        assert until(lambda: len(collector.named("chat ")) == len(model.requests))
+        spans = collector.named("chat ")
+        purposes = [attributes(s).get("corral.purpose") for s in spans]
+        assert purposes.count("summary") == len(spans) - turns >= 2
+        assert purposes.count(None) == turns
+        (first, *_) = [s for s in spans if attributes(s).get("corral.purpose")]
+        assert first["name"] == "chat m"
+        # One trace with the turn that it was made for.
+        assert [s for s in spans if s["parentSpanId"] == first["parentSpanId"]] != [first]
+        last = [s for s in spans if attributes(s).get("corral.purpose")][-1]
+        assert last["status"] == {"code": 2}
+        assert "sevens" not in json.dumps(collector.bodies)
+    finally:
+        model.close()
 
 
 def test_who_is_sampled(traced, collector, upstream):

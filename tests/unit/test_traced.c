@@ -125,7 +125,7 @@ static int set_up(void **state) {
                                .count = fake_count,
                                .throttle = fake_throttle,
                                .context_tokens = 99};
-    w->traced = traced_new(&w->at, &w->fake.llm, span_of("m"));
+    w->traced = traced_new(&w->at, &w->fake.llm, span_of("m"), "");
     w->llm = traced_llm(w->traced);
     *state = w;
     return 0;

@@ -55,14 +55,15 @@ static bool refusal_is_error(const struct exchange *x) {
 /* Behind "*" an answer bears the name that the client wrote, which may be what
  * was refused. */
 static struct span shown_model(const struct exchange *x) {
+    struct span model = x->request.model;
     struct verdict v;
 
-    if (x->llm->name) return x->reply.model;
+    if (x->llm->name) return span_of(x->llm->name);
     verdict_begin(&v, policy_revision(x->policy));
-    if (!policy_scan(x->policy, CHANNEL_INPUT, 0, x->reply.model, &v, NULL) ||
+    if (!policy_scan(x->policy, CHANNEL_INPUT, 0, model, &v, NULL) ||
         v.finding_count)
         return span_of("refused");
-    return x->reply.model;
+    return model;
 }
 
 /* The policy said no to the request: its message in the place of every answer,

@@ -195,7 +195,7 @@ def embed(server, flags="01", **body):
 
 
 def test_embeddings(traced, collector, upstream):
-    upstream.raw = vectors(2)
+    upstream.sse, upstream.raw = False, vectors(2)
     server = traced(upstream)
     assert embed(server).status_code == 200
     assert until(lambda: collector.named("POST"))

@@ -50,6 +50,5 @@ int rules_run_within(const struct rules *r, struct hs_database *db,
                      struct span text, rules_match *on_match, void *user) {
     _Static_assert((int)PLAIN_MARGIN >= (int)BESIDE_TEXT, "room to read in");
     if (text.size > UINT32_MAX) return HS_INVALID;
-    return hs_scan(db, text.at, (unsigned)text.size, 0, r->scratch, on_match,
-                   user);
+    return scan(r, db, text, on_match, user);
 }

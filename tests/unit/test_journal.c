@@ -320,6 +320,7 @@ static void test_asked(void **state) {
     assert_int_equal(entry_count(json), 5);
     check_entry(json, 1, "\"content\":\"May I?\",\"tool_calls\"");
     check_entry(json, 2, "\"content\":\"seen\"");
+    check_entry(json, 3, "\"content\":\"\""); /* that text was said already */
     cJSON_Delete(json);
     world_free(w);
 }
@@ -358,10 +359,15 @@ static void test_outlives(void **state) {
 static void test_known(void **state) {
     struct world *w = world_new(JOBS);
     struct chat_tool_call calls[CHAT_TOOL_CALLS_MAX + 1];
+    char letters[CHAT_TOOL_CALLS_MAX + 1];
     cJSON *json;
 
     (void)state;
-    for (int i = 0; i <= CHAT_TOOL_CALLS_MAX; i++) calls[i] = call;
+    memset(letters, 'x', sizeof letters);
+    for (int i = 0; i <= CHAT_TOOL_CALLS_MAX; i++) {
+        calls[i] = call;
+        if (i) calls[i].id = (struct span){letters, (size_t)i};
+    }
     begin(w);
     journal_call(w->journal, &call, false, on_told, w);
     journal_known(w->journal, calls, CHAT_TOOL_CALLS_MAX + 1);

@@ -23,6 +23,7 @@
 #include "proxy/router.h"
 #include "proxy/server.h"
 #include "proxy/service.h"
+#include "proxy/sessions.h"
 
 /* ---- a model with a script ---- */
 
@@ -162,6 +163,9 @@ static const struct tool oracle = {.name = "oracle",
 
 /* ---- the world ---- */
 
+/* Where the next world keeps sessions; NULL: nowhere. */
+static const char *sessions_folder;
+
 struct world {
     uv_loop_t loop;
     struct server *server;
@@ -171,6 +175,7 @@ struct world {
     struct metrics *metrics;
     struct registry *tools;
     struct router *router;
+    struct sessions *sessions;
     /* the answer */
     int status;
     struct bytes body;
@@ -242,6 +247,11 @@ static void world_open(struct world *w, const char *policy) {
     w->router = router_new();
     assert_true(router_add(w->router, "*", &model.llm, &err));
     service.router = w->router;
+    if (sessions_folder) {
+        w->sessions = sessions_open(&w->loop, sessions_folder, &err);
+        if (!w->sessions) fail_msg("%s", err.text);
+    }
+    service.sessions = w->sessions;
     w->service = service_new(&service);
     limits_init(&server.limits);
     server.handler = service_handler(w->service);
@@ -252,6 +262,7 @@ static void world_open(struct world *w, const char *policy) {
 static void world_close(struct world *w) {
     server_close(w->server);
     service_close(w->service);
+    sessions_close(w->sessions);
     assert_int_equal(uv_run(&w->loop, UV_RUN_DEFAULT), 0);
     assert_int_equal(uv_loop_close(&w->loop), 0);
     guard_close(w->guard);
@@ -281,13 +292,13 @@ static void on_end(void *user, const struct err *err) {
     w->over = true;
 }
 
-static struct http_call *ask(struct world *w, const char *path,
-                             const char *body) {
+static struct http_call *ask_as(struct world *w, const char *method,
+                                const char *path, const char *body) {
     struct http_header type = {span_of("content-type"),
                                span_of("application/json")};
     struct http_call_options o = {.host = "127.0.0.1",
                                   .port = server_port(w->server),
-                                  .method = "POST",
+                                  .method = method,
                                   .path = path,
                                   .headers = &type,
                                   .header_count = 1,
@@ -301,6 +312,11 @@ static struct http_call *ask(struct world *w, const char *path,
     w->body.size = 0;
     w->over = false;
     return call;
+}
+
+static inline struct http_call *ask(struct world *w, const char *path,
+                                    const char *body) {
+    return ask_as(w, "POST", path, body);
 }
 
 /* Ask and wait for the whole answer. */

@@ -156,24 +156,27 @@ static void test_classified(void **state) {
     world_close(&w);
 }
 
+#define TOOL(name, text)                                                       \
+    "{\"type\":\"function\",\"function\":{\"name\":\"" name                    \
+    "\",\"description\":\"" text "\"}}"
+#define CHAT                                                                   \
+    "[" MESSAGE("system", "be kind") "," MESSAGE("user", "a swordfish") "]"
+#define LATER "[" MESSAGE("user", "BAD") "," MESSAGE("assistant", "no") "]"
+
 static void test_messages(void **state) {
     cJSON *json;
 
     (void)state;
     world_open(&w, JUDGED);
-    json = judge("{\"messages\":[" MESSAGE("system", "be kind") "," MESSAGE(
-                     "user", "a swordfish") "],\"tools\":[{\"type\":"
-                                            "\"function\",\"function\":{"
-                                            "\"name\":\"f\",\"description\":"
-                                            "\"swordfish\"}}]}",
-                 "block", "input", 2);
+    json =
+        judge("{\"messages\":" CHAT
+              ",\"tools\":[" TOOL("f", "fine") "," TOOL("g", "swordfish") "]}",
+              "block", "input", 2);
     expect_span(finding(json, 0), "messages[1].content", 2, 11);
-    expect_span(finding(json, 1), "tools[0].description", 0, 9);
+    expect_span(finding(json, 1), "tools[1].description", 0, 9);
     cJSON_Delete(json);
     /* What was said earlier is judged, too. */
-    json = judge("{\"messages\":[" MESSAGE("user", "BAD") "," MESSAGE(
-                     "assistant", "jane@example.org") "]}",
-                 "block", "input", 1);
+    json = judge("{\"messages\":" LATER "}", "block", "input", 1);
     cJSON_Delete(json);
     world_close(&w);
 }
@@ -264,6 +267,25 @@ static void test_too_long(void **state) {
     world_close(&w);
 }
 
+/* Whose words the classifier takes a text for. */
+static void expect_role(const char *body, enum guard_role role) {
+    (void)ask(&w, "/v1/guard/check", body);
+    while (!fake.count) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    assert_int_equal(fake.jobs[0]->role, role);
+    while (!w.over) {
+        (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+        (void)fake_poll();
+    }
+}
+
+static void test_roles(void **state) {
+    (void)state;
+    world_open(&w, JUDGED);
+    expect_role("{\"text\":\"hello\"}", GUARD_USER);
+    expect_role("{\"text\":\"hello\",\"channel\":\"output\"}", GUARD_ASSISTANT);
+    world_close(&w);
+}
+
 /* The client leaves while the classifier thinks: nothing is left behind. */
 static void test_gone(void **state) {
     struct http_call *call;
@@ -285,7 +307,8 @@ int main(void) {
         cmocka_unit_test(test_classified), cmocka_unit_test(test_messages),
         cmocka_unit_test(test_tool_calls), cmocka_unit_test(test_tool_results),
         cmocka_unit_test(test_shadow),     cmocka_unit_test(test_unavailable),
-        cmocka_unit_test(test_too_long),   cmocka_unit_test(test_gone)};
+        cmocka_unit_test(test_too_long),   cmocka_unit_test(test_roles),
+        cmocka_unit_test(test_gone)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -140,6 +140,36 @@ static void test_nobody(void **state) {
     world_close(&w);
 }
 
+/* Of one that is another's: the same. */
+static void test_another_ones(void **state) {
+    const struct session_fresh theirs = {.id = span_of(NOBODY),
+                                         .owner = span_of("key_1"),
+                                         .metadata = span_of("{}"),
+                                         .now = 1};
+    struct db *db;
+
+    (void)state;
+    world_open(&w, POLICY(""));
+    db = file_open();
+    assert_true(db_begin(db, NULL) && session_create(db, &theirs, NULL) &&
+                db_commit(db, NULL));
+    request("GET", path_of(NOBODY, ""), "");
+    expect(404, "\"not_found\"");
+    request("DELETE", path_of(NOBODY, ""), "");
+    expect(404, "\"not_found\"");
+    request("POST", path_of(NOBODY, "/fork"), "{}");
+    expect(404, "\"not_found\"");
+    request("POST", path_of(NOBODY, "/messages"), "{\"content\":\"a\"}");
+    expect(404, "\"not_found\"");
+    request("GET", ROOT, "");
+    expect(200, "\"data\":[]");
+    assert_int_equal(model.started, 0);
+    /* It is there all the same. */
+    assert_true(session_owned(db, span_of(NOBODY), span_of("key_1"), NULL));
+    db_close(db);
+    world_close(&w);
+}
+
 /* ---- creating ---- */
 
 /* {"system": so many bytes} */
@@ -383,6 +413,32 @@ static void test_gone(void **state) {
     world_close(&w);
 }
 
+/* Nothing begins in a session that is being deleted. */
+static void test_deleted_alone(void **state) {
+    struct http_call *call;
+    struct db *db;
+    char *id;
+
+    (void)state;
+    world_open(&w, POLICY(""));
+    id = create();
+    db = file_open();
+    assert_true(db_begin(db, NULL)); /* nobody else can write */
+    call = ask_as(&w, "DELETE", path_of(id, ""), "");
+    while (!server_inflight(w.server)) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    turn(id, "{\"content\":\"one\"}");
+    expect(409, "a turn of this session is under way");
+    db_rollback(db);
+    db_close(db);
+    http_call_cancel(call);
+    do {
+        turn(id, "{\"content\":\"two\"}");
+    } while (w.status == 409);
+    expect(404, "\"not_found\"");
+    free(id);
+    world_close(&w);
+}
+
 static void test_two_servers(void **state) {
     struct err err = {0};
     uv_loop_t loop;
@@ -455,10 +511,13 @@ static void test_none(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        CASE(test_routes),      CASE(test_nobody),        CASE(test_create),
-        CASE(test_pages),       CASE(test_forks),         CASE(test_bad_turns),
-        CASE(test_turns),       CASE(test_one_at_a_time), CASE(test_gone),
-        CASE(test_two_servers), CASE(test_recovered),     CASE(test_damaged),
+        CASE(test_routes),       CASE(test_nobody),
+        CASE(test_create),       CASE(test_pages),
+        CASE(test_forks),        CASE(test_bad_turns),
+        CASE(test_turns),        CASE(test_one_at_a_time),
+        CASE(test_gone),         CASE(test_deleted_alone),
+        CASE(test_another_ones), CASE(test_two_servers),
+        CASE(test_recovered),    CASE(test_damaged),
         CASE(test_none)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

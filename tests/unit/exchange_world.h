@@ -51,6 +51,7 @@ struct model {
     struct script script;
     int started;
     int cancelled;
+    int said; /* pieces, of all calls */
     uint64_t seed[4];
     struct bytes seen; /* every text that the last request held */
 };
@@ -88,6 +89,7 @@ static void speak(uv_idle_t *idle) {
     part = span_slice(all, call->at, call->at + s->piece);
     if (part.size) {
         call->at += part.size;
+        model.said++;
         if (s->logprobs) tell_logprob(call, part);
         call->events.on_text(call->events.user, part, NULL, 0);
         return;

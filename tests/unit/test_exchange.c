@@ -317,6 +317,35 @@ static void test_client_gone(void **state) {
     world_close(&w);
 }
 
+/* One that speaks when the client leaves is stopped within a few pieces of its
+ * thousands, each of which is one turn of the loop. */
+static void check_gone_while_it_speaks(const char *rest) {
+    static char text[1 << 16];
+    char body[256];
+    struct http_call *call;
+    struct world w;
+    int before;
+
+    for (size_t i = 0; i + 1 < sizeof text; i++) text[i] = i % 5 ? 'a' : ' ';
+    (void)snprintf(body, sizeof body, ASK("%s"), rest);
+    world_open(&w, POLICY(""));
+    model.script = (struct script){.text = text, .piece = 16};
+    call = ask(&w, "/v1/chat/completions", body);
+    while (model.said < 100) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    http_call_cancel(call);
+    before = model.said;
+    while (!model.cancelled) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    assert_in_range(model.said - before, 0, 8);
+    assert_int_equal(server_inflight(w.server), 0);
+    world_close(&w);
+}
+
+static void test_client_gone_while_it_speaks(void **state) {
+    (void)state;
+    check_gone_while_it_speaks("");
+    check_gone_while_it_speaks(",\"stream\":true");
+}
+
 static void test_moderation(void **state) {
     struct world w;
 
@@ -348,6 +377,7 @@ int main(void) {
         cmocka_unit_test(test_client_tool),
         cmocka_unit_test(test_server_tool),
         cmocka_unit_test(test_client_gone),
+        cmocka_unit_test(test_client_gone_while_it_speaks),
         cmocka_unit_test(test_moderation),
     };
 

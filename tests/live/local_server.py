@@ -13,7 +13,10 @@ class LocalServer:
         self.server.daemon_threads = True
         self.host = f"127.0.0.1:{self.server.server_port}"
         self.url = f"http://{self.host}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # The argument: how often it looks whether it is to end, in seconds.
+        threading.Thread(
+            target=self.server.serve_forever, args=[0.01], daemon=True
+        ).start()
 
     def close(self):
         self.server.shutdown()

@@ -130,6 +130,22 @@ def stop_clean(server):
     assert "ERROR: " not in log and "Assertion" not in log, log
 
 
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory):
+    """A folder of Corral's own with all that setup fetched, and with a `data`
+    that no other server has: not the user's, not another worker's."""
+    folder = tmp_path_factory.mktemp("home")
+    for path in HOME.iterdir():
+        if path.name != "data":
+            (folder / path.name).symlink_to(path)
+    before = os.environ.get("CORRAL_HOME")
+    os.environ["CORRAL_HOME"] = str(folder)
+    yield folder
+    del os.environ["CORRAL_HOME"]
+    if before is not None:
+        os.environ["CORRAL_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def policies(tmp_path_factory):
     """A folder with the shipped policies, and a function that adds one."""

@@ -146,12 +146,11 @@ static void test_text(void **state) {
 /* Calls belong to the text before them, whatever was thought between; a result
  * ends that answer. */
 static void test_calls(void **state) {
-    struct fixture f =
-        parse(
-            INPUT(USER ",{\"role\":\"assistant\",\"content\":\"I "
-                       "look.\"}," CALL("c1") ",{\"type\":\"reasoning\"}," CALL(
-                           "c2") "," OUTPUT("c1") "," OUTPUT("c2") "," CALL("c"
-                                                                            "3")));
+    struct fixture f = parse(
+        INPUT(USER ",{\"role\":\"assistant\",\"content\":\"I "
+                   "look.\"}," CALL("c1") ",{\"type\":\"reasoning\"}," CALL(
+                       "c2") "," OUTPUT("c1") "," OUTPUT("c2") "," CALL("c"
+                                                                        "3")));
 
     (void)state;
     if (!f.ok) fail_msg("%s", f.err.text);

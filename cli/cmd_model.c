@@ -133,7 +133,7 @@ static int verify(const struct gguf *gguf, struct err *err) {
                                    .kv_heads = model_shape(model)->kv_heads,
                                    .head_size = model_shape(model)->head_size,
                                    .positions = 64,
-                                   .type = KV_F16},
+                                   .type = KV_I16},
                 err);
     if (!kv) goto out;
     sequence = sequence_new(kv, &key, 1, &matched);

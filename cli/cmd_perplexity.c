@@ -96,7 +96,7 @@ static bool scorer_open(struct scorer *s, const struct gguf *gguf, int context,
                                       .positions = 2 * context,
                                       .type = kv_q8   ? KV_Q8
                                               : exact ? KV_F32
-                                                      : KV_F16},
+                                                      : KV_I16},
                    err);
     if (!s->kv) return false;
     s->hidden = xalloc_array(ROWS, (size_t)shape->embedding * sizeof(float));

@@ -13,8 +13,8 @@
 #include "engine/quant.h"
 
 enum {
-    SPAN_PAGES = 8,
-    SPAN = SPAN_PAGES * KV_PAGE,
+    SPAN = KERNEL_SPAN,
+    SPAN_PAGES = SPAN / KV_PAGE,
     /* Below so many tasks for a thread, spans become tasks. */
     TASKS_EACH = 8,
     /* Room for the spans of 16 rows at position 8192, or of one at 131,072. */
@@ -58,15 +58,16 @@ static void store_f32(bool k, size_t head, size_t d, size_t at, const float *x,
     for (size_t i = 0; i < KERNEL_PANEL; i++) out[k ? i * KV_PAGE : i] = x[i];
 }
 
-static void store_f16(const struct kernels *kernels, bool k, size_t head,
-                      size_t d, size_t at, const float *x, void *to) {
-    uint16_t line[KERNEL_PANEL];
-    uint16_t *out = (uint16_t *)to + place(k, head, d, at);
+static void store_i16(const struct kernels *kernels, bool k, size_t head,
+                      size_t at, const float *x, void *to) {
+    int16_t line[KERNEL_HEAD_MAX];
+    int16_t *out = (int16_t *)to + place(k, head, 0, at);
+    float *scales = (void *)((int16_t *)to + head * KV_PAGE);
 
-    kernels->to_f16(x, KERNEL_PANEL, line);
-    for (size_t i = 0; k && i < KERNEL_PANEL; i += 2)
+    scales[at] = kernels->to_i16(x, head, line);
+    for (size_t i = 0; k && i < head; i += 2)
         memcpy(out + i * KV_PAGE, line + i, 2 * sizeof *line);
-    for (size_t i = 0; !k && i < KERNEL_PANEL; i++) out[2 * i] = line[i];
+    for (size_t i = 0; !k && i < head; i++) out[2 * i] = line[i];
 }
 
 static void store_q8(bool k, size_t head, size_t d, size_t at, const float *x,
@@ -95,17 +96,18 @@ void attention_store(const struct pass *p, const struct row *row,
     int page = row->position / KV_PAGE;
     uint8_t *half = k ? sequence_k(row->sequence, p->block, page)
                       : sequence_v(row->sequence, p->block, page);
-    int step = type == KV_Q8 ? KERNEL_GROUP : KERNEL_PANEL;
+    int step = type == KV_I16  ? head_size
+               : type == KV_Q8 ? KERNEL_GROUP
+                               : KERNEL_PANEL;
 
-    /* A step lies within one head. */
     for (int c = from; c < end; c += step) {
         size_t d = (size_t)(c % head_size);
         void *to = half + (size_t)(c / head_size) * bytes;
 
         if (type == KV_Q8)
             store_q8(k, head, d, at, values + c, to);
-        else if (type == KV_F16)
-            store_f16(p->m->kernels, k, head, d, at, values + c, to);
+        else if (type == KV_I16)
+            store_i16(p->m->kernels, k, head, at, values + c, to);
         else
             store_f32(k, head, d, at, values + c, to);
     }

@@ -5,7 +5,7 @@
 
 #include "engine/layer.h"
 
-/* Store columns [from, end), multiples of 32, of a row's K or V in its page;
+/* Store columns [from, end), some whole heads, of a row's K or V in its page;
  * values[0] is column 0. */
 void attention_store(const struct pass *p, const struct row *row,
                      enum layer_matrix matrix, const float *values, int from,

@@ -248,7 +248,7 @@ static bool open_model(struct engine *e, struct err *err) {
         .positions = e->options.kv_tokens,
         .type = e->options.kv_q8   ? KV_Q8
                 : e->options.exact ? KV_F32
-                                   : KV_F16,
+                                   : KV_I16,
     };
     e->kv = kv_new(&kv_shape, err);
     return e->kv != NULL;

@@ -34,7 +34,7 @@ struct engine_options {
     int batch_tokens;    /* rows in a step; 0: 512 */
     int queue_max;       /* jobs waiting or running; 0: 256 */
     bool exact;          /* f32 everywhere: the reference mode, slow */
-    bool kv_q8;          /* the KV cache in Q8_0: half of F16 */
+    bool kv_q8;          /* the KV cache in Q8_0: half of 16 bits */
     bool no_speculation; /* for all jobs, as job.no_speculation for one */
     /* Called from the scheduler thread when events wait and none did before;
      * must only signal (uv_async_send). May be NULL: use engine_wait(). */

@@ -24,7 +24,8 @@ enum {
     ROWS_PER_ADAPTED_TASK = 12, /* whole tiles for the products with A */
     ROW_NUMBERS_PER_TASK = 4096,
     MULTIPLY_ADDS_PER_TASK = 1 << 16,
-    FEED_ROWS = 64 /* whose gate and up are in the cache together */
+    FEED_ROWS = 64, /* whose gate and up are in the cache together */
+    EVEN = KERNEL_GROUP / KERNEL_PANEL
 };
 
 static float *row_of(float *at, int row, int width) {
@@ -71,9 +72,9 @@ static int task_end(const struct pass *p, int task) {
 }
 
 /* Split `panels` of k inputs so that a task is worth its claim, and that
- * there are some for each thread; an even number each, since groups of 32
- * outputs are quantised by the task that makes them. */
-static void run_columns(struct pass *p, size_t panels, size_t k,
+ * there are some for each thread; a multiple of `unit` each, since groups of 32
+ * outputs, and heads, are quantised by the task that makes them. */
+static void run_columns(struct pass *p, size_t panels, size_t k, size_t unit,
                         pool_task *task) {
     size_t pieces = 4 * (size_t)pool_threads(p->m->pool);
     size_t each = (panels + pieces - 1) / pieces;
@@ -81,7 +82,7 @@ static void run_columns(struct pass *p, size_t panels, size_t k,
     size_t least = MULTIPLY_ADDS_PER_TASK / panel_work + 1;
 
     if (each < least) each = least;
-    p->panels_each = (each + 1) / 2 * 2;
+    p->panels_each = (each + unit - 1) / unit * unit;
     pool_run(p->m->pool, (int)((panels + p->panels_each - 1) / p->panels_each),
              task, p);
 }
@@ -207,7 +208,8 @@ static void run_qkv(struct pass *p, enum layer_matrix first,
     run_norm(p, p->layer->attention_norm, first, last);
     for (int i = (int)first; i <= (int)last; i++)
         panels += pack_panels(&p->layer->matrix[i]);
-    run_columns(p, panels, (size_t)p->m->shape.embedding, qkv_task);
+    run_columns(p, panels, (size_t)p->m->shape.embedding,
+                (size_t)p->m->shape.head_size / KERNEL_PANEL, qkv_task);
 }
 
 /* x += matrix * input */
@@ -292,14 +294,14 @@ static void forward_rest(struct pass *p) {
     p->first = p->last = LAYER_O;
     activation_begin(&s->narrow, s->q, q_width, q_width);
     run_rows(p, (int)q_width, mixed_task);
-    run_columns(p, pack_panels(&w[LAYER_O]), q_width, output_task);
+    run_columns(p, pack_panels(&w[LAYER_O]), q_width, EVEN, output_task);
 
     run_norm(p, p->layer->feed_norm, LAYER_GATE, LAYER_UP);
     activation_begin(&s->wide, s->gate, feed, feed);
-    run_columns(p, pack_panels(&w[LAYER_GATE]), width, feed_task);
+    run_columns(p, pack_panels(&w[LAYER_GATE]), width, EVEN, feed_task);
     p->first = p->last = LAYER_DOWN;
     run_rows(p, (int)feed, fed_task);
-    run_columns(p, pack_panels(&w[LAYER_DOWN]), feed, down_task);
+    run_columns(p, pack_panels(&w[LAYER_DOWN]), feed, EVEN, down_task);
 }
 
 /* ---- the batch ---- */

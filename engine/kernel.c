@@ -12,9 +12,11 @@
 
 size_t kernel_kv_bytes(enum kernel_kv type, size_t head) {
     static const size_t bytes[KERNEL_KV_TYPES] = {4, 2, 1};
-    size_t scales = type == KERNEL_KV_Q8 ? head / KERNEL_GROUP : 0;
+    size_t scales = type == KERNEL_KV_Q8    ? head / KERNEL_GROUP * 2
+                    : type == KERNEL_KV_I16 ? sizeof(float)
+                                            : 0;
 
-    return KERNEL_POSITIONS * (head * bytes[type] + scales * sizeof(uint16_t));
+    return KERNEL_POSITIONS * (head * bytes[type] + scales);
 }
 
 static bool have_scalar(void) {

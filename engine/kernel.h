@@ -20,17 +20,20 @@ enum {
     KERNEL_GROUP = 32,
     KERNEL_POSITIONS = 32, /* of a page of K and V */
     KERNEL_QUERIES_MAX = 32,
-    KERNEL_HEAD_MAX = 512
+    KERNEL_HEAD_MAX = 512,
+    KERNEL_SPAN = 256,     /* positions that attention looks at in one go */
+    KERNEL_CODE_MAX = 8191 /* of 16-bit codes of K and V */
 };
 
 /* How K and V are kept. One KV head's part of a page is
  *
  *   F32  K [head][32], V [32][head]
- *   F16  K [head/2][32][2], V [16][head][2]: pairs of successive dimensions, or
- *        of successive positions, so that one 32-bit lane holds both
- *   Q8   int8 codes as F16's numbers, then f16 scales [head/32][32] of each
+ *   I16  int16 codes K [head/2][32][2], V [16][head][2]: pairs of successive
+ *        dimensions, or of successive positions, so that one 32-bit lane holds
+ *        both; then each position's scale, f32 [32]
+ *   Q8   int8 codes in the same order, then f16 scales [head/32][32] of each
  *        position's groups of 32 dimensions; head is a multiple of 32 */
-enum kernel_kv { KERNEL_KV_F32, KERNEL_KV_F16, KERNEL_KV_Q8, KERNEL_KV_TYPES };
+enum kernel_kv { KERNEL_KV_F32, KERNEL_KV_I16, KERNEL_KV_Q8, KERNEL_KV_TYPES };
 
 /* How the codes and scales of a weight matrix are stored; the K formats have
  * byte scales under one f16 scale for 256 inputs. */
@@ -76,7 +79,9 @@ struct kernels {
     void (*quantise)(const float *x, size_t k, int8_t *q, float *scale,
                      float *sum);
     void (*to_bf16)(const float *x, size_t n, uint16_t *out);
-    void (*to_f16)(const float *x, size_t n, uint16_t *out);
+    /* The scale of the codes of x[n], n a multiple of 16: the largest number's
+     * is KERNEL_CODE_MAX. NaN when a number is not finite. */
+    float (*to_i16)(const float *x, size_t n, int16_t *out);
 
     /* out[row][0..columns) = or += w * x[row], with the spills. `w` is the
      * first of the panels; the last may be cut by `columns`. A row's result
@@ -106,8 +111,9 @@ struct kernels {
     void (*scores[KERNEL_KV_TYPES])(const float *q, size_t queries, size_t head,
                                     const void *const *k, size_t pages,
                                     float *out, size_t out_stride);
-    /* out[query][head] = p[query][0..count) * V; p has numbers up to the end
-     * of the last page, and they are 0 from `count` on. */
+    /* out[query][head] = p[query][0..count) * V, count at most KERNEL_SPAN; p
+     * has numbers up to the end of the last page, and they are 0 from `count`
+     * on. */
     void (*mix[KERNEL_KV_TYPES])(const float *p, size_t p_stride,
                                  size_t queries, const void *const *v,
                                  size_t count, size_t head, float *out);

@@ -13,7 +13,7 @@
     void table##_silu_mul(float *gate, const float *up, size_t n);             \
     void table##_rope(float *x, const float *turns, size_t n);                 \
     float table##_soften(float *x, size_t n, float *most);                     \
-    KERNEL_ATTENTION_TYPE(table, f16);                                         \
+    KERNEL_ATTENTION_TYPE(table, i16);                                         \
     KERNEL_ATTENTION_TYPE(table, q8)
 
 #define KERNEL_ATTENTION_TYPE(table, type)                                     \
@@ -42,8 +42,8 @@
     .dot = table##_dot, .rmsnorm = table##_rmsnorm,                            \
     .silu_mul = table##_silu_mul, .rope = table##_rope,                        \
     .soften = table##_soften,                                                  \
-    .scores = {scalar_scores_f32, table##_scores_f16, table##_scores_q8},      \
-    .mix = {scalar_mix_f32, table##_mix_f16, table##_mix_q8}
+    .scores = {scalar_scores_f32, table##_scores_i16, table##_scores_q8},      \
+    .mix = {scalar_mix_f32, table##_mix_i16, table##_mix_q8}
 
 KERNEL_ATTENTION(scalar);
 KERNEL_ATTENTION_TYPE(scalar, f32);

@@ -67,16 +67,37 @@ void avx2_to_bf16(const float *x, size_t n, uint16_t *out) {
     }
 }
 
-void avx2_to_f16(const float *x, size_t n, uint16_t *out) {
-    size_t i = 0;
+INLINE __m256i codes_of(const float *x, __m256 inverse) {
+    __m256i v = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x), inverse));
 
-    for (; n - i >= LANES; i += LANES)
-        _mm_storeu_si128(
-            (__m128i *)(void *)(out + i),
-            _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
-    for (; i < n; i++)
-        out[i] = (uint16_t)_mm_cvtsi128_si32(
-            _mm_cvtps_ph(_mm_set_ss(x[i]), _MM_FROUND_TO_NEAREST_INT));
+    v = _mm256_max_epi32(v, _mm256_set1_epi32(-KERNEL_CODE_MAX));
+    return _mm256_min_epi32(v, _mm256_set1_epi32(KERNEL_CODE_MAX));
+}
+
+float avx2_to_i16(const float *x, size_t n, int16_t *out) {
+    const __m256 sign = _mm256_set1_ps(-0.0f);
+    __m256 top = _mm256_setzero_ps();
+    __m256 odd = _mm256_setzero_ps(); /* or NaN */
+    __m256 inverse;
+    float most;
+
+    for (size_t i = 0; i < n; i += LANES) {
+        __m256 v = _mm256_loadu_ps(x + i);
+
+        top = _mm256_max_ps(_mm256_andnot_ps(sign, v), top);
+        odd = _mm256_fmadd_ps(v, _mm256_setzero_ps(), odd);
+    }
+    most = max_lanes(top);
+    if (!(most >= 1e-30f)) most = 0;
+    inverse = _mm256_set1_ps(most > 0 ? KERNEL_CODE_MAX / most : 0);
+    for (size_t i = 0; i < n; i += 2 * LANES)
+        _mm256_storeu_si256(
+            (__m256i *)(void *)(out + i),
+            _mm256_permute4x64_epi64(
+                _mm256_packs_epi32(codes_of(x + i, inverse),
+                                   codes_of(x + i + LANES, inverse)),
+                0xd8));
+    return most / KERNEL_CODE_MAX + sum_lanes(odd);
 }
 
 /* A lane holds a pair of bf16: the odd one is the float's top half already,
@@ -208,7 +229,7 @@ const struct kernels kernels_avx2 = {
     .name = "avx2",
     .quantise = avx2_quantise,
     .to_bf16 = avx2_to_bf16,
-    .to_f16 = avx2_to_f16,
+    .to_i16 = avx2_to_i16,
     .gemm_q = avx2_gemm_q,
     .gemm_bf16 = avx2_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx2),

@@ -133,51 +133,64 @@ INLINE void split_pairs(__m256 a, __m256 b, __m256 *first, __m256 *second) {
         _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(y), 0xd8));
 }
 
-INLINE __m256 spread_f16(const uint16_t *at) {
-    return _mm256_cvtph_ps(_mm_set1_epi16((short)*at));
-}
+/* Eight codes from number `at` of a page on. */
+INLINE __m256 load_code(enum kernel_kv type, const void *page, size_t at) {
+    const int8_t *code = page;
+    const int16_t *wide = page;
 
-INLINE __m256 load_code(const int8_t *at) {
+    if (type == KERNEL_KV_I16)
+        return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(
+            _mm_loadu_si128((const __m128i *)(const void *)(wide + at))));
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(
-        _mm_loadl_epi64((const __m128i *)(const void *)at)));
+        _mm_loadl_epi64((const __m128i *)(const void *)(code + at))));
 }
 
-/* Eight pairs of codes, or of halves, from number `at` of a page on. */
+/* Eight pairs of codes. */
 INLINE void load_pairs(enum kernel_kv type, const void *page, size_t at,
                        __m256 *first, __m256 *second) {
-    const uint16_t *half = page;
+    split_pairs(load_code(type, page, at), load_code(type, page, at + LANES),
+                first, second);
+}
+
+/* Where the scales of dimension `d` begin, one for each position. */
+INLINE const void *scales_of(enum kernel_kv type, const void *page, size_t head,
+                             size_t d) {
     const int8_t *code = page;
 
-    if (type == KERNEL_KV_F16)
-        split_pairs(load_f16(half + at), load_f16(half + at + LANES), first,
-                    second);
-    else
-        split_pairs(load_code(code + at), load_code(code + at + LANES), first,
-                    second);
+    if (type == KERNEL_KV_I16) return code + 2 * head * KERNEL_POSITIONS;
+    return code + head * KERNEL_POSITIONS +
+           d / KERNEL_GROUP * KERNEL_POSITIONS * sizeof(uint16_t);
+}
+
+/* Of eight positions. */
+INLINE __m256 load_scales(enum kernel_kv type, const void *scales, size_t at) {
+    if (type == KERNEL_KV_I16)
+        return _mm256_loadu_ps((const float *)scales + at);
+    return load_f16((const uint16_t *)scales + at);
+}
+
+INLINE __m256 spread_scale(enum kernel_kv type, const void *scales, size_t at) {
+    const uint16_t *half = scales;
+
+    if (type == KERNEL_KV_I16)
+        return _mm256_set1_ps(((const float *)scales)[at]);
+    return _mm256_cvtph_ps(_mm_set1_epi16((short)half[at]));
 }
 
 INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
                      float *out) {
-    const uint16_t *scales =
-        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
-
     for (size_t d = 0; d < head; d += 2) {
         for (size_t p = 0; p < KERNEL_POSITIONS; p += LANES) {
             float *to = out + d * KERNEL_POSITIONS + p;
+            __m256 scale = load_scales(type, scales_of(type, page, head, d), p);
             __m256 first;
             __m256 second;
 
             load_pairs(type, page, d * KERNEL_POSITIONS + 2 * p, &first,
                        &second);
-            if (type == KERNEL_KV_Q8) {
-                __m256 scale =
-                    load_f16(scales + d / KERNEL_GROUP * KERNEL_POSITIONS + p);
-
-                first = _mm256_mul_ps(first, scale);
-                second = _mm256_mul_ps(second, scale);
-            }
-            _mm256_storeu_ps(to, first);
-            _mm256_storeu_ps(to + KERNEL_POSITIONS, second);
+            _mm256_storeu_ps(to, _mm256_mul_ps(first, scale));
+            _mm256_storeu_ps(to + KERNEL_POSITIONS,
+                             _mm256_mul_ps(second, scale));
         }
     }
 }
@@ -185,25 +198,19 @@ INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
 /* Of `count` positions, and of one more when that is odd. */
 INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
                      size_t head, float *out) {
-    const uint16_t *scales =
-        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
-
     for (size_t i = 0; i < count; i += 2) {
         for (size_t d = 0; d < head; d += LANES) {
+            const void *scales = scales_of(type, page, head, d);
             float *to = out + i * head + d;
             __m256 first;
             __m256 second;
 
             load_pairs(type, page, i * head + 2 * d, &first, &second);
-            if (type == KERNEL_KV_Q8) {
-                const uint16_t *scale =
-                    scales + d / KERNEL_GROUP * KERNEL_POSITIONS + i;
-
-                first = _mm256_mul_ps(first, spread_f16(scale));
-                second = _mm256_mul_ps(second, spread_f16(scale + 1));
-            }
-            _mm256_storeu_ps(to, first);
-            _mm256_storeu_ps(to + head, second);
+            _mm256_storeu_ps(
+                to, _mm256_mul_ps(first, spread_scale(type, scales, i)));
+            _mm256_storeu_ps(
+                to + head,
+                _mm256_mul_ps(second, spread_scale(type, scales, i + 1)));
         }
     }
 }
@@ -255,7 +262,7 @@ INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
 
 #include "engine/kernel_attention_pages.h"
 
-KERNEL_ATTENTION_DEFINE(avx2, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(avx2, i16, KERNEL_KV_I16)
 KERNEL_ATTENTION_DEFINE(avx2, q8, KERNEL_KV_Q8)
 
 #else

@@ -8,7 +8,7 @@
 void avx2_quantise(const float *x, size_t k, int8_t *q, float *scale,
                    float *sum);
 void avx2_to_bf16(const float *x, size_t n, uint16_t *out);
-void avx2_to_f16(const float *x, size_t n, uint16_t *out);
+float avx2_to_i16(const float *x, size_t n, int16_t *out);
 void avx2_gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
                  const struct kernel_input *x, float *out, size_t out_stride,
                  bool add);

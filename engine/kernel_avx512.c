@@ -48,14 +48,31 @@ static void to_bf16(const float *x, size_t n, uint16_t *out) {
     }
 }
 
-static void to_f16(const float *x, size_t n, uint16_t *out) {
-    for (size_t i = 0; i < n; i += LANES) {
-        __mmask16 mask = lanes_below(n - i);
-        __m512 v = _mm512_maskz_loadu_ps(mask, x + i);
+static float to_i16(const float *x, size_t n, int16_t *out) {
+    __m512 top = _mm512_setzero_ps();
+    __m512 odd = _mm512_setzero_ps(); /* or NaN */
+    __m512 inverse;
+    float most;
 
-        _mm256_mask_storeu_epi16(out + i, mask,
-                                 _mm512_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
+    for (size_t i = 0; i < n; i += LANES) {
+        __m512 v = _mm512_loadu_ps(x + i);
+
+        top = _mm512_max_ps(_mm512_abs_ps(v), top);
+        odd = _mm512_fmadd_ps(v, _mm512_setzero_ps(), odd);
     }
+    most = _mm512_reduce_max_ps(top);
+    if (!(most >= 1e-30f)) most = 0;
+    inverse = _mm512_set1_ps(most > 0 ? KERNEL_CODE_MAX / most : 0);
+    for (size_t i = 0; i < n; i += LANES) {
+        __m512i v =
+            _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_loadu_ps(x + i), inverse));
+
+        v = _mm512_max_epi32(v, _mm512_set1_epi32(-KERNEL_CODE_MAX));
+        v = _mm512_min_epi32(v, _mm512_set1_epi32(KERNEL_CODE_MAX));
+        _mm256_storeu_si256((__m256i *)(void *)(out + i),
+                            _mm512_cvtepi32_epi16(v));
+    }
+    return most / KERNEL_CODE_MAX + _mm512_reduce_add_ps(odd);
 }
 
 INLINE void panel_bf16(const uint16_t *w, size_t k, const uint16_t *x,
@@ -148,7 +165,7 @@ const struct kernels kernels_avx512 = {
     .name = "avx512",
     .quantise = quantise,
     .to_bf16 = to_bf16,
-    .to_f16 = to_f16,
+    .to_i16 = to_i16,
     .gemm_q = avx512_gemm_q,
     .gemm_bf16 = gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx512),

@@ -3,11 +3,15 @@
 
 #include "engine/kernel_attention.h"
 #include "engine/kernel_avx512.h"
+#include "engine/kernel_layout.h"
 
 #include <math.h>
 
-/* Queries that share one reading of a page. */
-enum { TILE = 8 };
+enum {
+    TILE = 8, /* queries that share one reading of a page */
+    WIDE = 2, /* registers of dimensions */
+    CODES_SUM = (1 << 18) - KERNEL_HEAD_MAX
+};
 
 float avx512_dot(const float *a, const float *b, size_t n) {
     __m512 total[4];
@@ -120,166 +124,167 @@ float avx512_soften(float *x, size_t n, float *most) {
     return _mm512_reduce_add_ps(total);
 }
 
-/* Attention in bf16, whose products are summed two at a time in f32: a page
- * is unpacked once for all queries, as registers of 16 pairs. */
+/* Attention in 16-bit integers, whose products are summed two at a time in 32
+ * bits: four times as fast as bf16's on Sapphire Rapids, and more exact. A sum
+ * must fit, and a code of K or V is at most KERNEL_CODE_MAX: so those of a
+ * query, or of its weights, sum up to less than 2^18. */
 
-INLINE __m512i pairs_f16(const void *at) {
-    __m512 low = load_f16(at);
-    __m512 high = load_f16((const uint16_t *)at + LANES);
+/* What a code of x[n] is worth; n is a multiple of 16. A number that is not
+ * finite makes it one that is not, either. */
+INLINE float codes_of(const float *x, size_t n, int16_t *out) {
+    __m512 top = _mm512_setzero_ps();
+    __m512 all = _mm512_setzero_ps();
+    __m512 times;
+    float scale;
+    float most;
+    float sum;
 
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    for (size_t i = 0; i < n; i += LANES) {
+        __m512 v = _mm512_abs_ps(_mm512_loadu_ps(x + i));
+
+        top = _mm512_max_ps(v, top);
+        all = _mm512_add_ps(v, all);
+    }
+    most = _mm512_reduce_max_ps(top);
+    sum = _mm512_reduce_add_ps(all);
+    if (sum < 1e-30f) {
+        memset(out, 0, n * sizeof *out);
+        return 0;
+    }
+    scale = (float)CODES_SUM / sum;
+    if (INT16_MAX / most < scale) scale = INT16_MAX / most;
+    times = _mm512_set1_ps(scale);
+    for (size_t i = 0; i < n; i += LANES)
+        _mm256_storeu_si256((__m256i *)(void *)(out + i),
+                            _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(
+                                _mm512_mul_ps(_mm512_loadu_ps(x + i), times))));
+    return 1.0f / scale;
 }
 
-INLINE __m512 load_codes8(const int8_t *at) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(
-        _mm_loadu_si128((const __m128i *)(const void *)at)));
-}
+/* The scales of 16 positions from `at` on, for dimension `d`. */
+INLINE __m512 load_scales(enum kernel_kv type, const void *page, size_t head,
+                          size_t d, size_t at) {
+    size_t code_bytes = type == KERNEL_KV_I16 ? 2 : 1;
+    const int8_t *scales =
+        (const int8_t *)page + code_bytes * head * KERNEL_POSITIONS;
 
-INLINE __m512i pairs_q8(const int8_t *at, __m512 low_scale, __m512 high_scale) {
-    __m512 low = _mm512_mul_ps(load_codes8(at), low_scale);
-    __m512 high = _mm512_mul_ps(load_codes8(at + LANES), high_scale);
-
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+    if (type == KERNEL_KV_I16)
+        return _mm512_loadu_ps((const float *)(const void *)scales + at);
+    return load_f16((const uint16_t *)(const void *)scales +
+                    d / KERNEL_GROUP * KERNEL_POSITIONS + at);
 }
 
 /* Pages lie far apart, so the processor does not see the next one coming. */
-INLINE void fetch(const void *next, size_t offset) {
-    _mm_prefetch((const char *)next + offset, _MM_HINT_T1);
+INLINE void fetch(enum kernel_kv type, const void *page, size_t head) {
+    size_t bytes = kernel_kv_bytes(type, head);
+
+    for (size_t i = 0; i < bytes; i += KERNEL_LINE)
+        _mm_prefetch((const char *)page + i, _MM_HINT_T1);
 }
 
-/* K to [head/2][2] registers: positions 0 to 15 and 16 to 31. */
-INLINE void unpack_k(enum kernel_kv type, const void *k, const void *next,
-                     size_t head, __m512i *out) {
-    const int8_t *code = k;
-    const uint16_t *scales = (const void *)(code + head * KERNEL_POSITIONS);
-    __m512 scale[4];
-
-    if (type == KERNEL_KV_F16) {
-        for (size_t i = 0; i < head; i++) {
-            fetch(next, i * KERNEL_POSITIONS * sizeof(uint16_t));
-            out[i] = pairs_f16((const uint16_t *)k + i * KERNEL_POSITIONS);
-        }
-        return;
-    }
-    for (size_t i = 0; i < head; i++) {
-        size_t at = i % 2 * 2;
-
-        if (i % 2 == 0) fetch(next, i * KERNEL_POSITIONS);
-        if (i % KERNEL_GROUP == 0) { /* each position's scale, twice */
-            const uint16_t *group =
-                scales + i / KERNEL_GROUP * KERNEL_POSITIONS;
-            const __m512i twice = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4,
-                                                    4, 5, 5, 6, 6, 7, 7);
-            const __m512i above = _mm512_add_epi32(twice, _mm512_set1_epi32(8));
-
-            for (size_t j = 0; j < 2; j++) {
-                __m512 all = load_f16(group + j * LANES);
-
-                scale[2 * j] = _mm512_permutexvar_ps(twice, all);
-                scale[2 * j + 1] = _mm512_permutexvar_ps(above, all);
-            }
-        }
-        out[i] =
-            pairs_q8(code + i * KERNEL_POSITIONS, scale[at], scale[at + 1]);
-    }
+INLINE __m512i load_codes16(const void *at) {
+    return _mm512_loadu_si512(at);
 }
 
-/* V to [(count+1)/2][head/16] registers; what follows an odd count is 0. */
-INLINE void unpack_v(enum kernel_kv type, const void *v, const void *next,
-                     size_t count, size_t head, __m512i *out) {
-    const int8_t *code = v;
-    const uint16_t *scales = (const void *)(code + head * KERNEL_POSITIONS);
-    size_t wide = head / LANES;
-
-    for (size_t i = 0; i < count; i += 2) {
-        __m512i *line = out + i / 2 * wide;
-
-        for (size_t j = 0; j < wide; j++) {
-            size_t at = i * head + j * 2 * LANES;
-            float pair[4] = {0};
-            __m512 scale;
-
-            if (type == KERNEL_KV_F16) {
-                fetch(next, at * sizeof(uint16_t));
-                line[j] = pairs_f16((const uint16_t *)v + at);
-                continue;
-            }
-            if (j % 2 == 0) fetch(next, at);
-            _mm_storeu_ps(
-                pair,
-                _mm_cvtph_ps(_mm_loadu_si32(
-                    scales + j * LANES / KERNEL_GROUP * KERNEL_POSITIONS + i)));
-            scale = _mm512_castpd_ps(
-                _mm512_broadcastsd_pd(_mm_castps_pd(_mm_loadu_ps(pair))));
-            line[j] = pairs_q8(code + at, scale, scale);
-        }
-        if (i + 1 == count)
-            for (size_t j = 0; j < wide; j++)
-                line[j] = _mm512_and_si512(line[j], _mm512_set1_epi32(0xffff));
-    }
+/* `count` codes of a page as 16 bits each, count a multiple of 32. */
+INLINE void widen(const int8_t *code, size_t count, int16_t *out) {
+    for (size_t i = 0; i < count; i += 2 * LANES)
+        _mm512_storeu_si512(out + i,
+                            _mm512_cvtepi8_epi16(_mm256_loadu_si256(
+                                (const __m256i *)(const void *)(code + i))));
 }
 
-INLINE __m512 dot_pairs(__m512 total, __m512i a, const void *pair) {
-    return _mm512_dpbf16_ps(total, (__m512bh)a, (__m512bh)spread(pair));
+INLINE __m512 worth(__m512i total, __m512 scale, float back) {
+    return _mm512_mul_ps(_mm512_cvtepi32_ps(total),
+                         _mm512_mul_ps(scale, _mm512_set1_ps(back)));
 }
 
-/* All positions of a page for `tile` queries at once. */
-INLINE void scores_tile(const uint16_t *q, size_t tile, size_t head,
-                        const __m512i *page, float *out, size_t out_stride) {
-    __m512 total[TILE][2];
+/* All positions of a page for `tile` queries at once, over `width` of the
+ * dimensions; k and q begin with the first of them. */
+INLINE void scores_tile(const int16_t *q, const float *back, size_t tile,
+                        size_t head, size_t width, const int16_t *k,
+                        const __m512 scale[2], float *out, size_t out_stride,
+                        bool add) {
+    __m512i total[TILE][2];
 
+    UNROLL
     for (size_t a = 0; a < tile; a++)
-        total[a][0] = total[a][1] = _mm512_setzero_ps();
-    for (size_t d = 0; d < head; d += 2) {
+        total[a][0] = total[a][1] = _mm512_setzero_si512();
+    for (size_t d = 0; d < width; d += 2) {
+        __m512i low = load_codes16(k + d * KERNEL_POSITIONS);
+        __m512i high = load_codes16(k + (d + 1) * KERNEL_POSITIONS);
+
+        UNROLL
         for (size_t a = 0; a < tile; a++) {
-            const uint16_t *pair = q + a * head + d;
+            __m512i pair = spread(q + a * head + d);
 
-            total[a][0] = dot_pairs(total[a][0], page[d], pair);
-            total[a][1] = dot_pairs(total[a][1], page[d + 1], pair);
+            total[a][0] = _mm512_dpwssd_epi32(total[a][0], low, pair);
+            total[a][1] = _mm512_dpwssd_epi32(total[a][1], high, pair);
         }
     }
+    UNROLL
     for (size_t a = 0; a < tile; a++) {
-        _mm512_storeu_ps(out + a * out_stride, total[a][0]);
-        _mm512_storeu_ps(out + a * out_stride + LANES, total[a][1]);
+        finish(out + a * out_stride, worth(total[a][0], scale[0], back[a]),
+               0xffff, add);
+        finish(out + a * out_stride + LANES,
+               worth(total[a][1], scale[1], back[a]), 0xffff, add);
     }
 }
 
-/* out += p * v for `tile` queries and `wide` registers of dimensions. */
-INLINE void mix_tile(const uint16_t *p, size_t tile, const __m512i *page,
-                     size_t pairs, size_t head, size_t wide, float *out) {
-    __m512 total[4][4];
+/* Where the numbers of some V lie, as 16 bits each. */
+struct values {
+    const int16_t *page[KERNEL_SPAN / KERNEL_POSITIONS];
+    size_t stride; /* codes from a pair of positions to the next */
+};
 
-    for (size_t a = 0; a < tile; a++)
+/* 32 dimensions, or the 16 that are left, of the first `count` positions, for
+ * `tile` queries; `at` is the first dimension's place in a pair. */
+INLINE void mix_tile(const int16_t *p, const float *back, size_t tile,
+                     const struct values *v, size_t at, size_t wide,
+                     size_t count, float *out, size_t head) {
+    __m512i total[TILE][WIDE];
+
+    UNROLL
+    for (size_t a = 0; a < tile; a++) {
+        UNROLL
+        for (size_t j = 0; j < wide; j++) total[a][j] = _mm512_setzero_si512();
+    }
+    for (size_t i = 0; i < count; i += 2) {
+        const int16_t *line = v->page[i / KERNEL_POSITIONS] +
+                              i % KERNEL_POSITIONS / 2 * v->stride + at;
+        __m512i value[WIDE];
+
+        UNROLL
         for (size_t j = 0; j < wide; j++)
-            total[a][j] = _mm512_loadu_ps(out + a * head + j * LANES);
-    for (size_t i = 0; i < pairs; i++)
-        for (size_t a = 0; a < tile; a++)
+            value[j] = load_codes16(line + 2 * LANES * j);
+        UNROLL
+        for (size_t a = 0; a < tile; a++) {
+            __m512i pair = spread(p + a * KERNEL_SPAN + i);
+
+            UNROLL
             for (size_t j = 0; j < wide; j++)
-                total[a][j] =
-                    dot_pairs(total[a][j], page[i * (head / LANES) + j],
-                              p + a * KERNEL_POSITIONS + 2 * i);
-    for (size_t a = 0; a < tile; a++)
+                total[a][j] = _mm512_dpwssd_epi32(total[a][j], value[j], pair);
+        }
+    }
+    UNROLL
+    for (size_t a = 0; a < tile; a++) {
+        UNROLL
         for (size_t j = 0; j < wide; j++)
-            _mm512_storeu_ps(out + a * head + j * LANES, total[a][j]);
-}
-
-INLINE void mix_page(const uint16_t *p, size_t tile, const __m512i *page,
-                     size_t pairs, size_t head, float *out) {
-    size_t d = 0;
-
-    for (; head - d >= 4 * LANES; d += 4 * LANES)
-        mix_tile(p, tile, page + d / LANES, pairs, head, 4, out + d);
-    for (; d < head; d += LANES)
-        mix_tile(p, tile, page + d / LANES, pairs, head, 1, out + d);
+            _mm512_storeu_ps(out + a * head + LANES * j,
+                             worth(total[a][j], _mm512_set1_ps(1), back[a]));
+    }
 }
 
 /* Runs CALL(n), which handles n queries from `a` on; a literal n lets the
  * compiler keep the sums in registers. */
-#define EACH_TILE(queries, most, CALL)                                         \
+#define EACH_TILE(queries, CALL)                                               \
     for (size_t a = 0; a < (queries);) {                                       \
         size_t left = (queries)-a;                                             \
                                                                                \
-        if ((most) == 8 && left >= 8) {                                        \
+        if (left % 6 == 0) {                                                   \
+            CALL(6);                                                           \
+            a += 6;                                                            \
+        } else if (left >= 8) {                                                \
             CALL(8);                                                           \
             a += 8;                                                            \
         } else if (left >= 4) {                                                \
@@ -300,48 +305,106 @@ INLINE void mix_page(const uint16_t *p, size_t tile, const __m512i *page,
 INLINE void scores(enum kernel_kv type, const float *q, size_t queries,
                    size_t head, const void *const *k, size_t pages, float *out,
                    size_t out_stride) {
-    uint16_t half[KERNEL_QUERIES_MAX * KERNEL_HEAD_MAX];
-    __m512i page[KERNEL_HEAD_MAX];
+    const size_t width = type == KERNEL_KV_I16 ? head : KERNEL_GROUP;
+    int16_t code[KERNEL_QUERIES_MAX * KERNEL_HEAD_MAX];
+    int16_t room[KERNEL_POSITIONS * KERNEL_HEAD_MAX];
+    float back[KERNEL_QUERIES_MAX];
 
-    kernels_avx512.to_bf16(q, queries * head, half);
+    for (size_t a = 0; a < queries; a++)
+        back[a] = codes_of(q + a * head, head, code + a * head);
     for (size_t i = 0; i < pages; i++, out += KERNEL_POSITIONS) {
-        unpack_k(type, k[i], k[i + 1 < pages ? i + 1 : i], head, page);
+        const int16_t *page = k[i];
+
+        if (i + 1 < pages) fetch(type, k[i + 1], head);
+        if (type == KERNEL_KV_Q8) {
+            widen(k[i], head * KERNEL_POSITIONS, room);
+            page = room;
+        }
+        for (size_t d = 0; d < head; d += width) {
+            const __m512 scale[2] = {load_scales(type, k[i], head, d, 0),
+                                     load_scales(type, k[i], head, d, LANES)};
+
 #define SCORES(n)                                                              \
-    scores_tile(half + a * head, n, head, page, out + a * out_stride,          \
-                out_stride)
-        EACH_TILE(queries, 8, SCORES)
+    scores_tile(code + a * head + d, back + a, n, head, width,                 \
+                page + d * KERNEL_POSITIONS, scale, out + a * out_stride,      \
+                out_stride, d > 0)
+            EACH_TILE(queries, SCORES)
 #undef SCORES
+        }
     }
+}
+
+/* The weights of the positions times the scales of dimension `d`. What stands
+ * behind the last position may be no number. */
+INLINE float weigh(enum kernel_kv type, const float *p, const void *const *v,
+                   size_t count, size_t head, size_t d, int16_t *out) {
+    size_t padded =
+        (count + KERNEL_POSITIONS - 1) / KERNEL_POSITIONS * KERNEL_POSITIONS;
+    float line[KERNEL_SPAN];
+
+    for (size_t i = 0; i < padded; i += LANES) {
+        __m512 w = _mm512_loadu_ps(p + i);
+        __m512 scale = load_scales(type, v[i / KERNEL_POSITIONS], head, d,
+                                   i % KERNEL_POSITIONS);
+        __mmask16 some =
+            _mm512_cmp_ps_mask(w, _mm512_setzero_ps(), _CMP_NEQ_UQ);
+
+        _mm512_storeu_ps(line + i, _mm512_maskz_mul_ps(some, w, scale));
+    }
+    return codes_of(line, padded, out);
+}
+
+/* Dimensions [d, d + width) of V; what is not 16 bits wide is made so in
+ * `room`. */
+INLINE struct values values_of(enum kernel_kv type, const void *const *v,
+                               size_t count, size_t head, size_t d,
+                               size_t width, int16_t *room) {
+    struct values out = {.stride = 2 * head};
+    size_t pages = (count + KERNEL_POSITIONS - 1) / KERNEL_POSITIONS;
+
+    for (size_t i = 0; i < pages; i++) {
+        out.page[i] = (const int16_t *)v[i] + 2 * d;
+        if (type == KERNEL_KV_I16) continue;
+        out.page[i] = room;
+        for (size_t j = 0; j < KERNEL_POSITIONS / 2; j++, room += 2 * width)
+            widen((const int8_t *)v[i] + 2 * (j * head + d), 2 * width, room);
+    }
+    if (type == KERNEL_KV_Q8) out.stride = 2 * width;
+    return out;
 }
 
 INLINE void mix(enum kernel_kv type, const float *p, size_t p_stride,
                 size_t queries, const void *const *v, size_t count, size_t head,
                 float *out) {
-    uint16_t half[KERNEL_QUERIES_MAX * KERNEL_POSITIONS];
-    __m512i page[KERNEL_HEAD_MAX];
+    const size_t width = type == KERNEL_KV_I16 ? head : KERNEL_GROUP;
+    int16_t code[KERNEL_QUERIES_MAX * KERNEL_SPAN];
+    int16_t room[KERNEL_GROUP * KERNEL_SPAN];
+    float back[KERNEL_QUERIES_MAX];
 
-    memset(out, 0, queries * head * sizeof *out);
-    for (size_t i = 0; i < count; i += KERNEL_POSITIONS, v++) {
-        size_t n = count - i < KERNEL_POSITIONS ? count - i : KERNEL_POSITIONS;
+    for (size_t i = 0; i < count; i += KERNEL_POSITIONS)
+        fetch(type, v[i / KERNEL_POSITIONS], head);
+    for (size_t from = 0; from < head; from += width) {
+        struct values values =
+            values_of(type, v, count, head, from, width, room);
 
-        for (size_t a = 0; a < queries; a++) {
-            const float *line = p + a * p_stride + i;
-
-            _mm512_storeu_si512(
-                half + a * KERNEL_POSITIONS,
-                (__m512i)_mm512_cvtne2ps_pbh(_mm512_loadu_ps(line + LANES),
-                                             _mm512_loadu_ps(line)));
-        }
-        unpack_v(type, *v, v[i + KERNEL_POSITIONS < count], n, head, page);
-#define MIX(n_queries)                                                         \
-    mix_page(half + a * KERNEL_POSITIONS, n_queries, page, (n + 1) / 2, head,  \
-             out + a * head)
-        EACH_TILE(queries, 4, MIX)
+        for (size_t a = 0; a < queries; a++)
+            back[a] = weigh(type, p + a * p_stride, v, count, head, from,
+                            code + a * KERNEL_SPAN);
+        for (size_t d = 0; d < width; d += WIDE * LANES) {
+#define MIX(n)                                                                 \
+    if (width - d > LANES)                                                     \
+        mix_tile(code + a * KERNEL_SPAN, back + a, n, &values, 2 * d, WIDE,    \
+                 count, out + a * head + from + d, head);                      \
+    else                                                                       \
+        mix_tile(code + a * KERNEL_SPAN, back + a, n, &values, 2 * d, 1,       \
+                 count, out + a * head + from + d, head)
+            EACH_TILE(queries, MIX)
 #undef MIX
+        }
     }
 }
 
-KERNEL_ATTENTION_DEFINE(avx512, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(avx512, i16, KERNEL_KV_I16)
 KERNEL_ATTENTION_DEFINE(avx512, q8, KERNEL_KV_Q8)
 
 #else

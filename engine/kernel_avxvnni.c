@@ -32,7 +32,7 @@ const struct kernels kernels_avxvnni = {
     .name = "avxvnni",
     .quantise = avx2_quantise,
     .to_bf16 = avx2_to_bf16,
-    .to_f16 = avx2_to_f16,
+    .to_i16 = avx2_to_i16,
     .gemm_q = gemm_q,
     .gemm_bf16 = avx2_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx2),

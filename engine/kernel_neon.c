@@ -60,14 +60,27 @@ void neon_to_bf16(const float *x, size_t n, uint16_t *out) {
                       round_bf16(vreinterpretq_u32_f32(vdupq_n_f32(x[i]))), 0);
 }
 
-void neon_to_f16(const float *x, size_t n, uint16_t *out) {
-    size_t i = 0;
+float neon_to_i16(const float *x, size_t n, int16_t *out) {
+    float32x4_t top = vdupq_n_f32(0);
+    float32x4_t odd = vdupq_n_f32(0); /* or NaN */
+    float inverse;
+    float most;
 
-    for (; n - i >= LANES; i += LANES)
-        vst1_u16(out + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(x + i))));
-    for (; i < n; i++)
-        vst1_lane_u16(out + i,
-                      vreinterpret_u16_f16(vcvt_f16_f32(vdupq_n_f32(x[i]))), 0);
+    for (size_t i = 0; i < n; i += LANES) {
+        top = vmaxnmq_f32(top, vabsq_f32(vld1q_f32(x + i)));
+        odd = vfmaq_n_f32(odd, vld1q_f32(x + i), 0);
+    }
+    most = vmaxnmvq_f32(top);
+    if (!(most >= 1e-30f)) most = 0;
+    inverse = most > 0 ? KERNEL_CODE_MAX / most : 0;
+    for (size_t i = 0; i < n; i += LANES) {
+        int32x4_t v = vcvtnq_s32_f32(vmulq_n_f32(vld1q_f32(x + i), inverse));
+
+        v = vmaxq_s32(v, vdupq_n_s32(-KERNEL_CODE_MAX));
+        v = vminq_s32(v, vdupq_n_s32(KERNEL_CODE_MAX));
+        vst1_s16(out + i, vmovn_s32(v));
+    }
+    return most / KERNEL_CODE_MAX + vaddvq_f32(odd);
 }
 
 /* Products of 4 inputs of 4 outputs in 16 bits, those of the first two outputs
@@ -183,7 +196,7 @@ const struct kernels kernels_neon = {
     .name = "neon",
     .quantise = neon_quantise,
     .to_bf16 = neon_to_bf16,
-    .to_f16 = neon_to_f16,
+    .to_i16 = neon_to_i16,
     .gemm_q = gemm_q,
     .gemm_bf16 = neon_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(neon),

@@ -52,7 +52,7 @@ INLINE void finish_quarters(float *out, const float32x4_t *v, size_t count,
 void neon_quantise(const float *x, size_t k, int8_t *q, float *scale,
                    float *sum);
 void neon_to_bf16(const float *x, size_t n, uint16_t *out);
-void neon_to_f16(const float *x, size_t n, uint16_t *out);
+float neon_to_i16(const float *x, size_t n, int16_t *out);
 void neon_gemm_bf16(const uint16_t *w, size_t k, size_t columns,
                     const uint16_t *x, size_t x_stride, size_t rows, float *out,
                     size_t out_stride, bool add);

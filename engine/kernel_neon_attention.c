@@ -121,50 +121,61 @@ float neon_soften(float *x, size_t n, float *most) {
     return total + vaddvq_f32(sum);
 }
 
-/* Four pairs of halves, or of codes, from number `at` of a page on. */
+/* Four pairs of codes from number `at` of a page on. */
 INLINE float32x4x2_t load_pairs(enum kernel_kv type, const void *page,
                                 size_t at) {
     float32x4x2_t out;
+    int16x4x2_t pairs;
 
-    if (type == KERNEL_KV_F16) {
-        uint16x4x2_t half = vld2_u16((const uint16_t *)page + at);
-
-        out.val[0] = vcvt_f32_f16(vreinterpret_f16_u16(half.val[0]));
-        out.val[1] = vcvt_f32_f16(vreinterpret_f16_u16(half.val[1]));
+    if (type == KERNEL_KV_I16) {
+        pairs = vld2_s16((const int16_t *)page + at);
     } else {
         int16x8_t code = vmovl_s8(vld1_s8((const int8_t *)page + at));
-        int16x4x2_t half = vuzp_s16(vget_low_s16(code), vget_high_s16(code));
 
-        out.val[0] = vcvtq_f32_s32(vmovl_s16(half.val[0]));
-        out.val[1] = vcvtq_f32_s32(vmovl_s16(half.val[1]));
+        pairs = vuzp_s16(vget_low_s16(code), vget_high_s16(code));
     }
+    out.val[0] = vcvtq_f32_s32(vmovl_s16(pairs.val[0]));
+    out.val[1] = vcvtq_f32_s32(vmovl_s16(pairs.val[1]));
     return out;
 }
 
-INLINE float32x4_t spread_f16(const uint16_t *at) {
-    return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(*at)));
+/* Where the scales of dimension `d` begin, one for each position. */
+INLINE const void *scales_of(enum kernel_kv type, const void *page, size_t head,
+                             size_t d) {
+    const int8_t *code = page;
+
+    if (type == KERNEL_KV_I16) return code + 2 * head * KERNEL_POSITIONS;
+    return code + head * KERNEL_POSITIONS +
+           d / KERNEL_GROUP * KERNEL_POSITIONS * sizeof(uint16_t);
+}
+
+/* Of four positions. */
+INLINE float32x4_t load_scales(enum kernel_kv type, const void *scales,
+                               size_t at) {
+    if (type == KERNEL_KV_I16) return vld1q_f32((const float *)scales + at);
+    return load_f16((const uint16_t *)scales + at);
+}
+
+INLINE float32x4_t spread_scale(enum kernel_kv type, const void *scales,
+                                size_t at) {
+    const uint16_t *half = scales;
+
+    if (type == KERNEL_KV_I16) return vdupq_n_f32(((const float *)scales)[at]);
+    return vcvt_f32_f16(vreinterpret_f16_u16(vdup_n_u16(half[at])));
 }
 
 INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
                      float *out) {
-    const uint16_t *scales =
-        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
-
     for (size_t d = 0; d < head; d += 2) {
         for (size_t p = 0; p < KERNEL_POSITIONS; p += LANES) {
             float *to = out + d * KERNEL_POSITIONS + p;
             float32x4x2_t v =
                 load_pairs(type, page, d * KERNEL_POSITIONS + 2 * p);
+            float32x4_t scale =
+                load_scales(type, scales_of(type, page, head, d), p);
 
-            if (type == KERNEL_KV_Q8) {
-                float32x4_t scale =
-                    load_f16(scales + d / KERNEL_GROUP * KERNEL_POSITIONS + p);
-
-                v.val[0] = vmulq_f32(v.val[0], scale);
-                v.val[1] = vmulq_f32(v.val[1], scale);
-            }
-            vst1q_f32(to, v.val[0]);
-            vst1q_f32(to + KERNEL_POSITIONS, v.val[1]);
+            vst1q_f32(to, vmulq_f32(v.val[0], scale));
+            vst1q_f32(to + KERNEL_POSITIONS, vmulq_f32(v.val[1], scale));
         }
     }
 }
@@ -172,23 +183,15 @@ INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
 /* Of `count` positions, and of one more when that is odd. */
 INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
                      size_t head, float *out) {
-    const uint16_t *scales =
-        (const void *)((const int8_t *)page + head * KERNEL_POSITIONS);
-
     for (size_t i = 0; i < count; i += 2) {
         for (size_t d = 0; d < head; d += LANES) {
+            const void *scales = scales_of(type, page, head, d);
             float *to = out + i * head + d;
             float32x4x2_t v = load_pairs(type, page, i * head + 2 * d);
 
-            if (type == KERNEL_KV_Q8) {
-                const uint16_t *scale =
-                    scales + d / KERNEL_GROUP * KERNEL_POSITIONS + i;
-
-                v.val[0] = vmulq_f32(v.val[0], spread_f16(scale));
-                v.val[1] = vmulq_f32(v.val[1], spread_f16(scale + 1));
-            }
-            vst1q_f32(to, v.val[0]);
-            vst1q_f32(to + head, v.val[1]);
+            vst1q_f32(to, vmulq_f32(v.val[0], spread_scale(type, scales, i)));
+            vst1q_f32(to + head,
+                      vmulq_f32(v.val[1], spread_scale(type, scales, i + 1)));
         }
     }
 }
@@ -237,7 +240,7 @@ INLINE void mix_tile(const float *p, size_t p_stride, size_t tile,
 
 #include "engine/kernel_attention_pages.h"
 
-KERNEL_ATTENTION_DEFINE(neon, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(neon, i16, KERNEL_KV_I16)
 KERNEL_ATTENTION_DEFINE(neon, q8, KERNEL_KV_Q8)
 
 #else

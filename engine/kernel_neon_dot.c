@@ -21,7 +21,7 @@ const struct kernels kernels_neon_dot = {
     .name = "neon_dot",
     .quantise = neon_quantise,
     .to_bf16 = neon_to_bf16,
-    .to_f16 = neon_to_f16,
+    .to_i16 = neon_to_i16,
     .gemm_q = gemm_q,
     .gemm_bf16 = neon_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(neon),

@@ -149,7 +149,7 @@ const struct kernels kernels_neon_mm = {
     .name = "neon_mm",
     .quantise = neon_quantise,
     .to_bf16 = neon_to_bf16,
-    .to_f16 = neon_to_f16,
+    .to_i16 = neon_to_i16,
     .gemm_q = gemm_q,
     .gemm_bf16 = gemm_bf16,
     KERNEL_ATTENTION_FIELDS(neon),

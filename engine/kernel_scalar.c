@@ -45,8 +45,26 @@ static void to_bf16(const float *x, size_t n, uint16_t *out) {
     for (size_t i = 0; i < n; i++) out[i] = quant_to_bf16(x[i]);
 }
 
-static void to_f16(const float *x, size_t n, uint16_t *out) {
-    for (size_t i = 0; i < n; i++) out[i] = quant_to_f16(x[i]);
+static float to_i16(const float *x, size_t n, int16_t *out) {
+    const float top = KERNEL_CODE_MAX;
+    float most = 0;
+    float odd = 0; /* or NaN */
+    float inverse;
+
+    for (size_t i = 0; i < n; i++) {
+        if (fabsf(x[i]) > most) most = fabsf(x[i]);
+        odd += x[i] * 0;
+    }
+    if (most < 1e-30f) most = 0;
+    inverse = most > 0 ? top / most : 0;
+    for (size_t i = 0; i < n; i++) {
+        float v = rintf(x[i] * inverse);
+
+        if (!(v >= -top)) v = -top;
+        if (!(v <= top)) v = top;
+        out[i] = (int16_t)v;
+    }
+    return most / top + odd;
 }
 
 /* A group of a panel, as the loops below want it. */
@@ -152,7 +170,7 @@ const struct kernels kernels_scalar = {
     .name = "scalar",
     .quantise = quantise,
     .to_bf16 = to_bf16,
-    .to_f16 = to_f16,
+    .to_i16 = to_i16,
     .gemm_q = gemm_q,
     .gemm_bf16 = gemm_bf16,
     KERNEL_ATTENTION_FIELDS(scalar),

@@ -52,12 +52,11 @@ float scalar_soften(float *x, size_t n, float *most) {
 static float value_at(enum kernel_kv type, const void *page, size_t head,
                       size_t index, size_t dimension, size_t position) {
     const int8_t *code = page;
+    const int16_t *wide = page;
+    const float *scales = (const void *)(wide + head * KERNEL_POSITIONS);
     uint16_t half;
 
-    if (type == KERNEL_KV_F16) {
-        memcpy(&half, (const uint8_t *)page + 2 * index, sizeof half);
-        return quant_from_f16(half);
-    }
+    if (type == KERNEL_KV_I16) return (float)wide[index] * scales[position];
     memcpy(&half,
            code + head * KERNEL_POSITIONS +
                2 * (dimension / KERNEL_GROUP * KERNEL_POSITIONS + position),
@@ -130,5 +129,5 @@ static void mix(enum kernel_kv type, const float *p, size_t p_stride,
 }
 
 KERNEL_ATTENTION_DEFINE(scalar, f32, KERNEL_KV_F32)
-KERNEL_ATTENTION_DEFINE(scalar, f16, KERNEL_KV_F16)
+KERNEL_ATTENTION_DEFINE(scalar, i16, KERNEL_KV_I16)
 KERNEL_ATTENTION_DEFINE(scalar, q8, KERNEL_KV_Q8)

@@ -16,8 +16,8 @@ struct sequence;
 
 enum kv_type {
     KV_F32 = KERNEL_KV_F32,
-    KV_F16 = KERNEL_KV_F16,
-    KV_Q8 = KERNEL_KV_Q8 /* Q8_0: half of F16; head_size a multiple of 32 */
+    KV_I16 = KERNEL_KV_I16,
+    KV_Q8 = KERNEL_KV_Q8 /* Q8_0: half of I16; head_size a multiple of 32 */
 };
 
 struct kv_shape {

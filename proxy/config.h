@@ -63,7 +63,7 @@ struct config {
     int threads;        /* 0: all cores */
     int context_tokens; /* 0: the model's, within the engine's default */
     int kv_tokens;      /* 0: the engine's default */
-    bool kv_q8;         /* keep it in Q8_0, not in F16 */
+    bool kv_q8;         /* keep it in Q8_0, not in 16 bits */
     char *policy;       /* NULL: the built-in place of policies/default.yaml */
     struct config_guard guard;
     char *data; /* a folder for databases; NULL: $CORRAL_HOME/data */

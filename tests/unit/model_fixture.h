@@ -26,7 +26,7 @@ static inline void open_model(struct fixture *f, const char *path,
     f->model = model_open(f->gguf, &options, &err);
     if (!f->model) fail_msg("%s", err.text);
     unsetenv("CORRAL_CPU");
-    f->kv = golden_kv(f->model, POSITIONS, exact ? KV_F32 : KV_F16);
+    f->kv = golden_kv(f->model, POSITIONS, exact ? KV_F32 : KV_I16);
     f->hidden = xalloc_array((size_t)(ROWS * model_shape(f->model)->embedding),
                              sizeof(float));
     f->logits =

@@ -152,7 +152,7 @@ static void run(const char *path, const char *adapter_path, int id, bool exact,
     struct model_options options = {2, 64, exact};
     struct gguf *g = gguf_open(path, NULL);
     struct model *m = model_open(g, &options, NULL);
-    struct kv *kv = golden_kv(m, 256, exact ? KV_F32 : KV_F16);
+    struct kv *kv = golden_kv(m, 256, exact ? KV_F32 : KV_I16);
     struct adapter *a = NULL;
     struct err err = {0};
     int ids[LENGTH];

@@ -336,12 +336,45 @@ static void check_halves(const struct kernels *k) {
                    : number() * powf(10, (float)(next() % 12) - 6);
     for (size_t n = 1; n <= N; n += 111) {
         memset(out, 0, sizeof out);
-        kernels_scalar.to_f16(x, n, out[0]);
-        k->to_f16(x, n, out[1]);
-        assert_memory_equal(out[0], out[1], sizeof out[0]);
         kernels_scalar.to_bf16(x, n, out[0]);
         k->to_bf16(x, n, out[1]);
         assert_memory_equal(out[0], out[1], sizeof out[0]);
+    }
+}
+
+/* Codes and scale are those of the plain loop, and near the numbers; one that
+ * is not finite leaves no scale. */
+static void check_codes(const struct kernels *k) {
+    static const float odd[] = {NAN, INFINITY, -INFINITY};
+    enum { N = 160 };
+    float x[N];
+    int16_t code[2][N];
+
+    for (size_t n = 16; n <= N; n += 16) {
+        for (int magnitude = -36; magnitude <= 36; magnitude += 4) {
+            float scale;
+
+            fill(x, n);
+            for (size_t i = 0; i < n; i++) x[i] *= powf(10, (float)magnitude);
+            memset(code, 0, sizeof code);
+            scale = kernels_scalar.to_i16(x, n, code[0]);
+            assert_true(k->to_i16(x, n, code[1]) == scale);
+            assert_memory_equal(code[0], code[1], sizeof code[0]);
+            for (size_t i = 0; i < n; i++) {
+                assert_in_range(code[1][i] + KERNEL_CODE_MAX, 0,
+                                2 * KERNEL_CODE_MAX);
+                assert_true(fabsf((float)code[1][i] * scale - x[i]) <=
+                            fmaxf(scale * 0.501f, 1e-30f));
+            }
+        }
+        fill(x, n);
+        for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+            x[n - 3] = odd[i];
+            assert_true(isnan(k->to_i16(x, n, code[1])));
+            for (size_t j = 0; j < n; j++)
+                assert_in_range(code[1][j] + KERNEL_CODE_MAX, 0,
+                                2 * KERNEL_CODE_MAX);
+        }
     }
 }
 
@@ -398,8 +431,14 @@ static void fill_page(enum kernel_kv type, size_t head, void *page) {
         memcpy(page, v, count * sizeof *v);
         return;
     }
-    if (type == KERNEL_KV_F16) {
-        kernels_scalar.to_f16(v, count, page);
+    if (type == KERNEL_KV_I16) {
+        int16_t *wide = page;
+        float *scale = (void *)(wide + count);
+
+        for (size_t i = 0; i < count; i++)
+            wide[i] = (int16_t)(v[i] * KERNEL_CODE_MAX);
+        for (size_t i = 0; i < KERNEL_POSITIONS; i++)
+            scale[i] = (2 + number()) / (3 * KERNEL_CODE_MAX);
         return;
     }
     for (size_t i = 0; i < count; i++) code[i] = (int8_t)(v[i] * 127);
@@ -410,11 +449,12 @@ static void fill_page(enum kernel_kv type, size_t head, void *page) {
     }
 }
 
-/* Tables may round both factors to bf16: 2^-8 of the sum of the absolute
- * products, here that of |a| and |b| up to 1, is the most that this costs. */
+/* Tables may make codes of queries and weights, as wide as their sum lets them
+ * be: half a code of 2^18 for each of the terms, and as many terms of up to 1,
+ * is the most that this costs. */
 static void check_products(const char *what, const float *a, const float *b,
                            size_t n, size_t terms) {
-    float allowed = (float)terms * 0x1p-8f + 1e-5f;
+    float allowed = (float)(terms * terms) * 0x1p-19f + 1e-4f;
     double total = 0;
 
     for (size_t i = 0; i < n; i++) {
@@ -426,7 +466,7 @@ static void check_products(const char *what, const float *a, const float *b,
         total += (double)d;
     }
     /* Roundings go either way, so that most of them cancel. */
-    if (total / (double)n > 0.004 * sqrt((double)terms))
+    if (total / (double)n > 1e-4 * sqrt((double)terms))
         fail_msg("%s: off by %g on average", what, total / (double)n);
 }
 
@@ -491,14 +531,16 @@ static void check_alone(const struct kernels *k, struct attention_case *c,
 /* What stands behind the last position may be no number at all. */
 static void check_behind(const struct kernels *k, struct attention_case *c,
                          size_t head) {
-    uint16_t *half = (uint16_t *)(void *)c->page[0];
-    const void *page = half;
+    int16_t *code = (int16_t *)(void *)c->page[0];
+    float *scale = (void *)(code + head * KERNEL_POSITIONS);
+    const void *page = code;
 
-    memset(half, 0xff, head * KERNEL_POSITIONS * sizeof *half);
-    for (size_t d = 0; d < head; d++) half[2 * d] = quant_to_f16(1);
+    memset(code, 0xff, kernel_kv_bytes(KERNEL_KV_I16, head));
+    for (size_t d = 0; d < head; d++) code[2 * d] = KERNEL_CODE_MAX;
+    scale[0] = 1.0f / KERNEL_CODE_MAX;
     memset(c->p, 0, sizeof c->p);
     c->p[0] = 0.5f;
-    k->mix[KERNEL_KV_F16](c->p, KERNEL_POSITIONS, 1, &page, 1, head, c->out[0]);
+    k->mix[KERNEL_KV_I16](c->p, KERNEL_POSITIONS, 1, &page, 1, head, c->out[0]);
     for (size_t d = 0; d < head; d++)
         assert_float_equal(c->out[0][d], 0.5f, 1e-6);
 }
@@ -539,6 +581,7 @@ static void check_all(const char *name) {
     check_formats(k);
     check_gemm_bf16(k);
     check_halves(k);
+    check_codes(k);
     check_vectors(k);
     check_attention(k);
 }

@@ -237,9 +237,9 @@ static void test_full(void **state) {
     check(a, 0, 2 * KV_PAGE, 1);
     sequence_free(a);
     sequence_free(b);
-    assert_false(kv_new(&(struct kv_shape){1, 1, 1, 0, KV_F16}, &err));
+    assert_false(kv_new(&(struct kv_shape){1, 1, 1, 0, KV_I16}, &err));
     assert_false(kv_new(
-        &(struct kv_shape){1 << 30, 1 << 30, 1 << 30, 1 << 24, KV_F16}, &err));
+        &(struct kv_shape){1 << 30, 1 << 30, 1 << 30, 1 << 24, KV_I16}, &err));
     kv_free(kv);
 }
 

@@ -91,7 +91,7 @@ static void last_of(struct fixture *f, enum kv_type type, int count, int step,
 /* Beyond one span of attention, a row that is alone has its spans computed as
  * tasks, and with many others they are one task: the same to the bit. */
 static void test_spans(void **state) {
-    static const enum kv_type types[] = {KV_F16, KV_Q8};
+    static const enum kv_type types[] = {KV_I16, KV_Q8};
     struct fixture f;
     float want[256];
 
@@ -119,7 +119,7 @@ static void test_kv_types(void **state) {
 
     (void)state;
     open_model(&f, TINY, NULL, false, 2);
-    last_of(&f, KV_F16, 300, 300, want);
+    last_of(&f, KV_I16, 300, 300, want);
     last_of(&f, KV_Q8, 300, 300, f.hidden);
     for (int i = 0; i < 256; i++)
         total += fabs((double)(f.hidden[i] - want[i]));

@@ -5,9 +5,6 @@
 #include "engine/kernel_avx512.h"
 #include "engine/kernel_avx512_gemm.h"
 
-/* Rows of activations that share one reading of a panel. */
-enum { TILE = 8, PAIR_BLOCKS = 4 };
-
 static void quantise(const float *x, size_t k, int8_t *q, float *scale,
                      float *sum) {
     const __m512i low = _mm512_set1_epi32(-127);
@@ -75,99 +72,13 @@ static float to_i16(const float *x, size_t n, int16_t *out) {
     return most / KERNEL_CODE_MAX + _mm512_reduce_add_ps(odd);
 }
 
-INLINE void panel_bf16(const uint16_t *w, size_t k, const uint16_t *x,
-                       size_t x_stride, size_t tile, float *out,
-                       size_t out_stride, __mmask16 mask, bool add) {
-    __m512 total[TILE];
-
-    for (size_t m = 0; m < tile; m++) total[m] = _mm512_setzero_ps();
-    for (size_t i = 0; i < k; i += 2) {
-        __m512bh pair = (__m512bh)_mm512_loadu_si512(w + i * KERNEL_PANEL);
-
-        for (size_t m = 0; m < tile; m++)
-            total[m] = _mm512_dpbf16_ps(total[m], pair,
-                                        (__m512bh)spread(x + m * x_stride + i));
-    }
-    for (size_t m = 0; m < tile; m++)
-        finish(out + m * out_stride, total[m], mask, add);
-}
-
-/* One row on several panels, or each step would wait for the one before. Each
- * sum is taken in the order of a tile's: a row's result does not depend on
- * how many rows there are. */
-INLINE void panels_bf16_one(const uint16_t *w, size_t k, const uint16_t *x,
-                            size_t panels, float *out, size_t columns,
-                            bool add) {
-    __m512 total[PAIR_BLOCKS];
-
-    for (size_t j = 0; j < panels; j++) total[j] = _mm512_setzero_ps();
-    for (size_t i = 0; i < k; i += 2) {
-        __m512bh value = (__m512bh)spread(x + i);
-
-        for (size_t j = 0; j < panels; j++)
-            total[j] = _mm512_dpbf16_ps(
-                total[j],
-                (__m512bh)_mm512_loadu_si512(w + (j * k + i) * KERNEL_PANEL),
-                value);
-    }
-    for (size_t j = 0; j < panels; j++)
-        finish(out + j * KERNEL_PANEL, total[j],
-               lanes_below(columns - j * KERNEL_PANEL), add);
-}
-
-/* The rows of a whole tile or of four; how many they are. */
-INLINE size_t panel_bf16_rows(const uint16_t *panel, size_t k,
-                              const uint16_t *x, size_t x_stride, size_t rows,
-                              float *out, size_t out_stride, __mmask16 mask,
-                              bool add) {
-    size_t m = 0;
-
-    for (; rows - m >= TILE; m += TILE)
-        panel_bf16(panel, k, x + m * x_stride, x_stride, TILE,
-                   out + m * out_stride, out_stride, mask, add);
-    for (; rows - m >= 4; m += 4)
-        panel_bf16(panel, k, x + m * x_stride, x_stride, 4,
-                   out + m * out_stride, out_stride, mask, add);
-    return m;
-}
-
-INLINE void panels_bf16(const uint16_t *w, size_t k, const uint16_t *x,
-                        size_t x_stride, size_t rows, size_t panels, float *out,
-                        size_t out_stride, size_t columns, bool add) {
-    size_t m = 0;
-
-    for (size_t j = 0; j < panels; j++)
-        m = panel_bf16_rows(w + j * k * KERNEL_PANEL, k, x, x_stride, rows,
-                            out + j * KERNEL_PANEL, out_stride,
-                            lanes_below(columns - j * KERNEL_PANEL), add);
-    for (; m < rows; m++)
-        panels_bf16_one(w, k, x + m * x_stride, panels, out + m * out_stride,
-                        columns, add);
-}
-
-static void gemm_bf16(const uint16_t *w, size_t k, size_t columns,
-                      const uint16_t *x, size_t x_stride, size_t rows,
-                      float *out, size_t out_stride, bool add) {
-    size_t c = 0;
-
-    for (; columns - c > (PAIR_BLOCKS - 1) * KERNEL_PANEL;
-         c += PAIR_BLOCKS * KERNEL_PANEL) {
-        panels_bf16(w + c * k, k, x, x_stride, rows, PAIR_BLOCKS, out + c,
-                    out_stride, columns - c, add);
-        if (columns - c <= PAIR_BLOCKS * KERNEL_PANEL) return;
-    }
-    for (; c < columns; c += KERNEL_PANEL)
-        panels_bf16(w + c * k, k, x, x_stride, rows, 1, out + c, out_stride,
-                    columns - c, add);
-}
-
 const struct kernels kernels_avx512 = {
     .name = "avx512",
     .quantise = quantise,
     .to_bf16 = to_bf16,
     .to_i16 = to_i16,
     .gemm_q = avx512_gemm_q,
-    .gemm_bf16 = gemm_bf16,
+    .gemm_bf16 = avx512_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx512),
 };
 

@@ -12,7 +12,7 @@ enum {
     ROWS_FEW = 4,
     ROWS = 6,       /* of a tile */
     PANELS = 2,     /* of a tile: 12 sums and 12 totals in registers */
-    PREFETCH = 1024 /* bytes ahead of a stream that is read once */
+    PREFETCH = 4096 /* bytes ahead of a stream that is read once */
 };
 
 /* Panels of a tile: the codes of a group, a register each, then its factors,

@@ -32,6 +32,7 @@ struct classify_job {
     bool answer;               /* is what is judged, not a question */
     float logits[LABEL_COUNT]; /* joined, the greatest of all windows */
     float ngram[NGRAM_LABELS];
+    float foreign;
     classify_done *done;
     void *user;
 };
@@ -278,13 +279,22 @@ static float sigmoid(float x) {
 static void combine(struct classify_job *job, const float *lm) {
     float english = sigmoid(job->ngram[NGRAM_ENGLISH]);
     float answer = job->answer ? 1 : 0;
+    float foreign = job->foreign;
 
     for (int l = 0; l < LABEL_COUNT; l++) {
         const float *c = job->adapter->combiner[l];
         float ng = job->ngram[l == LABEL_INJ ? NGRAM_INJ : NGRAM_UNSAFE];
-        const float more[CLASSIFY_FEATURES - LABEL_COUNT] = {
-            ng,     english * lm[l], english * ng, english,
-            answer, answer * lm[l],  answer * ng,  1};
+        const float more[CLASSIFY_FEATURES - LABEL_COUNT] = {ng,
+                                                             english * lm[l],
+                                                             english * ng,
+                                                             english,
+                                                             answer,
+                                                             answer * lm[l],
+                                                             answer * ng,
+                                                             foreign * lm[l],
+                                                             foreign * ng,
+                                                             foreign,
+                                                             1};
         float z = 0;
 
         for (int i = 0; i < LABEL_COUNT; i++) z += c[i] * lm[i];
@@ -371,6 +381,7 @@ static struct classify_job *job_new(const struct classify_text *t,
     job->user = user;
     for (int l = 0; l < LABEL_COUNT; l++) job->logits[l] = -INFINITY;
     ngram_text_logits(t->ngram, job->ngram);
+    job->foreign = ngram_text_foreign(t->ngram);
     return job;
 }
 

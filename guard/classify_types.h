@@ -8,7 +8,7 @@
 
 enum {
     CLASSIFY_MODELS = GUARD_MODEL_ACTIVATED + 1,
-    CLASSIFY_FEATURES = LABEL_COUNT + 8, /* of the combiner */
+    CLASSIFY_FEATURES = LABEL_COUNT + 11, /* of the combiner */
     CLASSIFY_SUFFIX_MAX = 256,
     CLASSIFY_LEVELS = LEVEL_OFF
 };

@@ -50,6 +50,7 @@ struct ngram_text {
     uint64_t lead; /* hash of 'b' and the word so far */
     uint64_t grams[NGRAM_POINTS]; /* by start, newest first */
     int gram_count;
+    size_t letters, foreign; /* of them, not Latin: ngram_text_foreign() */
 };
 
 static bool read_floats(const struct gguf *gguf, const char *key,
@@ -255,6 +256,17 @@ void ngram_text_free(struct ngram_text *t) {
     free(t);
 }
 
+/* By ranges: punctuation, symbols and what is above them are not counted. */
+static void count_letter(struct ngram_text *t, uint32_t point) {
+    bool ascii =
+        (point >= 'A' && point <= 'Z') || (point >= 'a' && point <= 'z');
+    bool other = (point >= 0xc0 && point < 0x2000) ||
+                 (point >= 0x3000 && point < 0xf000);
+
+    t->letters += ascii || other;
+    t->foreign += other && point >= 0x340;
+}
+
 /* All whole code points of `s`; what is left is the head of one. */
 static struct span add_points(struct ngram_text *t, struct span s) {
     size_t end = utf8_complete(s);
@@ -265,6 +277,7 @@ static struct span add_points(struct ngram_text *t, struct span s) {
 
         at += utf8_decode(span_slice(s, at, s.size), &point, NULL);
         add_point(t, point);
+        count_letter(t, point);
     }
     return span_slice(s, at, s.size);
 }
@@ -328,6 +341,10 @@ void ngram_text_each(const struct ngram_text *t, ngram_each *each, void *user) {
     for (size_t i = 0; i < (size_t)1 << t->slot_bits; i++)
         if (t->slots[i]) each(user, t->slots[i] - 1);
     for (int i = 0; i < count; i++) each(user, ending[i]);
+}
+
+float ngram_text_foreign(const struct ngram_text *t) {
+    return t->letters ? (float)t->foreign / (float)t->letters : 0;
 }
 
 void ngram_logits(const struct ngram *n, struct span text,

@@ -29,6 +29,10 @@ void ngram_text_add(struct ngram_text *t, struct span s);
 /* The logits as if the text ended here; it may go on afterwards. */
 void ngram_text_logits(const struct ngram_text *t, float out[NGRAM_LABELS]);
 
+/* The share of the text's letters that are of another script than Latin, 0 to
+ * 1; 0 without letters. Signs and symbols are no letters. */
+float ngram_text_foreign(const struct ngram_text *t);
+
 /* Each distinct feature of the text so far, once, in no order, by its bucket in
  * the table. */
 typedef void ngram_each(void *user, uint32_t bucket);

@@ -252,7 +252,7 @@ static const struct adapter_file full = {"full", "chatml", "S2", 1,     END,
 
 static void make_adapter(const struct adapter_file *file, const char *name) {
     static const char suffix[] = "guard:";
-    float combiner[LABEL_COUNT][24], thresholds[48];
+    float combiner[LABEL_COUNT][27], thresholds[48];
     struct gguf_make m = {0};
 
     make_string(&m, "corral.guard.kind", file->kind);
@@ -268,7 +268,7 @@ static void make_adapter(const struct adapter_file *file, const char *name) {
     make_u32(&m, "corral.guard.window_tokens", file->window);
     make_u32(&m, "corral.guard.overlap_tokens", file->overlap);
     for (int l = 0; l < LABEL_COUNT; l++)
-        for (int i = 0; i < 24; i++)
+        for (int i = 0; i < 27; i++)
             combiner[l][i] = 0.0125f * (float)(i + 1) + 0.01f * (float)l;
     /* label l, level k: (l + 1) / 100 + k / 1000 */
     for (int l = 0; l < LABEL_COUNT; l++)
@@ -276,7 +276,7 @@ static void make_adapter(const struct adapter_file *file, const char *name) {
             thresholds[file->by_level ? k * 16 + l : l * 3 + k] =
                 (float)(l + 1) / 100 + (float)k / 1000;
     if (file->threshold != 0.25f) thresholds[7] = file->threshold;
-    make_tensor(&m, "guard.combiner", 0, 24, file->combiner_rows, combiner,
+    make_tensor(&m, "guard.combiner", 0, 27, file->combiner_rows, combiner,
                 file->combiner_rows * sizeof combiner[0]);
     make_tensor(&m, "guard.thresholds", 0, file->by_level ? 16 : 3,
                 file->by_level ? 3 : 16, thresholds, sizeof thresholds);
@@ -443,14 +443,16 @@ static void test_prompts(void **state) {
 /* A word of ten letters, so that windows can be read. */
 #define TEN "abcdefghij"
 
-/* z of one window: C . (lm of all, ng, e lm, e ng, e, a, a lm, a ng, 1), with
- * e = 1/2 as the n-gram tier says it. */
+/* z of one window: C . (lm of all, ng, e lm, e ng, e, a, a lm, a ng, s lm, s
+ * ng, s, 1), with e = 1/2 as the n-gram tier says it, and s = 0 of Latin
+ * letters. */
 static float joined(int label, float first, float others, bool answer) {
     float lm = label ? others : first, a = answer ? 1 : 0, z = 0;
     float ng = label == LABEL_INJ ? -0.25f : 0.5f;
-    const float more[8] = {ng, lm / 2, ng / 2, 0.5f, a, a * lm, a * ng, 1};
+    const float more[11] = {ng,     lm / 2, ng / 2, 0.5f, a, a * lm,
+                            a * ng, 0,      0,      0,    1};
 
-    for (int i = 0; i < 24; i++) {
+    for (int i = 0; i < 27; i++) {
         float f = i == 0 ? first : i < 16 ? others : more[i - 16];
 
         z += (0.0125f * (float)(i + 1) + 0.01f * (float)label) * f;

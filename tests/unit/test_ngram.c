@@ -405,6 +405,31 @@ static int setup(void **state) {
     return hash_init(NULL) ? 0 : -1;
 }
 
+static float foreign(const struct ngram *n, const char *text) {
+    struct ngram_text *t = ngram_text_new(n);
+    float share;
+
+    for (; *text; text++) ngram_text_add(t, (struct span){text, 1});
+    share = ngram_text_foreign(t);
+    ngram_text_free(t);
+    return share;
+}
+
+static void test_foreign(void **state) {
+    struct ngram *n = open_good();
+
+    (void)state;
+    assert_float_equal(foreign(n, ""), 0, 0);
+    assert_float_equal(foreign(n, "12 \xe2\x80\x99\xf0\x9f\x98\x80 ?"), 0, 0);
+    assert_float_equal(foreign(n, "\xc3\x89tude \xe2\x80\x94 na\xc3\xafve"), 0,
+                       0);
+    assert_float_equal(foreign(n, "ab \xe0\xb8\x81\xe0\xb8\x82"), 0.5f, 0);
+    assert_float_equal(foreign(n, "\xe0\xa4\x95\xe0\xa4\x96 1999"), 1, 0);
+    /* Bytes that are no text are no letters. */
+    assert_float_equal(foreign(n, "a\xff\xfe\x80 b"), 0, 0);
+    ngram_close(n);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),
@@ -413,6 +438,7 @@ int main(void) {
         cmocka_unit_test(test_words_limit),
         cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_golden),
+        cmocka_unit_test(test_foreign),
     };
 
     return cmocka_run_group_tests(tests, setup, NULL);

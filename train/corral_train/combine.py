@@ -4,9 +4,11 @@ out: on dev alone, whose sources the n-gram tier knows, it trusts that tier too
 much for words that nobody has seen. The thresholds are dev's. What is reported
 is cross-validated: five folds, rows that share a prompt in one fold.
 
-z_l = sum_i C[l][i] f_i,  f = (lm_0 .. lm_15, ng_l, e lm_l, e ng_l, e, a, a lm_l, a ng_l, 1),
-e = P(English), a = 1 when an answer is judged and 0 when anything else is. The
-other labels' logits tell a rare hazard from its neighbours.
+z_l = sum_i C[l][i] f_i,
+f = (lm_0 .. lm_15, ng_l, e lm_l, e ng_l, e, a, a lm_l, a ng_l, s lm_l, s ng_l, s, 1),
+e = P(English), a = 1 when an answer is judged and 0 when anything else is, s = the
+share of letters that are not Latin: of Hindi and Thai the base model knows too
+little. The other labels' logits tell a rare hazard from its neighbours.
 """
 import re
 
@@ -15,7 +17,7 @@ import numpy as np
 from .data import LABELS
 
 FOLDS = 5
-FEATURES = 24
+FEATURES = 27
 # Share of safe rows (INJ: of rows without injection) that may pass each threshold.
 RATES_UNSAFE = {"strict": 0.12, "balanced": 0.052, "loose": 0.015}
 RATES_CATEGORY = {"strict": 0.01, "balanced": 0.005, "loose": 0.002}
@@ -27,11 +29,12 @@ def sigmoid(x):
 
 
 def features(lm, ng, answer, label):
-    """(rows, 24) for one label; ng is (rows, 3): unsafe, inj, english logits."""
-    e, a = sigmoid(ng[:, 2]), answer.astype(float)
+    """(rows, 27) for one label; ng is (rows, 4), as Ngrams.signals gives them."""
+    e, a, s = sigmoid(ng[:, 2]), answer.astype(float), ng[:, 3]
     n = ng[:, 1] if label == 15 else ng[:, 0]
     z = lm[:, label]
-    return np.column_stack([lm, n, e * z, e * n, e, a, a * z, a * n, np.ones_like(e)])
+    return np.column_stack([lm, n, e * z, e * n, e, a, a * z, a * n, s * z, s * n, s,
+                            np.ones_like(e)])
 
 
 def prior(label):
@@ -39,7 +42,7 @@ def prior(label):
     strongly: rare labels more, INJ to itself alone."""
     start, ridge = np.zeros(FEATURES), np.full(FEATURES, 10.0)
     start[label], start[16] = 0.9, 0.1
-    ridge[label], ridge[16:] = 2.0, (2.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 0.05)
+    ridge[label], ridge[16:] = 2.0, (2.0, 2.0, 2.0, 1.0, 1.0, 2.0, 2.0, 1.0, 1.0, 2.0, 0.05)
     if label == 15:
         ridge[:15] = ridge[20:23] = 1e6
     return start, ridge * (4 if 1 <= label <= 14 else 1)
@@ -60,7 +63,7 @@ def logistic(x, y, w, ridge, start):
 
 
 def fit(lm, ng, answer, y, w):
-    """(16, 24)."""
+    """(16, 27)."""
     return np.stack([logistic(features(lm, ng, answer, l), y[:, l], w[:, l], ridge, start)
                      for l in range(16) for start, ridge in [prior(l)]])
 

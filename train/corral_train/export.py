@@ -46,7 +46,7 @@ def close(w):
 
 
 def write(path, guard, base_name, combiner, thresholds, quant="f16", details=None):
-    """`combiner` (16, 24) and `thresholds` (16, 3) may be those of a first fit."""
+    """`combiner` (16, 27) and `thresholds` (16, 3) may be those of a first fit."""
     import gguf
 
     w = adapter_writer(path, guard.model)
@@ -84,7 +84,7 @@ def calibrate(path, combiner, thresholds):
 
 def load(path, base_path, device="cpu", dtype=None):
     """A guard with exactly the numbers of an exported file, and its combiner
-    (16, 24) and thresholds (16, 3)."""
+    (16, 27) and thresholds (16, 3)."""
     import gguf
     import torch
 

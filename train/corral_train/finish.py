@@ -57,7 +57,7 @@ def judged(a, kinds):
     is_dev = np.arange(len(rows)) < len(dev)
     y, w = (np.stack(x) for x in zip(*(data.target(r) for r in rows)))
     ngrams = Ngrams.load(f"{a.models}/ngrams.gguf")
-    ng = np.stack([ngrams.logits(ngrams.row_text(r)) for r in rows])
+    ng = np.stack([ngrams.signals(ngrams.row_text(r)) for r in rows])
     return rows, is_dev, y, w, ng, {k: scores(a, k, rows) for k in kinds}
 
 

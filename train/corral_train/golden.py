@@ -57,14 +57,14 @@ def guard_vectors(path, base, model):
         front = chat.system(system)
         with torch.no_grad():
             lm = guard.logits([context], weights, front).numpy().astype(np.float64)
-        ng = model.logits(model.row_text({"role": "user" if response is None else "agent",
+        ng = model.signals(model.row_text({"role": "user" if response is None else "agent",
                                           "prompt": prompt, "response": response}))
         p = combine.apply(c, lm, ng[None], np.array([response is not None]))[0]
         out.append({"system": system, "prompt": prompt, "response": response,
                     "ids": [int(x) for x in front + context + guard.suffix],
                     "active_from": 0 if guard.kind == "full" else len(front) + len(context),
                     "lm": [round(float(x), 4) for x in lm[0]],
-                    "ngrams": [round(float(x), 5) for x in ng],
+                    "ngrams": [round(float(x), 5) for x in ng[:3]],
                     "p": [round(float(x), 5) for x in p]})
     return {"kind": guard.kind, "labels": LABELS, "cases": out}
 

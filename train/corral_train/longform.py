@@ -18,7 +18,7 @@ def main():
     a = p.parse_args()
     rows = data.long_rows(data.read_rows(a.data, "dev"), a.count, 5)
     ngrams = Ngrams.load(f"{a.models}/ngrams.gguf")
-    ng = np.stack([ngrams.logits(r["prompt"]) for r in rows])
+    ng = np.stack([ngrams.signals(r["prompt"]) for r in rows])
     unsafe = np.array([r["label"] == "unsafe" for r in rows])
     for name in ("guard", "guard-activated"):
         guard, c, t = export.load(f"{a.models}/{name}.gguf", a.base)

@@ -122,6 +122,10 @@ class Ngrams:
     def logits(self, text):
         return self.logits_of_buckets(self.hasher(text))
 
+    def signals(self, text):
+        """The logits, and how much of the text is in another script."""
+        return np.append(self.logits(text), foreign(text))
+
     def row_text(self, row):
         return row_text(row, self.text)
 
@@ -151,6 +155,14 @@ class Ngrams:
         return cls(np.array(r.tensors[0].data).reshape(1 << BITS, 4),
                    gguf_field(r, "corral.ngram.idf_scale"), gguf_field(r, "corral.ngram.scale"),
                    gguf_field(r, "corral.ngram.bias"), gguf_field(r, "corral.ngram.text"))
+
+
+def foreign(text):
+    """The share of the letters that are not Latin; as ngram_text_foreign()."""
+    points = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
+    other = (points >= 0xc0) & (points < 0x2000) | (points >= 0x3000) & (points < 0xf000)
+    ascii_ = (points >= 65) & (points <= 90) | (points >= 97) & (points <= 122)
+    return (other & (points >= 0x340)).sum() / max(1, (other | ascii_).sum())
 
 
 def row_text(row, mode):

@@ -19,6 +19,7 @@ def check_ngrams():
     assert ngrams.bucket_of("wa") == (h ^ (h >> 32)) % 2 ** 20
     hasher = ngrams.Hasher()
     assert hasher.split("Don't STOP_me, 3x!") == ["don", "t", "stop_me", "3x"]
+    assert [ngrams.foreign(t) for t in ("Été, no. 5", "ab กข", "")] == [0, 0.5, 0]
     assert hasher.split("क्या है") == ["क्या", "है"], "marks belong to words"
     assert len(hasher("")) == 0 and len(hasher("a")) == 1 + 3  # ' a', 'a ', ' a '
     table = np.zeros((1 << 20, 4), np.int8)
@@ -35,7 +36,8 @@ def check_combiner():
     y = np.zeros((400, 16))
     y[:200, 0] = 1
     lm = rng.normal(size=(400, 16)) + 2 * y
-    ng = np.stack([2 * y[:, 0] - 1 + rng.normal(size=400), np.zeros(400), rng.normal(size=400)], 1)
+    ng = np.stack([2 * y[:, 0] - 1 + rng.normal(size=400), np.zeros(400), rng.normal(size=400),
+                   rng.random(400)], 1)
     answer = np.arange(400) % 4 == 0
     c = combine.fit(lm, ng, answer, y, np.ones_like(y))
     p = combine.apply(c, lm, ng, answer)

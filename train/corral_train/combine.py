@@ -21,7 +21,7 @@ FEATURES = 27
 # Share of safe rows (INJ: of rows without injection) that may pass each threshold.
 RATES_UNSAFE = {"strict": 0.12, "balanced": 0.052, "loose": 0.015}
 RATES_CATEGORY = {"strict": 0.01, "balanced": 0.005, "loose": 0.002}
-RATES_INJ = {"strict": 0.03, "balanced": 0.01, "loose": 0.003}
+RATES_INJ = {"strict": 0.03, "balanced": 0.01, "loose": 0.0015}
 
 
 def sigmoid(x):

@@ -529,13 +529,14 @@ static bool probe_decoded(struct guard_check *check,
     return ok;
 }
 
-/* An answer is judged with its question, whole. */
+/* An answer is judged with its question, whole; a peer reads all of a text. */
 static bool probe_passage(struct guard_check *check,
                           const struct guard_turn *judged, struct err *err) {
+    const unsigned own_models = (1u << GUARD_MODEL_PEER) - 1;
     struct guard_turn passage = {GUARD_USER, {NULL, 0}};
     bool ok = true;
 
-    if (judged->role != GUARD_USER || !check->g->classifier ||
+    if (judged->role != GUARD_USER || !(check->models & own_models) ||
         !classify_passage(check->g->classifier, judged->text, &passage.text))
         return true;
     for (int m = 0; ok && m < GUARD_MODEL_PEER; m++)

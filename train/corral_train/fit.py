@@ -172,8 +172,8 @@ def main():
     def save():
         torch.save({"params": {k: v.detach() for k, v in params.items()}, "mean": mean,
                     "adam": adam.state_dict(), "seen": seen, "step": step, "micro": micro,
-                    "spent": spent, "rank": guard.model.rank, "alpha": guard.model.alpha, "kind": a.kind,
-                    "seed": a.seed}, path + ".new")
+                    "spent": spent, "rank": guard.model.rank, "alpha": guard.model.alpha,
+                    "kind": a.kind, "seed": a.seed}, path + ".new")
         os.replace(path + ".new", path)
 
     bar = tqdm(total=a.tokens, initial=seen, unit="tok", mininterval=20, desc=a.kind)

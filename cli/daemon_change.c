@@ -11,6 +11,7 @@
 #include "cli/second_guard.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
+#include "proxy/config_loops.h"
 #include "proxy/service.h"
 
 struct part {
@@ -123,6 +124,9 @@ static bool finish_config(struct daemon *d, struct change *c, struct err *err) {
     note_restart(d->config, c);
     if (!same_engine(d->config, &c->fresh) || models_same(d->models, &c->fresh))
         return true;
+    /* The loops there are, whatever the file says of the next start. */
+    if (!config_check_shares(&c->fresh, daemon_loop_count(d), err))
+        return false;
     c->models = daemon_read_models(d, &c->fresh, err);
     return c->models && share_models(d, c, err);
 }

@@ -5,16 +5,15 @@ static bool refuse(const struct config *c, const char *what, struct err *err) {
                    what);
 }
 
-/* Each loop has its part of the calls that may run at a time. */
-static bool check_concurrency(const struct config *c, struct err *err) {
+bool config_check_shares(const struct config *c, int loops, struct err *err) {
     for (int i = 0; i < c->upstream_count; i++) {
         const struct config_upstream *u = &c->upstreams[i];
 
-        if (u->concurrency && u->concurrency < c->loops)
+        if (u->concurrency && u->concurrency < loops)
             return err_set(err, ERR_INPUT,
                            "loops: %d loops cannot share the concurrency %d of "
                            "upstream %.64s",
-                           c->loops, u->concurrency, u->name);
+                           loops, u->concurrency, u->name);
     }
     return true;
 }
@@ -26,5 +25,5 @@ bool config_check_loops(const struct config *c, struct err *err) {
     if (c->guard.model) return refuse(c, "guard.model", err);
     if (c->tool_count) return refuse(c, "tools", err);
     if (c->mcp) return refuse(c, "mcp", err);
-    return check_concurrency(c, err);
+    return config_check_shares(c, c->loops, err);
 }

@@ -172,6 +172,20 @@ def test_reload_under_load(serve, policies):
     assert all(t["choices"][0]["finish_reason"] == "stop" for t in texts)
 
 
+def test_reload_with_other_loops(serve):
+    """Another number of loops wants a restart. Until then an upstream's calls are
+    shared by the loops there are, and one that gives some of them none is refused."""
+    server = serve()
+    text = server.config.read_text().replace(f"loops: {LOOPS}", "loops: 1")
+    for concurrency, result in ((LOOPS - 1, "kept"), (LOOPS, "read")):
+        server.config.write_text(text.replace("}}", f", concurrency: {concurrency}}}}}"))
+        server.process.send_signal(1)
+        metric = f'corral_reloads_total{{part="configuration",result="{result}"}}'
+        assert until(lambda: server.metric(metric) == 1), server.stderr()
+        assert [c.post(CHAT, json=HI).status_code for c in clients(server, 6)] == [200] * 6
+    assert f"cannot share the concurrency {LOOPS - 1}" in server.stderr()
+
+
 def test_drain(serve, upstream):
     """Streams end on every loop; who asks anew meanwhile finds nobody."""
     upstream.pieces = ["one ", "two ", "three ", "four."]

@@ -465,11 +465,11 @@ static void on_request(void *user, struct conn *c,
     const struct route *route = route_find(r->path, r->method);
     int status;
 
+    pass_begin(c, r, is_probe(route) ? NULL : s->tracer);
     if (s->away && only_first(route)) {
         conn_leave(c);
         return;
     }
-    pass_begin(c, r, is_probe(route) ? NULL : s->tracer);
     if (!auth_admit(s->auth, c, r, &status)) {
         metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
                         status);

@@ -75,7 +75,7 @@ static void on_handle_closed(uv_handle_t *handle) {
 
     if (--c->handles) return;
     c->options->on_closed(c->options->server, c);
-    if (c->reader) http_reader_free(c->reader);
+    http_reader_free(c->reader);
     tls_free(c->tls);
     front_clear(&c->front);
     bytes_free(&c->ahead);

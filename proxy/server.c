@@ -167,7 +167,8 @@ void server_expect(struct server *s) {
     atomic_fetch_add(&s->count, 1);
 }
 
-void server_turn_away(const struct server_guest *guest) {
+/* Nobody serves it. */
+static void turn_away(const struct server_guest *guest) {
     if (guest->parcel)
         conn_parcel_free(guest->parcel);
     else
@@ -183,7 +184,7 @@ void server_receive(struct server *s, const struct server_guest *guest) {
     struct conn *c;
 
     if (s->state == CLOSING) {
-        server_turn_away(guest);
+        turn_away(guest);
         s->count--;
         free_when_empty(s);
         return;

@@ -78,8 +78,6 @@ void server_close(struct server *s);
 void server_expect(struct server *s);
 /* It is there. The guest's socket is the server's. */
 void server_receive(struct server *s, const struct server_guest *guest);
-/* Nobody receives it any more. */
-void server_turn_away(const struct server_guest *guest);
 
 int server_connections(const struct server *s); /* any thread */
 int server_inflight(const struct server *s);    /* responses outstanding */

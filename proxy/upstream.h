@@ -46,7 +46,8 @@ upstream_start(struct upstream *u, const struct chat_request *r,
                void (*on_end)(void *end_user, const struct upstream_end *end),
                void *end_user, struct err *err);
 /* POST `body` to base_url + `path`, with `trace` as traceparent unless it is
- * empty, and read one JSON answer: `answer` gets it before `on_end`, and may refuse it. Neither comes after upstream_cancel(). */
+ * empty, and read one JSON answer: `answer` gets it before `on_end`, and may
+ * refuse it. Neither comes after upstream_cancel(). */
 MUST_USE struct upstream_call *
 upstream_ask(struct upstream *u, const char *path, struct span body,
              struct span trace,

@@ -337,6 +337,14 @@ static bool read_decision(struct span body, bool *approve, struct err *err) {
     return ok;
 }
 
+/* Under the lock; NULL: nobody waits under this id. */
+static struct approval *find(const struct table *t, struct span id) {
+    struct approval *p = t->first;
+
+    while (p && !span_is(id, p->id)) p = p->next;
+    return p;
+}
+
 /* Taken from the list. One of another face gets its letter within the lock:
  * its loop may be closing, and cancels all it has before its mailbox goes. */
 static struct approval *take_named(struct approvals *a, struct span id,
@@ -346,8 +354,7 @@ static struct approval *take_named(struct approvals *a, struct span id,
     struct approval *p;
 
     pthread_mutex_lock(&t->lock);
-    for (p = t->first; p && !span_is(id, p->id); p = p->next)
-        ;
+    p = find(t, id);
     *ours = p && p->face == a;
     if (p) {
         unlink_it(t, p);
@@ -365,13 +372,12 @@ static struct approval *take_named(struct approvals *a, struct span id,
 
 static bool waits(struct approvals *a, struct span id) {
     struct table *t = a->table;
-    const struct approval *p;
+    bool found;
 
     pthread_mutex_lock(&t->lock);
-    for (p = t->first; p && !span_is(id, p->id); p = p->next)
-        ;
+    found = find(t, id) != NULL;
     pthread_mutex_unlock(&t->lock);
-    return p != NULL;
+    return found;
 }
 
 bool approvals_decide(struct approvals *a, struct span id, struct span body,

@@ -215,8 +215,9 @@ static void take_config(struct daemon *d, struct change *change) {
     if (change->models) {
         daemon_take_models(d, change->models, fresh);
         daemon_take_shared(d, change->shared);
+        change->models = NULL;
+        change->sharer = NULL;
     }
-    change->models = NULL;
     c->log = fresh->log;
     c->log_format = fresh->log_format;
     c->log_access = fresh->log_access;

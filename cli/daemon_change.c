@@ -148,6 +148,18 @@ static bool read_policy(const struct daemon *d, struct change *c,
     return c->policy && guard_fits(d->guard, c->policy, err);
 }
 
+/* A folder is watched for any file, so that perhaps none of them is the
+ * policy's. The one in force stays then, and nothing is heard under another. */
+static bool finish_policy(struct daemon *d, struct change *c, struct err *err) {
+    (void)err;
+    if (c->files != DAEMON_POLICY ||
+        strcmp(policy_revision(c->policy), policy_revision(d->policy)) != 0)
+        return true;
+    policy_free(c->policy);
+    c->policy = NULL;
+    return true;
+}
+
 static bool read_keys(const struct daemon *d, struct change *c,
                       struct err *err) {
     const char *path = c->has_config ? c->fresh.keys : NULL;
@@ -172,7 +184,8 @@ static bool read_tls(const struct daemon *d, struct change *c,
 static const struct part parts[CHANGE_PARTS] = {
     {"configuration", "configuration_kept", PART_CONFIG, DAEMON_ALL,
      read_config, finish_config},
-    {"policy", "policy_kept", PART_POLICY, DAEMON_POLICY, read_policy, NULL},
+    {"policy", "policy_kept", PART_POLICY, DAEMON_POLICY, read_policy,
+     finish_policy},
     {"keys", "keys_kept", PART_KEYS, DAEMON_KEYS, read_keys, NULL},
     {"certificate", "certificate_kept", PART_CERTIFICATE, DAEMON_ALL, read_tls,
      NULL},
@@ -290,13 +303,6 @@ void change_take_guard(struct daemon *d, const struct change *c) {
     daemon_release_loops(d);
 }
 
-/* A folder is watched for any file, so that perhaps none of them is the
- * policy's. */
-static bool is_same_policy(const struct daemon *d, const struct change *c) {
-    return c->files == DAEMON_POLICY &&
-           !strcmp(policy_revision(c->policy), policy_revision(d->policy));
-}
-
 static void take_policy(struct daemon *d, struct change *c) {
     daemon_take_policy(d, c->policy, c->policy_path);
     c->policy = NULL;
@@ -304,8 +310,8 @@ static void take_policy(struct daemon *d, struct change *c) {
 }
 
 static void take(struct daemon *d, struct change *c) {
+    if (c->files == DAEMON_POLICY && !c->policy) return; /* see finish_policy */
     if (c->has_config) take_config(d, c);
-    if (c->policy && is_same_policy(d, c)) return;
     if (c->policy) take_policy(d, c);
     if (c->keys) take_keys(d, c);
     take_tls(d, c);

@@ -32,11 +32,7 @@ bool decode_parts(struct span text, size_t reach, struct stretches *out,
         size_t least = out->count ? out->list[out->count - 1].end : 0;
         size_t from = places.list[i].from, end;
 
-        while (i + 1 < places.count &&
-               plain_reach_on(span_slice(text, 0, places.list[i + 1].from),
-                              places.list[i].end,
-                              reach) == places.list[i + 1].from)
-            i++;
+        i = plain_group(text, &places, i, reach);
         end = plain_reach_on(text, places.list[i].end, reach);
         if (end <= least) continue;
         from = from > least ? part_begin(&q, text, least, from, reach) : least;

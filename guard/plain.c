@@ -160,3 +160,14 @@ size_t plain_reach_back(struct span raw, size_t at, size_t reach) {
         reach -= counts(raw.at[at - 1], &gap);
     return at;
 }
+
+size_t plain_group(struct span raw, const struct stretches *s, size_t i,
+                   size_t reach) {
+    for (; i + 1 < s->count; i++) {
+        size_t next = s->list[i + 1].from;
+        struct span between = span_slice(raw, 0, next);
+
+        if (plain_reach_on(between, s->list[i].end, reach) < next) break;
+    }
+    return i;
+}

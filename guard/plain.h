@@ -5,6 +5,7 @@
 #define CORRAL_GUARD_PLAIN_H
 
 #include "base/bytes.h"
+#include "guard/odd.h"
 
 enum { PLAIN_MARGIN = 64 /* bytes that may be read on both sides */ };
 
@@ -35,6 +36,10 @@ size_t plain_at(const struct plain *p, size_t raw);
  */
 size_t plain_reach_on(struct span raw, size_t at, size_t reach);
 size_t plain_reach_back(struct span raw, size_t at, size_t reach);
+/* The last stretch of those from number `i` on of which each is within `reach`
+ * of the one before. Looks at nothing but what lies between them. */
+size_t plain_group(struct span raw, const struct stretches *s, size_t i,
+                   size_t reach);
 
 /* How many bytes the accented letter of Latin-1 at raw.at[at] has whose small
  * form is as long; 0 when there is none. */

@@ -359,11 +359,10 @@ static bool scan_windows(struct found *f, struct span text, size_t reach,
     bool ok = true;
 
     for (size_t i = 0; ok && i < odd->count;) {
-        size_t from = plain_reach_back(text, odd->list[i].from, reach);
-        size_t end = plain_reach_on(text, odd->list[i].end, reach);
+        size_t from = plain_reach_back(text, odd->list[i].from, reach), end;
 
-        for (i++; i < odd->count && odd->list[i].from <= end + reach; i++)
-            end = plain_reach_on(text, odd->list[i].end, reach);
+        i = plain_group(text, odd, i, 2 * reach);
+        end = plain_reach_on(text, odd->list[i++].end, reach);
         ok = scan_window(f, text, from, end, odd, err);
     }
     return ok;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "guard/odd.h"
+#include "guard/plain.h"
 #include "odd_pieces.h"
 
 enum { SEEDS = 2000, SIZE = 2000 };
@@ -110,10 +111,27 @@ static void test_some(void **state) {
     check("I am a man", false);
 }
 
+/* Blanks in a row are one byte of what parts two stretches. */
+static void test_group(void **state) {
+    struct span text = span_of("a1        b2 three c3 \xC3\xA9 d4");
+    struct stretches s = {NULL, 0, 0, 0};
+
+    (void)state;
+    odd_stretches(text, &s);
+    assert_int_equal(s.count, 4);
+    assert_int_equal(plain_group(text, &s, 0, 0), 0);
+    assert_int_equal(plain_group(text, &s, 0, 2), 1);
+    assert_int_equal(plain_group(text, &s, 0, 6), 1);
+    assert_int_equal(plain_group(text, &s, 0, 7), 3);
+    assert_int_equal(plain_group(text, &s, 2, 2), 3);
+    assert_int_equal(plain_group(text, &s, 3, 2), 3);
+    odd_free(&s);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random),
-                                       cmocka_unit_test(test_written),
-                                       cmocka_unit_test(test_some)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random), cmocka_unit_test(test_written),
+        cmocka_unit_test(test_some), cmocka_unit_test(test_group)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

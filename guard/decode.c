@@ -278,12 +278,11 @@ bool decode_text(struct span text, size_t decided, struct decoded *out,
     return decode(text, decided, &quiet, out, err);
 }
 
-void decode_places(struct span text, struct stretches *out) {
-    struct decode_quiet quiet;
+void decode_places(struct span text, const struct decode_quiet *quiet,
+                   struct stretches *out) {
     struct layer_writer w = {
-        .in = text, .settled = text.size, .quiet = &quiet, .places = out};
+        .in = text, .settled = text.size, .quiet = quiet, .places = out};
 
-    decode_quiet_init(&quiet);
     walk(&w, 0);
 }
 

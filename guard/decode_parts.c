@@ -26,8 +26,8 @@ bool decode_parts(struct span text, size_t reach, struct stretches *out,
 
     if (text.size > UINT32_MAX / 32)
         return err_set(err, ERR_LIMIT, "a text of %zu bytes", text.size);
-    decode_places(text, &places);
     decode_quiet_init(&q);
+    decode_places(text, &q, &places);
     for (size_t i = 0; i < places.count; i++) {
         size_t least = out->count ? out->list[out->count - 1].end : 0;
         size_t from = places.list[i].from, end;

@@ -49,9 +49,6 @@ size_t decode_escape(struct span in, size_t at, struct decode_found *found);
 MUST_USE bool decode_text_slowly(struct span text, size_t decided,
                                  struct decoded *out, struct err *err);
 
-/* Where the runs of the first layer are. */
-void decode_places(struct span text, struct stretches *out);
-
 /* decode_plain.c: from a place where one looks for codes, the next such place
  * that needs a look, or one before it: what lies between is words and marks of
  * prose, and whole. Not behind `end`, and no code that it skips is `open`. */
@@ -84,6 +81,10 @@ void decode_quiet_init(struct decode_quiet *q);
  * again. Never the last word of the text. */
 size_t decode_quiet(const struct decode_quiet *q, struct span in, size_t at,
                     size_t *looked);
+
+/* Where the runs of the first layer are. */
+void decode_places(struct span text, const struct decode_quiet *quiet,
+                   struct stretches *out);
 
 /* The first place in text[from..end), in which nothing is encoded, over which
  * no code can reach, whatever stands before `from`: a word behind a blank,

@@ -11,6 +11,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/bytes.h"
+
 enum { BLOCK_SIZE = 64 };
 
 #ifdef __SSE2__
@@ -33,6 +35,20 @@ static inline struct block block_lower(struct block b) {
     for (int i = 0; i < 4; i++)
         b.part[i] = _mm_or_si128(b.part[i], _mm_set1_epi8(0x20));
     return b;
+}
+
+/* As ascii_lower() does. */
+static inline void block_put_small(struct block b, char *out) {
+    const __m128i from = _mm_set1_epi8('A'), most = _mm_set1_epi8('Z' - 'A');
+    const __m128i bit = _mm_set1_epi8(0x20);
+
+    for (int i = 0; i < 4; i++) {
+        const __m128i by = _mm_sub_epi8(b.part[i], from);
+        const __m128i capital = _mm_cmpeq_epi8(_mm_min_epu8(by, most), by);
+
+        _mm_storeu_si128((__m128i *)(void *)out + i,
+                         _mm_or_si128(b.part[i], _mm_and_si128(capital, bit)));
+    }
 }
 
 static inline uint64_t block_is(struct block b, char c) {
@@ -77,6 +93,10 @@ static inline struct block block_at(const char *at) {
 static inline struct block block_lower(struct block b) {
     for (int i = 0; i < BLOCK_SIZE; i++) b.at[i] |= 0x20;
     return b;
+}
+
+static inline void block_put_small(struct block b, char *out) {
+    for (int i = 0; i < BLOCK_SIZE; i++) out[i] = ascii_lower((char)b.at[i]);
 }
 
 static inline uint64_t block_in(struct block b, unsigned char first,

@@ -76,14 +76,6 @@ static size_t plain_bytes(const char *at) {
     return BLOCK_SIZE - (blanks >> (BLOCK_SIZE - 1));
 }
 
-static void put_lower(char *out, const char *at) {
-    for (int i = 0; i < BLOCK_SIZE; i++) {
-        unsigned char c = (unsigned char)at[i];
-
-        out[i] = (char)(c + ((unsigned char)(c - 'A') < 26 ? 0x20 : 0));
-    }
-}
-
 void plain_init(struct plain *p, struct span raw) {
     size_t at = 0;
 
@@ -94,7 +86,7 @@ void plain_init(struct plain *p, struct span raw) {
     while (raw.size - at >= BLOCK_SIZE) {
         size_t count = plain_bytes(raw.at + at);
 
-        if (count) put_lower(p->text + p->size, raw.at + at);
+        if (count) block_put_small(block_at(raw.at + at), p->text + p->size);
         p->size += count;
         at = count ? at + count : put_bytes(p, raw, at, at + BLOCK_SIZE);
     }

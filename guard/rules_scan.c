@@ -315,8 +315,7 @@ static bool scan_plain(struct found *f, struct span text,
     view = (struct span){p.text, p.size};
     f->plain = &p;
     ok = scan_patterns(f, view, NULL, err);
-    for (size_t i = 0; i < p.size; i++)
-        p.text[i] = p.text[i] == '\n' ? ' ' : p.text[i];
+    rules_flatten(view, p.text);
     f->text = view;
     f->view = NULL;
     ok = ok && (!f->rules->literal_db ||

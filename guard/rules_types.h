@@ -92,7 +92,7 @@ int rules_run_within(const struct rules *r, struct hs_database *db,
 
 /* May a whole word begin or end at byte `at` of the view. */
 bool rules_word_edge(const struct text_view *v, size_t at);
-/* Line ends are blanks to a literal. */
+/* Line ends are blanks to a literal. `out` may be where the text is. */
 void rules_flatten(struct span text, char *out);
 
 #endif

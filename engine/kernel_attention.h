@@ -45,6 +45,17 @@
     .scores = {scalar_scores_f32, table##_scores_i16, table##_scores_q8},      \
     .mix = {scalar_mix_f32, table##_mix_i16, table##_mix_q8}
 
+/* Where the scales of dimension `d` of a page begin, one for each position:
+ * floats of I16, halves of Q8. */
+static inline const void *
+kernel_kv_scales(enum kernel_kv type, const void *page, size_t head, size_t d) {
+    const int8_t *code = page;
+
+    if (type == KERNEL_KV_I16) return code + 2 * head * KERNEL_POSITIONS;
+    return code + head * KERNEL_POSITIONS +
+           d / KERNEL_GROUP * KERNEL_POSITIONS * sizeof(uint16_t);
+}
+
 KERNEL_ATTENTION(scalar);
 KERNEL_ATTENTION_TYPE(scalar, f32);
 #if defined(__x86_64__)

@@ -152,16 +152,6 @@ INLINE void load_pairs(enum kernel_kv type, const void *page, size_t at,
                 first, second);
 }
 
-/* Where the scales of dimension `d` begin, one for each position. */
-INLINE const void *scales_of(enum kernel_kv type, const void *page, size_t head,
-                             size_t d) {
-    const int8_t *code = page;
-
-    if (type == KERNEL_KV_I16) return code + 2 * head * KERNEL_POSITIONS;
-    return code + head * KERNEL_POSITIONS +
-           d / KERNEL_GROUP * KERNEL_POSITIONS * sizeof(uint16_t);
-}
-
 /* Of eight positions. */
 INLINE __m256 load_scales(enum kernel_kv type, const void *scales, size_t at) {
     if (type == KERNEL_KV_I16)
@@ -182,7 +172,8 @@ INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
     for (size_t d = 0; d < head; d += 2) {
         for (size_t p = 0; p < KERNEL_POSITIONS; p += LANES) {
             float *to = out + d * KERNEL_POSITIONS + p;
-            __m256 scale = load_scales(type, scales_of(type, page, head, d), p);
+            __m256 scale =
+                load_scales(type, kernel_kv_scales(type, page, head, d), p);
             __m256 first;
             __m256 second;
 
@@ -200,7 +191,7 @@ INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
                      size_t head, float *out) {
     for (size_t i = 0; i < count; i += 2) {
         for (size_t d = 0; d < head; d += LANES) {
-            const void *scales = scales_of(type, page, head, d);
+            const void *scales = kernel_kv_scales(type, page, head, d);
             float *to = out + i * head + d;
             __m256 first;
             __m256 second;

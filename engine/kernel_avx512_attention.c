@@ -164,14 +164,11 @@ INLINE float codes_of(const float *x, size_t n, int16_t *out) {
 /* The scales of 16 positions from `at` on, for dimension `d`. */
 INLINE __m512 load_scales(enum kernel_kv type, const void *page, size_t head,
                           size_t d, size_t at) {
-    size_t code_bytes = type == KERNEL_KV_I16 ? 2 : 1;
-    const int8_t *scales =
-        (const int8_t *)page + code_bytes * head * KERNEL_POSITIONS;
+    const void *scales = kernel_kv_scales(type, page, head, d);
 
     if (type == KERNEL_KV_I16)
-        return _mm512_loadu_ps((const float *)(const void *)scales + at);
-    return load_f16((const uint16_t *)(const void *)scales +
-                    d / KERNEL_GROUP * KERNEL_POSITIONS + at);
+        return _mm512_loadu_ps((const float *)scales + at);
+    return load_f16((const uint16_t *)scales + at);
 }
 
 /* Pages lie far apart, so the processor does not see the next one coming. */

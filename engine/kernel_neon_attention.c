@@ -139,16 +139,6 @@ INLINE float32x4x2_t load_pairs(enum kernel_kv type, const void *page,
     return out;
 }
 
-/* Where the scales of dimension `d` begin, one for each position. */
-INLINE const void *scales_of(enum kernel_kv type, const void *page, size_t head,
-                             size_t d) {
-    const int8_t *code = page;
-
-    if (type == KERNEL_KV_I16) return code + 2 * head * KERNEL_POSITIONS;
-    return code + head * KERNEL_POSITIONS +
-           d / KERNEL_GROUP * KERNEL_POSITIONS * sizeof(uint16_t);
-}
-
 /* Of four positions. */
 INLINE float32x4_t load_scales(enum kernel_kv type, const void *scales,
                                size_t at) {
@@ -172,7 +162,7 @@ INLINE void unpack_k(enum kernel_kv type, const void *page, size_t head,
             float32x4x2_t v =
                 load_pairs(type, page, d * KERNEL_POSITIONS + 2 * p);
             float32x4_t scale =
-                load_scales(type, scales_of(type, page, head, d), p);
+                load_scales(type, kernel_kv_scales(type, page, head, d), p);
 
             vst1q_f32(to, vmulq_f32(v.val[0], scale));
             vst1q_f32(to + KERNEL_POSITIONS, vmulq_f32(v.val[1], scale));
@@ -185,7 +175,7 @@ INLINE void unpack_v(enum kernel_kv type, const void *page, size_t count,
                      size_t head, float *out) {
     for (size_t i = 0; i < count; i += 2) {
         for (size_t d = 0; d < head; d += LANES) {
-            const void *scales = scales_of(type, page, head, d);
+            const void *scales = kernel_kv_scales(type, page, head, d);
             float *to = out + i * head + d;
             float32x4x2_t v = load_pairs(type, page, i * head + 2 * d);
 

@@ -53,15 +53,12 @@ static float value_at(enum kernel_kv type, const void *page, size_t head,
                       size_t index, size_t dimension, size_t position) {
     const int8_t *code = page;
     const int16_t *wide = page;
-    const float *scales = (const void *)(wide + head * KERNEL_POSITIONS);
-    uint16_t half;
+    const void *scales = kernel_kv_scales(type, page, head, dimension);
 
-    if (type == KERNEL_KV_I16) return (float)wide[index] * scales[position];
-    memcpy(&half,
-           code + head * KERNEL_POSITIONS +
-               2 * (dimension / KERNEL_GROUP * KERNEL_POSITIONS + position),
-           sizeof half);
-    return (float)code[index] * quant_from_f16(half);
+    if (type == KERNEL_KV_I16)
+        return (float)wide[index] * ((const float *)scales)[position];
+    return (float)code[index] *
+           quant_from_f16(((const uint16_t *)scales)[position]);
 }
 
 static void unpack_k(enum kernel_kv type, const void *page, size_t head,

@@ -1,52 +1,17 @@
 /* test_dialect_completions.c - bodies of /v1/completions that are refused, each
  * naming its field, and the bytes of answers: the prompt that is echoed, four
  * lists of log probabilities, characters counted over all chunks. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "proxy/dialect.h"
+#include "tests/unit/dialect_world.h"
 
 #define BODY(rest) "{\"model\":\"m\",\"prompt\":\"hi\"" rest "}"
 
-struct fixture {
-    struct arena *arena;
-    cJSON *body;
-    struct chat_request r;
-    struct err err;
-    bool ok;
-};
-
 static struct fixture parse(const char *text) {
-    struct fixture f = {.arena = arena_new(1 << 20)};
-
-    f.body = json_parse(span_of(text), &f.err);
-    assert_non_null(f.body);
-    chat_request_init(&f.r, f.arena);
-    f.ok = dialect_completions.parse(f.body, &f.r, &f.err);
-    return f;
+    return parse_by(dialect_completions.parse, text);
 }
 
-static void clear(struct fixture *f) {
-    cJSON_Delete(f->body);
-    arena_free(f->arena);
-}
-
-/* `reason` stands somewhere in the message, which begins with the field. */
 static void check_bad(const char *text, enum err_code code, const char *field,
                       const char *reason) {
-    struct fixture f = parse(text);
-
-    if (f.ok) fail_msg("%s: taken", text);
-    assert_int_equal(f.err.code, code);
-    assert_string_equal(f.err.field, field);
-    assert_int_equal(strncmp(f.err.text, field, strlen(field)), 0);
-    if (!strstr(f.err.text, reason))
-        fail_msg("%s: %s, without %s", text, f.err.text, reason);
-    clear(&f);
+    check_refused(dialect_completions.parse, text, code, field, reason);
 }
 
 static void test_bad_prompts(void **state) {
@@ -135,12 +100,6 @@ static struct reply reply_of(bool usage) {
                                     .completion_tokens = 2}};
 }
 
-static void expect(struct bytes *out, const char *expected) {
-    if (!span_is(span_bytes(out), expected))
-        fail_msg("%.*s\nnot\n%s", (int)out->size, out->at, expected);
-    bytes_free(out);
-}
-
 static void expect_within(const struct bytes *out, const char *part) {
     if (span_find(span_bytes(out), span_of(part)) == SIZE_MAX)
         fail_msg("%.*s\nwithout\n%s", (int)out->size, out->at, part);
@@ -172,13 +131,13 @@ static void test_whole(void **state) {
 
     (void)state;
     assert_true(dialect_completions.whole(&reply, list, 2, &out, &err));
-    expect(&out, HEAD TEXT("0", "Say \\\"a\\n", "null", "\"length\"") "}," TEXT(
-                     "1", "no", "null",
-                     "\"content_filter\"") ",\"corral\":{}}]," USAGE "}");
+    check(&out, HEAD TEXT("0", "Say \\\"a\\n", "null", "\"length\"") "}," TEXT(
+                    "1", "no", "null",
+                    "\"content_filter\"") ",\"corral\":{}}]," USAGE "}");
     /* Of the only choice it stands beside the list. */
     assert_true(dialect_completions.whole(&reply, list + 1, 1, &out, &err));
-    expect(&out, HEAD TEXT("1", "no", "null",
-                           "\"content_filter\"") "}]," USAGE ",\"corral\":{}}");
+    check(&out, HEAD TEXT("1", "no", "null",
+                          "\"content_filter\"") "}]," USAGE ",\"corral\":{}}");
     cJSON_Delete(refused.corral);
 }
 
@@ -197,18 +156,18 @@ static void test_stream(void **state) {
     assert_true(dialect_completions.end(&reply, &silent, &out, &err));
     assert_true(dialect_completions.close(&reply, NULL, 0, &out, &err));
 #define CHUNK(rest) "data: " HEAD rest "}],\"usage\":null}\n\n"
-    expect(&out, CHUNK(TEXT("0", "P:a", "null", "null"))
-                     CHUNK(TEXT("0", "b", "null", "null"))
-                         CHUNK(TEXT("0", "", "null", "\"stop\""))
-                             CHUNK(TEXT("1", "P:", "null",
-                                        "\"stop\"")) "data: " HEAD "]," USAGE
-                                                     "}\n\ndata: [DONE]\n\n");
+    check(&out, CHUNK(TEXT("0", "P:a", "null", "null"))
+                    CHUNK(TEXT("0", "b", "null", "null"))
+                        CHUNK(TEXT("0", "", "null", "\"stop\""))
+                            CHUNK(TEXT("1", "P:", "null",
+                                       "\"stop\"")) "data: " HEAD "]," USAGE
+                                                    "}\n\ndata: [DONE]\n\n");
     /* Nobody asked for the usage: no chunk speaks of it. */
     reply.include_usage = false;
     assert_true(dialect_completions.text(&reply, &c, span_of("a"), &out, &err));
     assert_true(dialect_completions.close(&reply, NULL, 0, &out, &err));
-    expect(&out, "data: " HEAD TEXT("0", "a", "null",
-                                    "null") "}]}\n\ndata: [DONE]\n\n");
+    check(&out, "data: " HEAD TEXT("0", "a", "null",
+                                   "null") "}]}\n\ndata: [DONE]\n\n");
 }
 
 static void test_stream_failures(void **state) {
@@ -221,9 +180,9 @@ static void test_stream_failures(void **state) {
 
     (void)state;
     assert_true(dialect_completions.end(&reply, &refused, &out, &err));
-    expect(&out,
-           "data: " HEAD TEXT("0", "", "null",
-                              "\"content_filter\"") ",\"corral\":{}}]}\n\n");
+    check(&out,
+          "data: " HEAD TEXT("0", "", "null",
+                             "\"content_filter\"") ",\"corral\":{}}]}\n\n");
     assert_false(dialect_completions.call(&reply, &refused, &call, &out, &err));
     assert_int_equal(err.code, ERR_INTERNAL);
     assert_false(dialect_completions.end(&reply, &refused, &narrow, &err));

@@ -1,13 +1,7 @@
 /* test_dialect_ollama.c - bodies that are refused, each naming its field; what
  * a good one becomes; and the lines of answers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
+#include "tests/unit/dialect_world.h"
 
-#include <cmocka.h>
-
-#include "proxy/dialect.h"
 #include "proxy/ollama_models.h"
 
 #define SAY(role, content) "{\"role\":\"" role "\",\"content\":\"" content "\"}"
@@ -20,38 +14,13 @@
     "{\"role\":\"assistant\",\"tool_calls\":[{\"function\":{\"name\":\"f\""    \
     "," rest "}}]}"
 
-struct fixture {
-    struct arena *arena;
-    cJSON *body;
-    struct chat_request r;
-    struct err err;
-    bool ok;
-};
-
 static struct fixture parse(const struct dialect *d, const char *text) {
-    struct fixture f = {.arena = arena_new(1 << 20)};
-
-    f.body = json_parse(span_of(text), &f.err);
-    if (!f.body) fail_msg("%s: %s", text, f.err.text);
-    chat_request_init(&f.r, f.arena);
-    f.ok = d->parse(f.body, &f.r, &f.err);
-    return f;
-}
-
-static void clear(struct fixture *f) {
-    cJSON_Delete(f->body);
-    arena_free(f->arena);
+    return parse_by(d->parse, text);
 }
 
 static void check_code(const struct dialect *d, const char *text,
                        const char *field, enum err_code code) {
-    struct fixture f = parse(d, text);
-
-    if (f.ok) fail_msg("taken: %s", text);
-    assert_string_equal(f.err.field, field);
-    assert_int_equal(f.err.code, code);
-    assert_true(strlen(f.err.text) > strlen(field));
-    clear(&f);
+    check_refused(d->parse, text, code, field, "");
 }
 
 static void check_bad(const char *text, const char *field) {
@@ -197,12 +166,6 @@ static const struct reply reply = {.id = "i",
                                              .completion_tokens = 5,
                                              .prompt_ns = 3,
                                              .completion_ns = 4}};
-
-static void check(struct bytes *out, const char *expected) {
-    if (!span_is(span_bytes(out), expected))
-        fail_msg("%.*s\nnot\n%s", (int)out->size, out->at, expected);
-    bytes_free(out);
-}
 
 #define CALLED                                                                 \
     ",\"tool_calls\":[{\"id\":\"c\",\"function\":{\"index\":0,\"name\":"       \

@@ -1,13 +1,6 @@
 /* test_dialect_openai.c - bodies that are refused, each naming its field, and
  * the bytes of answers. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "proxy/dialect.h"
+#include "tests/unit/dialect_world.h"
 
 #define USER "{\"role\":\"user\",\"content\":\"hi\"}"
 #define BODY(rest) "{\"model\":\"m\",\"messages\":[" USER "]" rest "}"
@@ -15,27 +8,8 @@
     "{\"type\":\"function\",\"function\":{\"name\":\"f\",\"parameters\":{"     \
     "\"type\":\"object\"}}}"
 
-struct fixture {
-    struct arena *arena;
-    cJSON *body;
-    struct chat_request r;
-    struct err err;
-    bool ok;
-};
-
 static struct fixture parse(const char *text) {
-    struct fixture f = {.arena = arena_new(1 << 20)};
-
-    f.body = json_parse(span_of(text), &f.err);
-    assert_non_null(f.body);
-    chat_request_init(&f.r, f.arena);
-    f.ok = dialect_openai.parse(f.body, &f.r, &f.err);
-    return f;
-}
-
-static void clear(struct fixture *f) {
-    cJSON_Delete(f->body);
-    arena_free(f->arena);
+    return parse_by(dialect_openai.parse, text);
 }
 
 static void check_bad(const char *text, const char *field) {
@@ -205,9 +179,7 @@ static void check_whole(const struct reply_choice *const *choices, int count,
     struct err err = {0};
 
     assert_true(dialect_openai.whole(&reply, choices, count, &out, &err));
-    if (!span_is(span_bytes(&out), expected))
-        fail_msg("%.*s\nnot\n%s", (int)out.size, out.at, expected);
-    bytes_free(&out);
+    check(&out, expected);
 }
 
 static void test_whole(void **state) {
@@ -298,9 +270,7 @@ static void test_stream(void **state) {
     assert_true(dialect_openai.end(&reply, &first, &out, &err));
     assert_true(dialect_openai.end(&reply, &second, &out, &err));
     assert_true(dialect_openai.close(&reply, NULL, 0, &out, &err));
-    if (!span_is(span_bytes(&out), expected))
-        fail_msg("%.*s\nnot\n%s", (int)out.size, out.at, expected);
-    bytes_free(&out);
+    check(&out, expected);
 }
 
 #define ENTRIES                                                                \

@@ -1,12 +1,7 @@
 /* test_responses_items.c - the items of /v1/responses as messages: what belongs
  * together, what comes before it from an earlier response, and what is refused,
  * each naming its place. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "tests/unit/dialect_world.h"
 
 #include "proxy/responses.h"
 
@@ -23,39 +18,13 @@
     "{\"type\":\"function\",\"name\":\"f\",\"parameters\":{\"type\":"          \
     "\"object\"}}"
 
-struct fixture {
-    struct arena *arena;
-    cJSON *body;
-    struct chat_request r;
-    struct err err;
-    bool ok;
-};
-
 static struct fixture parse(const char *text) {
-    struct fixture f = {.arena = arena_new(1 << 22)};
-
-    f.body = json_parse(span_of(text), &f.err);
-    assert_non_null(f.body);
-    chat_request_init(&f.r, f.arena);
-    f.ok = responses_parse(f.body, &f.r, &f.err);
-    return f;
-}
-
-static void clear(struct fixture *f) {
-    cJSON_Delete(f->body);
-    arena_free(f->arena);
+    return parse_by(responses_parse, text);
 }
 
 static void check_bad(const char *text, enum err_code code, const char *field,
                       const char *reason) {
-    struct fixture f = parse(text);
-
-    if (f.ok) fail_msg("%s: taken", text);
-    assert_int_equal(f.err.code, code);
-    assert_string_equal(f.err.field, field);
-    if (!strstr(f.err.text, reason))
-        fail_msg("%s: %s, without %s", text, f.err.text, reason);
-    clear(&f);
+    check_refused(responses_parse, text, code, field, reason);
 }
 
 static void test_bad_items(void **state) {

@@ -122,20 +122,24 @@ static void test_routes(void **state) {
     world_close(&w);
 }
 
-/* Of a session that there is not, whatever is asked of it; afterwards it is
- * not busy. */
+/* Whatever is asked of NOBODY, there is no such session. */
+static void expect_nobody(void) {
+    request("GET", path_of(NOBODY, ""), "");
+    expect(404, "\"not_found\"");
+    request("DELETE", path_of(NOBODY, ""), "");
+    expect(404, "\"not_found\"");
+    request("POST", path_of(NOBODY, "/fork"), "{}");
+    expect(404, "\"not_found\"");
+    request("POST", path_of(NOBODY, "/messages"), "{\"content\":\"a\"}");
+    expect(404, "\"not_found\"");
+}
+
+/* Of a session that there is not; afterwards it is not busy. */
 static void test_nobody(void **state) {
     (void)state;
     world_open(&w, POLICY(""));
     for (int i = 0; i < 2; i++) {
-        request("GET", path_of(NOBODY, ""), "");
-        expect(404, "\"not_found\"");
-        request("DELETE", path_of(NOBODY, ""), "");
-        expect(404, "\"not_found\"");
-        request("POST", path_of(NOBODY, "/fork"), "{}");
-        expect(404, "\"not_found\"");
-        request("POST", path_of(NOBODY, "/messages"), "{\"content\":\"a\"}");
-        expect(404, "\"not_found\"");
+        expect_nobody();
         request("GET", ROOT "?after=" NOBODY, "");
         expect(404, "\"not_found\"");
     }
@@ -156,14 +160,7 @@ static void test_another_ones(void **state) {
     db = file_open();
     assert_true(db_begin(db, NULL) && session_create(db, &theirs, NULL) &&
                 db_commit(db, NULL));
-    request("GET", path_of(NOBODY, ""), "");
-    expect(404, "\"not_found\"");
-    request("DELETE", path_of(NOBODY, ""), "");
-    expect(404, "\"not_found\"");
-    request("POST", path_of(NOBODY, "/fork"), "{}");
-    expect(404, "\"not_found\"");
-    request("POST", path_of(NOBODY, "/messages"), "{\"content\":\"a\"}");
-    expect(404, "\"not_found\"");
+    expect_nobody();
     request("GET", ROOT, "");
     expect(200, "\"data\":[]");
     assert_int_equal(model.started, 0);
@@ -396,6 +393,28 @@ static void test_one_at_a_time(void **state) {
 
 /* ---- the file ---- */
 
+/* Until file_let_go() nobody else can write. */
+static struct db *file_hold(void) {
+    struct db *db = file_open();
+
+    assert_true(db_begin(db, NULL));
+    return db;
+}
+
+static void file_let_go(struct db *db) {
+    db_rollback(db);
+    db_close(db);
+}
+
+/* A request that is under way. */
+static struct http_call *begin(const char *method, const char *path,
+                               const char *body) {
+    struct http_call *call = ask_as(&w, method, path, body);
+
+    while (!server_inflight(w.server)) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    return call;
+}
+
 /* The client leaves while the file is waited for: the work is done all the
  * same, nobody is answered, and the session is free. */
 static void test_gone(void **state) {
@@ -407,14 +426,11 @@ static void test_gone(void **state) {
     world_open(&w, POLICY(""));
     model.script = (struct script){.text = "Yes.", .piece = 2};
     id = create();
-    db = file_open();
-    assert_true(db_begin(db, NULL)); /* nobody else can write */
-    call = ask(&w, path_of(id, "/messages"), "{\"content\":\"one\"}");
-    while (!server_inflight(w.server)) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    db = file_hold();
+    call = begin("POST", path_of(id, "/messages"), "{\"content\":\"one\"}");
     http_call_cancel(call);
     while (server_inflight(w.server)) (void)uv_run(&w.loop, UV_RUN_ONCE);
-    db_rollback(db);
-    db_close(db);
+    file_let_go(db);
     turn_when_free(id, "{\"content\":\"two\"}");
     expect(200, "Yes.");
     assert_int_equal(model.started, 1);
@@ -431,14 +447,11 @@ static void test_deleted_alone(void **state) {
     (void)state;
     world_open(&w, POLICY(""));
     id = create();
-    db = file_open();
-    assert_true(db_begin(db, NULL)); /* nobody else can write */
-    call = ask_as(&w, "DELETE", path_of(id, ""), "");
-    while (!server_inflight(w.server)) (void)uv_run(&w.loop, UV_RUN_ONCE);
+    db = file_hold();
+    call = begin("DELETE", path_of(id, ""), "");
     turn(id, "{\"content\":\"one\"}");
     expect(409, "a turn of this session is under way");
-    db_rollback(db);
-    db_close(db);
+    file_let_go(db);
     http_call_cancel(call);
     turn_when_free(id, "{\"content\":\"two\"}");
     expect(404, "\"not_found\"");

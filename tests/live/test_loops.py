@@ -3,6 +3,7 @@ whichever of them a client's connection came to."""
 
 import json
 import re
+import socket
 import ssl
 import threading
 import time
@@ -15,6 +16,7 @@ import pytest
 from conftest import ROOT, RULES, run, until
 from test_audit import rows
 from test_listeners import identity
+from test_suspended import waiting
 
 LOOPS = 3
 HI = {"model": "m", "messages": [{"role": "user", "content": "Hi there"}]}
@@ -50,9 +52,7 @@ def together(work, items):
 
 
 def answered(server, status="200", route="chat"):
-    text = server.http.get("/metrics").text
-    found = re.search(rf'^corral_requests_total{{route="{route}",status="{status}"}} (\d+)$', text, re.M)
-    return int(found.group(1)) if found else 0
+    return server.metric(f'corral_requests_total{{route="{route}",status="{status}"}}')
 
 
 def wakings(server):
@@ -277,8 +277,6 @@ def request(method, path, body=b""):
 def test_pipelined(serve, tmp_path, secure, cut):
     """What follows on the connection that leaves its loop goes with it, in
     order, however the bytes are cut."""
-    import socket
-
     more = ""
     if secure:
         identity(tmp_path, "server")
@@ -340,11 +338,10 @@ def test_approvals(serve, upstream):
     def work(client):
         return client.post(CHAT, json={**HI, "tools": [tool]}).json()
 
-    waiting = lambda: server.http.get("/v1/approvals").json()["data"]
     with ThreadPoolExecutor(9) as pool:
         asked = [pool.submit(work, c) for c in clients(server, 9)]
-        assert until(lambda: len(waiting()) == 9), (waiting(), [a.result() for a in asked if a.done()])
-        for i, (one, c) in enumerate(zip(waiting(), clients(server, 9))):
+        assert until(lambda: len(waiting(server)) == 9), (waiting(server), [a.result() for a in asked if a.done()])
+        for i, (one, c) in enumerate(zip(waiting(server), clients(server, 9))):
             answer = "approve" if i < 5 else "deny"
             if i == 5:
                 upstream.raw, upstream.sse = None, True  # it goes on without
@@ -352,7 +349,7 @@ def test_approvals(serve, upstream):
             assert c.post(f"/v1/approvals/{one['id']}", json={"decision": answer}).status_code == 404
         replies = [a.result()["choices"][0]["message"] for a in asked]
     assert sum(bool(r.get("tool_calls")) for r in replies) == 5
-    assert waiting() == []
+    assert waiting(server) == []
 
 
 def test_refused_settings(tmp_path):

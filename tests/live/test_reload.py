@@ -73,6 +73,11 @@ def finish(server, text):
     return ask(server, text).choices[0].finish_reason
 
 
+def status(server, key=None):
+    return server.http.post("/v1/chat/completions", headers=key or {}, json={
+        "model": "m", "messages": [{"role": "user", "content": "Hi"}]}).status_code
+
+
 def to(*mocks, more=""):
     """`upstreams` of one mock each, called m0, m1 and so on."""
     return "upstreams:\n" + "".join(
@@ -181,16 +186,12 @@ def test_rates(site, upstream):
     key = site.key("--requests-per-minute", "1000")
     server = site.serve("policy: p.yaml\nkeys: k\n", "--upstream", upstream.url)
 
-    def status():
-        return server.http.post("/v1/chat/completions", headers=key, json={
-            "model": "m", "messages": [{"role": "user", "content": "Hi"}]}).status_code
-
-    assert status() == 200
+    assert status(server, key) == 200
     lines, limit = (site.folder / "k").read_text(), '"requests_per_minute":'
     assert lines.count(limit + "1000,") == 1
     site.write("k", lines.replace(limit + "1000,", limit + "1,"))
     site.reload()
-    assert [status() for _ in range(3)][-1] == 429
+    assert [status(server, key) for _ in range(3)][-1] == 429
 
 
 def test_no_request_fails(site, upstream, second):

@@ -5,13 +5,7 @@ import pytest
 from conftest import RULES, run, until
 from mock_upstream import MockUpstream
 from test_guard_models import says
-from test_reload import site  # noqa: F401 (a fixture)
-
-HI = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-
-
-def status(server, key=None):
-    return server.http.post("/v1/chat/completions", headers=key or {}, json=HI).status_code
+from test_reload import finish, site, status  # noqa: F401 (a fixture)
 
 
 def needs(server):
@@ -91,13 +85,10 @@ def test_thresholds(site, upstream, judge):  # noqa: F811
     base = "policy: p.yaml\nguard: {upstream: {base_url: '%s', model: g}, thresholds: {%s}}\n"
     server = site.serve(base % (judge.url, "strict: 0.1"), "--upstream", upstream.url)
 
-    def finish():
-        return server.http.post("/v1/chat/completions", json=HI).json()["choices"][0]["finish_reason"]
-
-    assert finish() == "stop"  # 0.45
+    assert finish(server, "Hi") == "stop"  # 0.45
     site.reload(base % (judge.url, "strict: 0.1, balanced: 0.4"))
-    assert finish() == "content_filter" and needs(server) is None
+    assert finish(server, "Hi") == "content_filter" and needs(server) is None
     site.reload(base % (judge.url, "strict: 0.9"), "configuration_kept")
-    assert finish() == "content_filter"
+    assert finish(server, "Hi") == "content_filter"
     site.reload(base % ("http://127.0.0.1:9/v1", "balanced: 0.6"))
-    assert finish() == "stop" and needs(server) == "guard"
+    assert finish(server, "Hi") == "stop" and needs(server) == "guard"

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "proxy/approvals.h"
 #include "proxy/mailbox.h"
+#include "tests/unit/busy_loop.h"
 
 struct asker {
     int answers;
@@ -180,10 +181,6 @@ static void test_limits(void **state) {
     approvals_free(table);
 }
 
-static void on_idle(uv_idle_t *idle) {
-    (void)idle;
-}
-
 /* Two faces of one table: both show what waits, either answers, and who asked
  * by the second is told by its mailbox, or not at all once he has cancelled. */
 static void test_faces(void **state) {
@@ -192,14 +189,11 @@ static void test_faces(void **state) {
     struct approval *p;
     struct mailbox *box;
     char id[HASH_ID_SIZE];
-    uv_idle_t idle; /* keeps the loop going, as a server does */
-    uv_loop_t loop;
+    struct busy_loop busy;
 
     (void)state;
-    assert_int_equal(uv_loop_init(&loop), 0);
-    (void)uv_idle_init(&loop, &idle);
-    (void)uv_idle_start(&idle, on_idle);
-    box = mailbox_open(&loop);
+    busy_loop_open(&busy);
+    box = mailbox_open(&busy.loop);
     other = approvals_share(table, box);
     (void)ask(other, &far, 300);
     p = ask(other, &gone, 300);
@@ -211,7 +205,7 @@ static void test_faces(void **state) {
     assert_int_equal(decide(table, id, "{\"decision\":\"approve\"}"), ERR_NONE);
     assert_int_equal(far.answers, 0);
     assert_int_equal(waiting(other), 2);
-    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    (void)uv_run(&busy.loop, UV_RUN_NOWAIT);
     assert_int_equal(far.answers, 1);
     assert_int_equal(far.last, APPROVAL_APPROVED);
 
@@ -219,7 +213,7 @@ static void test_faces(void **state) {
     first_id(table, id);
     assert_int_equal(decide(table, id, "{\"decision\":\"deny\"}"), ERR_NONE);
     approval_cancel(p);
-    (void)uv_run(&loop, UV_RUN_NOWAIT);
+    (void)uv_run(&busy.loop, UV_RUN_NOWAIT);
     assert_int_equal(gone.answers, 0);
 
     /* Each face's time is told by its own tick. */
@@ -237,9 +231,7 @@ static void test_faces(void **state) {
     assert_int_equal(waiting(other), 0);
     approvals_free(other);
     mailbox_close(box);
-    uv_close((uv_handle_t *)&idle, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
+    busy_loop_close(&busy);
 }
 
 int main(void) {

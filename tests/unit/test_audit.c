@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "proxy/audit.h"
 #include "proxy/audit_chain.h"
+#include "tests/unit/busy_loop.h"
 
 enum { EXTRA = 7, WRITERS = 4, ROWS = 1000 };
 
@@ -121,10 +122,6 @@ static bool on_ordered_row(void *user, struct span row) {
     return true;
 }
 
-static void on_idle(uv_idle_t *idle) {
-    (void)idle;
-}
-
 /* Of other threads, while the loop writes: all of them, each thread's in its
  * order, in one chain. */
 static void test_several_threads(void **state) {
@@ -137,15 +134,12 @@ static void test_several_threads(void **state) {
     struct audit *a;
     struct err err;
     struct db *db;
-    uv_idle_t idle; /* keeps the loop going, as a server does */
-    uv_loop_t loop;
+    struct busy_loop busy;
 
     (void)state;
     assert_non_null(mkdtemp(folder));
-    assert_int_equal(uv_loop_init(&loop), 0);
-    (void)uv_idle_init(&loop, &idle);
-    (void)uv_idle_start(&idle, on_idle);
-    a = audit_open(&loop, &o, &err);
+    busy_loop_open(&busy);
+    a = audit_open(&busy.loop, &o, &err);
     assert_non_null(a);
     for (int i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){.audit = a, .name = (char)('a' + i)};
@@ -153,12 +147,10 @@ static void test_several_threads(void **state) {
             uv_thread_create(&writers[i].thread, write_rows, &writers[i]), 0);
     }
     /* Rows of others alone wake the loop. */
-    while (audit_rows_written(a) < 1) (void)uv_run(&loop, UV_RUN_NOWAIT);
+    while (audit_rows_written(a) < 1) (void)uv_run(&busy.loop, UV_RUN_NOWAIT);
     for (int i = 0; i < WRITERS; i++) (void)uv_thread_join(&writers[i].thread);
     audit_close(a);
-    uv_close((uv_handle_t *)&idle, NULL);
-    (void)uv_run(&loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&loop), 0);
+    busy_loop_close(&busy);
 
     (void)snprintf(path, sizeof path, "%s/audit.db", folder);
     db = audit_db_open(path, 0, true, &err);

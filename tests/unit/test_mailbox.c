@@ -10,12 +10,12 @@
 #include <cmocka.h>
 
 #include "proxy/mailbox.h"
+#include "tests/unit/busy_loop.h"
 
 enum { SENDERS = 4, LETTERS = 2000 };
 
 struct world {
-    uv_loop_t loop;
-    uv_idle_t idle; /* keeps the loop going, as a server does */
+    struct busy_loop busy;
     struct mailbox *box;
     uv_thread_t loop_thread;
     int opened;
@@ -60,22 +60,10 @@ static void send_all(void *user) {
     for (int i = 0; i < LETTERS; i++) post(s->world, s->index, i);
 }
 
-static void on_idle(uv_idle_t *idle) {
-    (void)idle;
-}
-
 static void begin(struct world *w) {
     *w = (struct world){.loop_thread = uv_thread_self()};
-    assert_int_equal(uv_loop_init(&w->loop), 0);
-    w->box = mailbox_open(&w->loop);
-    (void)uv_idle_init(&w->loop, &w->idle);
-    (void)uv_idle_start(&w->idle, on_idle);
-}
-
-static void end(struct world *w) {
-    uv_close((uv_handle_t *)&w->idle, NULL);
-    (void)uv_run(&w->loop, UV_RUN_DEFAULT);
-    assert_int_equal(uv_loop_close(&w->loop), 0);
+    busy_loop_open(&w->busy);
+    w->box = mailbox_open(&w->busy.loop);
 }
 
 static void test_many(void **state) {
@@ -90,12 +78,12 @@ static void test_many(void **state) {
             uv_thread_create(&senders[i].thread, send_all, &senders[i]), 0);
     }
     while (w.opened < SENDERS * LETTERS / 2)
-        (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+        (void)uv_run(&w.busy.loop, UV_RUN_NOWAIT);
     for (int i = 0; i < SENDERS; i++) (void)uv_thread_join(&senders[i].thread);
     /* What came since is opened by the close. */
     mailbox_close(w.box);
     assert_int_equal(w.opened, SENDERS * LETTERS);
-    end(&w);
+    busy_loop_close(&w.busy);
 }
 
 /* One that is opened may be posted on, and comes after what waits. */
@@ -116,10 +104,10 @@ static void test_posted_on(void **state) {
     *n = (struct numbered){{NULL, on_again}, &w, 0, 1};
     mailbox_post(w.box, &n->letter);
     post(&w, 0, 0);
-    while (w.opened < 2) (void)uv_run(&w.loop, UV_RUN_NOWAIT);
+    while (w.opened < 2) (void)uv_run(&w.busy.loop, UV_RUN_NOWAIT);
     mailbox_close(w.box);
     mailbox_close(NULL);
-    end(&w);
+    busy_loop_close(&w.busy);
 }
 
 /* An open box keeps no loop alive. */
@@ -128,10 +116,10 @@ static void test_idle(void **state) {
 
     (void)state;
     begin(&w);
-    (void)uv_idle_stop(&w.idle);
-    assert_int_equal(uv_run(&w.loop, UV_RUN_DEFAULT), 0);
+    (void)uv_idle_stop(&w.busy.idle);
+    assert_int_equal(uv_run(&w.busy.loop, UV_RUN_DEFAULT), 0);
     mailbox_close(w.box);
-    end(&w);
+    busy_loop_close(&w.busy);
 }
 
 int main(void) {

@@ -2,7 +2,6 @@
  * decoded as one that is read byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>

@@ -13,12 +13,16 @@
 static struct world w;
 
 /* Every question is answered, so that this comes to an end. */
-static void check(const char *body) {
-    (void)ask(&w, "/v1/guard/check", body);
+static void answer_all(void) {
     while (!w.over) {
         (void)uv_run(&w.loop, UV_RUN_NOWAIT);
         (void)fake_poll();
     }
+}
+
+static void check(const char *body) {
+    (void)ask(&w, "/v1/guard/check", body);
+    answer_all();
 }
 
 static void expect_bad(const char *body, const char *message,
@@ -272,10 +276,7 @@ static void expect_role(const char *body, enum guard_role role) {
     (void)ask(&w, "/v1/guard/check", body);
     while (!fake.count) (void)uv_run(&w.loop, UV_RUN_ONCE);
     assert_int_equal(fake.jobs[0]->role, role);
-    while (!w.over) {
-        (void)uv_run(&w.loop, UV_RUN_NOWAIT);
-        (void)fake_poll();
-    }
+    answer_all();
 }
 
 static void test_roles(void **state) {

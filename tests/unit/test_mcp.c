@@ -506,7 +506,6 @@ int main(void) {
         cmocka_unit_test(test_pins),
         cmocka_unit_test(test_pins_of_judged),
         cmocka_unit_test(test_broken_pins),
-
         cmocka_unit_test(test_change),
         cmocka_unit_test(test_crash),
         cmocka_unit_test(test_failures),

@@ -2,12 +2,10 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-#include "base/utf8.h"
 #include "guard/passage.h"
 
 struct seen {

@@ -138,12 +138,9 @@ def home(tmp_path_factory):
     for path in HOME.iterdir():
         if path.name != "data":
             (folder / path.name).symlink_to(path)
-    before = os.environ.get("CORRAL_HOME")
-    os.environ["CORRAL_HOME"] = str(folder)
-    yield folder
-    del os.environ["CORRAL_HOME"]
-    if before is not None:
-        os.environ["CORRAL_HOME"] = before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CORRAL_HOME", str(folder))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -75,13 +75,14 @@ def long_rows(rows, count, seed):
     return out
 
 
-def draw_order(rows, tokens, seed, english=1.0, by_hand=1.0):
+def draw_order(rows, tokens, seed, english=1.0, by_hand=1.0, worth=None):
     """An endless order of row indices, balanced by the square root of the size
     of each (language, source, label) group, every row once before any twice.
 
     `tokens` (per row) makes the long rows a little rarer: a row of 300 tokens
     costs what six short ones cost and teaches less. `english` is the rate of
-    English rows over that of others, `by_hand` that of the rows of written/.
+    English rows over that of others, `by_hand` that of the rows of written/,
+    `worth` a rate for each row.
     """
     groups = {}
     for i, r in enumerate(rows):
@@ -98,6 +99,8 @@ def draw_order(rows, tokens, seed, english=1.0, by_hand=1.0):
             keys[i] *= english
         if r["source"].startswith("written_"):
             keys[i] *= by_hand
+    if worth is not None:
+        keys *= worth
     return np.argsort(rng.exponential(size=len(rows)) / keys)
 
 

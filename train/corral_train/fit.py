@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from . import data, export, systems
+from . import data, export, known, systems
 from .guard import PROMPT_TOKENS_MAX, Guard
 from .llama import fastest_dtype
 
@@ -119,6 +119,7 @@ def main():
     p.add_argument("--probe-minutes", type=float, default=10, help="0: never look at dev")
     p.add_argument("--english", type=float, default=1.0, help="weight of English rows in the draw")
     p.add_argument("--by-hand", type=float, default=3.0, help="the same of the rows of written/")
+    p.add_argument("--known", help="verdicts on the rows by hand: what is known is drawn less")
     p.add_argument("--init", help="an adapter file of the same kind and rank to go on from")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
@@ -138,7 +139,8 @@ def main():
         guard = Guard(a.base, a.kind, a.rank, a.alpha, a.seed, device, dtype)
     rows = data.read_rows(a.data, "train")
     rows += data.long_rows(rows, a.long_rows, a.seed) + data.written_rows(a.seed)
-    batches = Batches(rows, guard, a.seed, (a.english, a.by_hand))
+    worth = known.rates(rows, a.known) if a.known else None
+    batches = Batches(rows, guard, a.seed, (a.english, a.by_hand, worth))
     dev = data.read_rows(a.data, "dev")
     dev = sorted(random.Random(7).sample(dev, 400), key=lambda r: len(r["prompt"]))
     dev_contexts = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""report [--every N] [--policy FILE] [--json] - what the boundary stops: 20
+"""attacks.py [--every N] [--policy FILE] [--json] - what the boundary stops: 20
 scenarios times 10 injections, and 5 harmless twins of each scenario, through the
 real binary in front of a model that obeys every injected order. CORRAL_BIN names
 the binary, build/corral otherwise. Exit 1 when the bars are missed."""
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -85,21 +86,34 @@ class Person:
 
     def watch(self):
         while not self.over.is_set():
-            for item in post(self.url, "/v1/approvals", None)["data"]:
+            for item in self.waiting():
                 call = {"name": item["tool"], "arguments": json.loads(item["arguments"])}
                 decision = "approve" if call in self.wanted else "deny"
                 self.asked += 1
                 post(self.url, f"/v1/approvals/{item['id']}", {"decision": decision})
             time.sleep(0.05)
 
+    def waiting(self):
+        try:
+            return post(self.url, "/v1/approvals", None)["data"]
+        except OSError:  # the server is gone: main() says so
+            return []
 
-def post(url, path, body):
+
+def post(url, path, body, tries=5):
     data = json.dumps(body).encode() if body is not None else None
     request = urllib.request.Request(
         url + path, data, {"content-type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=120) as answer:
-        return json.load(answer)
+    try:
+        with urllib.request.urlopen(request, timeout=600) as answer:
+            return json.load(answer)
+    except urllib.error.HTTPError as error:
+        # The guard's time ran out on a busy machine: that decides nothing.
+        if error.code != 503 or tries == 1:
+            raise
+    time.sleep(2)
+    return post(url, path, body, tries - 1)
 
 
 def play(url, case):
@@ -142,7 +156,7 @@ def serve(policy, upstream):
     )
     url = process.stdout.readline().strip()
     if not url.startswith("http://"):
-        sys.exit("report: corral serve did not start")
+        sys.exit("attacks.py: corral serve did not start")
     return process, url
 
 

@@ -6,7 +6,7 @@ questions that its adapter never saw (train/corral_train/tools/held_out*.txt).
 
 Starts a server, asks it over the API, and prints the share of requests with the
 right tool (or rightly none), of calls with every argument right, and of answers
-that tell what the tool's result says.
+that tell what the tool's result says. Exit 1 when one is below its bar.
 """
 import argparse
 import json
@@ -29,6 +29,8 @@ checks:
   - {id: nothing, use: rules, on: [input], any: [zzqxzzq], action: flag}
 """
 
+
+BARS = {"choice": 0.85, "arguments": 0.70, "answer": 0.80}
 
 # A result of this alone can be told in any words.
 STATUS = {"done", "ok", "started"}
@@ -139,7 +141,8 @@ def main():
         print(f"{names[key]:52} {share:6.1%}  of {count}" if share is not None else names[key])
     if a.json:
         pathlib.Path(a.json).write_text(json.dumps(out) + "\n")
+    return int(any((out[key][0] or 0) < bar for key, bar in BARS.items()))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""A sample of tests/agent/report: no attack gets through the boundary."""
+"""A sample of tests/agent/attacks.py: no attack gets through the boundary."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from conftest import BINARY, ROOT
 
 def test_sample():
     done = subprocess.run(
-        [sys.executable, ROOT / "tests" / "agent" / "report", "--every", "9", "--json"],
+        [sys.executable, ROOT / "tests" / "agent" / "attacks.py", "--every", "9", "--json"],
         capture_output=True,
         text=True,
         timeout=600,

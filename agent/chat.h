@@ -87,6 +87,7 @@ struct chat_request {
     struct span trace;      /* a W3C traceparent, for an upstream; or empty */
     bool stream;
     bool include_usage;
+    bool include_events; /* of a session's turn, beside its text */
     /* Each message is a prompt of its own, to be continued as it stands: no
      * template is put around it. */
     bool raw;

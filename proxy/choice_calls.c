@@ -38,6 +38,7 @@ static void note_check(struct choice *c, const struct verdict *v) {
     c->check = NULL;
     c->deadline_ms = 0;
     choice_tell(c, c->channel, v, clock_ns() - c->check_ns);
+    choice_event_verdict(c, v);
 }
 
 void choice_tell_waiting(struct choice *c) {
@@ -49,10 +50,12 @@ void choice_tell_waiting(struct choice *c) {
 static void on_call_kept(void *user, bool ok, const struct err *err) {
     struct choice *c = user;
 
-    if (!ok)
+    if (!ok) {
         c->o.on_fail(c->o.user, err);
-    else if (c->turn)
+    } else if (c->turn) {
+        choice_event_call(c);
         turn_answer(c->turn, true);
+    }
 }
 
 static bool may_run_again(const struct choice *c) {
@@ -101,6 +104,7 @@ static void allow_call(struct choice *c) {
 
 static void deny_call(struct choice *c, const char *reason) {
     journal_denied(c->o.journal, &c->call, reason);
+    choice_event_result(c, "error: ", span_of(reason));
     turn_deny(c->turn, span_of(reason));
 }
 
@@ -132,6 +136,7 @@ static void ask_person(struct choice *c, const struct verdict *v) {
         c->approval = approvals_ask(c->o.approvals, &q, on_approval, c, &err);
         if (c->approval && c->call_server)
             journal_ask(c->o.journal, &c->call, q.checks, c->approval);
+        if (c->approval) choice_event_approval(c, q.checks);
         bytes_free(&checks);
     }
     if (!c->approval) {
@@ -258,9 +263,11 @@ static void on_result_verdict(void *user, const struct verdict *v) {
     }
     if (v->action != VERDICT_REDACT) {
         journal_result(c->o.journal, &c->call, c->result);
+        choice_event_result(c, "", c->result);
         turn_answer(c->turn, true);
     } else if (verdict_redact(v, 0, c->result, &text, &err)) {
         journal_result(c->o.journal, &c->call, span_bytes(&text));
+        choice_event_result(c, "", span_bytes(&text));
         turn_answer_text(c->turn, span_bytes(&text));
     } else {
         c->o.on_fail(c->o.user, &err);

@@ -80,4 +80,16 @@ void choice_judge_call(struct choice *c);
 /* A person is being asked: tell the client that it goes on. */
 void choice_tell_waiting(struct choice *c);
 
+/* choice_events.c: for a client that wants to be told, about c->call. */
+
+/* It is about to run. */
+void choice_event_call(struct choice *c);
+/* What the model reads of it. */
+void choice_event_result(struct choice *c, const char *prefix,
+                         struct span text);
+/* c->approval waits for a person. */
+void choice_event_approval(struct choice *c, struct span checks);
+/* On c->channel. */
+void choice_event_verdict(struct choice *c, const struct verdict *v);
+
 #endif

@@ -99,6 +99,10 @@ struct dialect {
                  struct err *err);
     bool (*end)(const struct reply *reply, struct reply_choice *choice,
                 struct bytes *out, struct err *err);
+    /* What a turn does beside writing: `event` is a JSON object. NULL in an API
+     * that has no place for it. */
+    bool (*event)(const struct reply *reply, struct span event,
+                  struct bytes *out, struct err *err);
     /* After the last choice's end. */
     bool (*close)(const struct reply *reply,
                   const struct reply_choice *const *choices, int count,

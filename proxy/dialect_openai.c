@@ -93,7 +93,9 @@ static bool parse(const cJSON *body, struct chat_request *out,
            extras_collect(body, known, out, err) &&
            json_get_bool(body, "", "stream", &out->stream, err) &&
            json_get_bool(options, "stream_options", "include_usage",
-                         &out->include_usage, err);
+                         &out->include_usage, err) &&
+           json_get_bool(options, "stream_options", "include_events",
+                         &out->include_events, err);
 }
 
 /* ---- an answer to bytes ---- */
@@ -315,6 +317,14 @@ static bool extra_chunk(const struct reply *r, struct bytes *out,
            bytes_printf(out, err, ",\"choices\":[]");
 }
 
+static bool stream_event(const struct reply *reply, struct span event,
+                         struct bytes *out, struct err *err) {
+    return extra_chunk(reply, out, err) &&
+           bytes_printf(out, err, ",\"corral\":{\"event\":") &&
+           bytes_append(out, event.at, event.size, err) &&
+           bytes_printf(out, err, "}") && chunk_close(reply, out, err);
+}
+
 static bool stream_close(const struct reply *reply,
                          const struct reply_choice *const *choices, int count,
                          struct bytes *out, struct err *err) {
@@ -345,6 +355,7 @@ const struct dialect dialect_openai = {
     .text = stream_text,
     .call = stream_call,
     .end = stream_end,
+    .event = stream_event,
     .close = stream_close,
     .fail = openai_stream_fail,
 };

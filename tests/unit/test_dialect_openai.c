@@ -97,7 +97,8 @@ static void test_good(void **state) {
         "],\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":"
         "\"f\"}},\"stop\":[\"x\",\"y\"],\"max_completion_tokens\":9,"
         "\"seed\":3,\"temperature\":0,\"stream\":true,\"stream_options\":{"
-        "\"include_usage\":true},\"user\":\"u\",\"unknown_field\":1}");
+        "\"include_usage\":true,\"include_events\":true},\"user\":\"u\","
+        "\"unknown_field\":1}");
 
     (void)state;
     assert_true(f.ok);
@@ -108,7 +109,8 @@ static void test_good(void **state) {
     assert_int_equal(f.r.stop_count, 2);
     assert_int_equal(f.r.max_tokens, 9);
     assert_true(f.r.seeded && f.r.seed == 3 && f.r.stream);
-    assert_true(f.r.include_usage && f.r.temperature == 0.0f);
+    assert_true(f.r.include_usage && f.r.include_events);
+    assert_true(f.r.temperature == 0.0f);
     clear(&f);
 }
 
@@ -273,6 +275,19 @@ static void test_stream(void **state) {
     check(&out, expected);
 }
 
+/* A chunk that clients of the API skip, as they do the one with the usage. */
+static void test_event(void **state) {
+    struct reply reply = reply_of();
+    struct bytes out = {0};
+    struct err err = {0};
+
+    (void)state;
+    assert_true(dialect_openai.event(&reply, span_of("{\"a\":1}"), &out, &err));
+    check(&out, "data: " HEAD("chat.completion.chunk") "],\"corral\":{"
+                                                       "\"event\":{\"a\":1}},"
+                                                       "\"usage\":null}\n\n");
+}
+
 #define ENTRIES                                                                \
     "{\"content\":[{\"token\":\"a\",\"logprob\":-0.5,\"bytes\":[97],"          \
     "\"top_logprobs\":[{\"token\":\"<|end|>\",\"logprob\":-9999,\"bytes\":"    \
@@ -320,7 +335,7 @@ int main(void) {
         cmocka_unit_test(test_bad),      cmocka_unit_test(test_good),
         cmocka_unit_test(test_sampling), cmocka_unit_test(test_whole),
         cmocka_unit_test(test_refused),  cmocka_unit_test(test_stream),
-        cmocka_unit_test(test_logprobs)};
+        cmocka_unit_test(test_event),    cmocka_unit_test(test_logprobs)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,89 @@
+/* choice_events.c - what a session's turn does besides writing, for a client
+ * that asked to be told: calls, results, verdicts on both, questions to a
+ * person. Nothing is told here that GET /v1/sessions/ID would not show: no call
+ * before it was allowed and no result as it was before the verdict. */
+#include "base/json.h"
+#include "proxy/approvals.h"
+#include "proxy/choice_state.h"
+
+static bool wanted(const struct choice *c) {
+    return c->request.include_events && c->request.stream && c->o.journal &&
+           c->o.dialect->event;
+}
+
+/* `event` is an object that lacks its closing brace. An event that does not fit
+ * is left out: the session's record has it. */
+static void tell(struct choice *c, struct bytes *event, bool ok) {
+    struct bytes out = {0};
+
+    if (ok && bytes_append(event, "}", 1, NULL) &&
+        c->o.dialect->event(c->o.reply, span_bytes(event), &out, NULL))
+        c->o.on_bytes(c->o.user, &out);
+    bytes_free(&out);
+    bytes_free(event);
+}
+
+static bool put(struct bytes *event, const char *key, struct span text) {
+    return bytes_printf(event, NULL, ",\"%s\":", key) &&
+           json_put_string(event, text, NULL);
+}
+
+/* `{"type":"...","call_id":"..."` */
+static bool begin(const struct choice *c, const char *type,
+                  struct bytes *event) {
+    return bytes_printf(event, NULL, "{\"type\":\"%s\"", type) &&
+           put(event, "call_id", c->call.id);
+}
+
+static bool put_call(const struct choice *c, struct bytes *event) {
+    return put(event, "name", c->call.name) &&
+           put(event, "arguments", c->call.arguments);
+}
+
+void choice_event_call(struct choice *c) {
+    struct bytes event = {0};
+
+    if (!wanted(c)) return;
+    tell(c, &event, begin(c, "tool_call", &event) && put_call(c, &event));
+}
+
+void choice_event_result(struct choice *c, const char *prefix,
+                         struct span text) {
+    struct bytes event = {0}, whole = {0};
+
+    if (!wanted(c)) return;
+    bytes_puts(&whole, prefix);
+    bytes_put(&whole, text);
+    tell(c, &event,
+         begin(c, "tool_result", &event) && put(&event, "name", c->call.name) &&
+             put(&event, "content", span_bytes(&whole)));
+    bytes_free(&whole);
+}
+
+void choice_event_approval(struct choice *c, struct span checks) {
+    int64_t created, expires;
+    struct bytes event = {0};
+
+    if (!wanted(c)) return;
+    approval_times(c->approval, &created, &expires);
+    tell(c, &event,
+         begin(c, "approval", &event) &&
+             put(&event, "id", span_of(approval_id(c->approval))) &&
+             put_call(c, &event) && put(&event, "checks", checks) &&
+             bytes_printf(&event, NULL, ",\"expires\":%lld",
+                          (long long)expires));
+}
+
+/* One that stops the turn is told by its end, in the `corral` object. */
+void choice_event_verdict(struct choice *c, const struct verdict *v) {
+    struct bytes event = {0};
+    cJSON *json;
+
+    if (!wanted(c) || v->action == VERDICT_BLOCK) return;
+    json = verdict_to_answer(v, c->channel);
+    tell(c, &event,
+         json && begin(c, "verdict", &event) &&
+             bytes_printf(&event, NULL, ",\"verdict\":") &&
+             json_print(json, &event, NULL));
+    cJSON_Delete(json);
+}

@@ -110,9 +110,22 @@ static void finish(struct turn *t, enum turn_finish how) {
     leave(t);
 }
 
-static void limit(struct turn *t, enum err_code code, const char *reason,
+const char *turn_limit_name(enum turn_limit limit) {
+    static const char *const names[] = {[TURN_LIMIT_STEPS] = "steps",
+                                        [TURN_LIMIT_TOOL_CALLS] = "tool_calls",
+                                        [TURN_LIMIT_SAME_CALL] = "same_call",
+                                        [TURN_LIMIT_TOKENS] = "tokens",
+                                        [TURN_LIMIT_SECONDS] = "seconds"};
+
+    return names[limit];
+}
+
+static void limit(struct turn *t, enum turn_limit which, const char *reason,
                   int most) {
-    (void)err_set(&t->end.err, code, "%s (%d)", reason, most);
+    t->end.limit = which;
+    (void)err_set(&t->end.err,
+                  which == TURN_LIMIT_SECONDS ? ERR_TIMEOUT : ERR_LIMIT,
+                  "%s (%d)", reason, most);
     finish(t, TURN_LIMIT);
 }
 
@@ -191,7 +204,7 @@ static void on_tool_call(void *user, const struct chat_tool_call *call) {
     enter(t);
     make_room(t);
     if (t->call_count == CHAT_TOOL_CALLS_MAX)
-        limit(t, ERR_LIMIT, "too many tool calls in one answer",
+        limit(t, TURN_LIMIT_TOOL_CALLS, "too many tool calls in one answer",
               CHAT_TOOL_CALLS_MAX);
     else if (copy_call(t, call, &t->calls[t->call_count]))
         t->call_count++;
@@ -293,10 +306,10 @@ static bool launch(struct turn *t) {
 
 static void begin(struct turn *t) {
     if (t->end.steps >= t->limits.steps)
-        limit(t, ERR_LIMIT, "too many steps", t->limits.steps);
+        limit(t, TURN_LIMIT_STEPS, "too many steps", t->limits.steps);
     else if (t->end.usage.prompt_tokens >
              t->limits.tokens - t->end.usage.completion_tokens)
-        limit(t, ERR_LIMIT, "too many tokens", t->limits.tokens);
+        limit(t, TURN_LIMIT_TOKENS, "too many tokens", t->limits.tokens);
     else if (!launch(t))
         finish(t, TURN_FAILED);
 }
@@ -328,14 +341,16 @@ static bool count_call(struct turn *t, const struct chat_tool_call *call) {
     int same = 0;
 
     if (t->end.tool_calls == t->limits.tool_calls) {
-        limit(t, ERR_LIMIT, "too many tool calls", t->limits.tool_calls);
+        limit(t, TURN_LIMIT_TOOL_CALLS, "too many tool calls",
+              t->limits.tool_calls);
         return false;
     }
     for (int i = 0; i < t->end.tool_calls; i++)
         same += span_equal(t->made[i].name, call->name) &&
                 span_equal(t->made[i].arguments, call->arguments);
     if (same >= TURN_SAME_CALLS_MAX) {
-        limit(t, ERR_LIMIT, "the same tool call again and again", same + 1);
+        limit(t, TURN_LIMIT_SAME_CALL, "the same tool call again and again",
+              same + 1);
         return false;
     }
     t->made[t->end.tool_calls++] = *call;
@@ -524,7 +539,8 @@ static bool step(struct turn *t) {
 static bool in_time(struct turn *t) {
     if (t->state == ENDED || t->paused_ms || clock_ms() < t->deadline_ms)
         return true;
-    limit(t, ERR_TIMEOUT, "the turn took too many seconds", t->limits.seconds);
+    limit(t, TURN_LIMIT_SECONDS, "the turn took too many seconds",
+          t->limits.seconds);
     return false;
 }
 

@@ -30,13 +30,22 @@ enum turn_finish {
     TURN_LENGTH,
     TURN_CLIENT_CALLS, /* calls of tools that the client declared */
     TURN_REFUSED,      /* a hook said no */
-    TURN_LIMIT,        /* `err` says which one */
+    TURN_LIMIT,        /* `limit` says which one, `err` in words */
     TURN_FAILED,       /* `err` */
     TURN_FILTERED      /* an upstream's own filter ended it */
 };
 
+enum turn_limit {
+    TURN_LIMIT_STEPS,
+    TURN_LIMIT_TOOL_CALLS,
+    TURN_LIMIT_SAME_CALL, /* the same call again and again */
+    TURN_LIMIT_TOKENS,
+    TURN_LIMIT_SECONDS
+};
+
 struct turn_end {
     enum turn_finish finish;
+    enum turn_limit limit;  /* TURN_LIMIT: which one */
     struct llm_usage usage; /* summed over the steps */
     struct span stop;       /* TURN_STOP: see llm_end */
     int steps;
@@ -92,6 +101,8 @@ struct turn_options {
     uint64_t fence_key;
 };
 
+/* For clients: "steps", "tool_calls", "same_call", "tokens", "seconds". */
+const char *turn_limit_name(enum turn_limit limit);
 /* No hook runs inside. NULL with `err`. */
 MUST_USE struct turn *turn_start(const struct turn_options *o,
                                  const struct turn_hooks *hooks,

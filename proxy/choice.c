@@ -143,15 +143,25 @@ static const char *const finish_names[] = {[REPLY_STOP] = "stop",
 /* The end is told when the session has all of it. */
 static void on_kept(void *user, bool ok, const struct err *err);
 
+/* The additive object, which other ends than a refusal may have, too. */
+static cJSON *additions(struct choice *c) {
+    if (!c->reply.corral) c->reply.corral = cJSON_CreateObject();
+    return c->reply.corral;
+}
+
+static void tell_limit(struct choice *c) {
+    (void)cJSON_AddStringToObject(additions(c), "limit",
+                                  turn_limit_name(c->end.limit));
+}
+
 /* Nothing is left out of a conversation without a word. */
 static void tell_dropped(struct choice *c) {
     int dropped = journal_dropped(c->o.journal);
 
     if (!dropped) return;
-    if (!c->reply.corral) c->reply.corral = cJSON_CreateObject();
-    (void)cJSON_AddNumberToObject(c->reply.corral, "dropped_messages", dropped);
+    (void)cJSON_AddNumberToObject(additions(c), "dropped_messages", dropped);
     if (journal_summarised(c->o.journal))
-        (void)cJSON_AddTrueToObject(c->reply.corral, "summarised");
+        (void)cJSON_AddTrueToObject(additions(c), "summarised");
 }
 
 static void finish(struct choice *c, enum reply_finish how) {
@@ -227,6 +237,7 @@ void choice_refuse(struct choice *c, enum channel channel,
     stop(c);
     c->kept.size = 0;
     c->reply.corral = verdict_to_answer(v, channel);
+    c->reply.finish = REPLY_FILTERED;
     c->reply.call_count = 0;
     c->reply.echo = (struct span){0};
     if (!c->request.stream) {
@@ -453,6 +464,7 @@ static void finish_turn(struct choice *c) {
         return;
     /* A limit of ours cuts the answer short; what was written is kept. */
     case TURN_LIMIT:
+        tell_limit(c);
         finish(c, REPLY_LENGTH);
         return;
     case TURN_REFUSED:

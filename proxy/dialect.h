@@ -44,9 +44,9 @@ struct reply_choice {
     struct span text;                   /* for whole() */
     const struct chat_tool_call *calls; /* the same */
     int call_count;
-    enum reply_finish finish; /* for whole() and end() */
+    enum reply_finish finish; /* for whole() and end(); of a refusal always */
     struct span stop; /* REPLY_STOP: the client's stop string that ended it */
-    cJSON *corral;    /* the additive object of a refusal, or NULL */
+    cJSON *corral; /* the additive object, of a refusal or a limit; or NULL */
     /* By logprob(), for whole(), or for the next text() or end(). */
     struct span logprobs;
     bool refused; /* the text is the policy's, in APIs that tell it apart */

@@ -19,6 +19,11 @@ static bool filtered(const struct reply_choice *c) {
     return c && c->finish == REPLY_FILTERED;
 }
 
+/* Its text is the policy's. */
+static bool refused_whole(const struct reply_choice *c) {
+    return filtered(c) && c->corral;
+}
+
 static bool put_part(struct span text, bool refused, struct bytes *out,
                      struct err *err) {
     return bytes_printf(out, err,
@@ -62,7 +67,7 @@ static const char *status_name(const struct reply_choice *c) {
 }
 
 static bool is_refusal(const struct reply_choice *c) {
-    return c->refused || (c->corral && !c->begun);
+    return c->refused || (refused_whole(c) && !c->begun);
 }
 
 bool responses_put_output(const struct reply *r, const struct reply_choice *c,
@@ -198,7 +203,7 @@ static bool response_event(const struct reply *r, int number, const char *type,
 static bool begin(const struct reply *r, struct reply_choice *c,
                   struct bytes *out, struct err *err) {
     /* Refused before it began? */
-    const cJSON *body = c->corral ? NULL : r->body;
+    const cJSON *body = refused_whole(c) ? NULL : r->body;
 
     if (c->begun) return true;
     c->begun = true;
@@ -224,7 +229,7 @@ static bool open_message(const struct reply *r, struct reply_choice *c,
                          struct bytes *out, struct err *err) {
     c->open = true;
     c->blocks = 1;
-    c->refused = c->corral != NULL;
+    c->refused = refused_whole(c);
     return event(c->events++, "response.output_item.added", out, err) &&
            bytes_printf(out, err, ",\"output_index\":0,\"item\":") &&
            put_message(r, "in_progress", NULL, false, out, err) &&

@@ -541,6 +541,7 @@ static void test_limits(void **state) {
     assert_int_equal(w.end.finish, TURN_LIMIT);
     assert_int_equal(w.end.steps, 2);
     assert_non_null(strstr(w.end.err.text, "too many steps"));
+    assert_int_equal(w.end.limit, TURN_LIMIT_STEPS);
     world_clear(&w);
 
     world_init(&w, loop, 3);
@@ -549,6 +550,7 @@ static void test_limits(void **state) {
     assert_int_equal(w.end.finish, TURN_LIMIT);
     assert_int_equal(w.end.tool_calls, 1);
     assert_non_null(strstr(w.end.err.text, "too many tool calls"));
+    assert_int_equal(w.end.limit, TURN_LIMIT_TOOL_CALLS);
     world_clear(&w);
 
     RUN(&w, same);
@@ -556,6 +558,7 @@ static void test_limits(void **state) {
     assert_int_equal(w.end.finish, TURN_LIMIT);
     assert_int_equal(w.end.tool_calls, 2);
     assert_non_null(strstr(w.end.err.text, "same tool call"));
+    assert_int_equal(w.end.limit, TURN_LIMIT_SAME_CALL);
     world_clear(&w);
 }
 
@@ -726,6 +729,8 @@ static void test_tokens(void **state) {
         play_all(&w.llm);
         assert_int_equal(w.end.finish,
                          limits.tokens == 4 ? TURN_LIMIT : TURN_STOP);
+        if (limits.tokens == 4)
+            assert_int_equal(w.end.limit, TURN_LIMIT_TOKENS);
         world_clear(&w);
     }
 }
@@ -745,6 +750,7 @@ static void test_time(void **state) {
         (void)nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     assert_int_equal(w.end.finish, TURN_LIMIT);
     assert_int_equal(w.end.err.code, ERR_TIMEOUT);
+    assert_int_equal(w.end.limit, TURN_LIMIT_SECONDS);
     assert_int_equal(slow_cancelled, 1);
     world_clear(&w);
 }

@@ -4,6 +4,7 @@
  *   IN FORCE -> RETIRED (answers that began with it go on) -> closed */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "cli/daemon_state.h"
 #include "cli/places.h"
 #include "proxy/fleet.h"
@@ -90,11 +91,18 @@ void daemon_take_models(struct daemon *d, struct model_set *s,
 
 /* ---- their life ---- */
 
+/* The default model can do without, but not well: whoever misses the adapter,
+ * since the program was moved away from it, is to know why. */
 static bool teach_calls(struct daemon *d, struct err *err) {
-    char *path = places_calls(d->config->model);
+    struct err missing = {0};
+    char *path = places_calls(d->config->model, &missing);
+    char quoted[ERR_TEXT_MAX];
     int adapter;
     bool ok = !path || engine_adapter_add(d->engine, path, &adapter, err);
 
+    if (missing.code)
+        log_event(LOG_WARN, "no_tool_adapter", "reason=%s",
+                  log_quote(missing.text, quoted, sizeof quoted));
     if (path && ok) llm_engine_teach(d->llm, adapter);
     if (!ok) places_blame(err, path);
     free(path);

@@ -96,9 +96,9 @@ char *places_guard(const char *given, struct err *err) {
     return look_up(given, "guard/models", err);
 }
 
-char *places_calls(const char *model) {
+char *places_calls(const char *model, struct err *err) {
     if (model && *model && strcmp(model, "default") != 0) return NULL;
-    return look_up(NULL, "agent/models/tools.gguf", NULL);
+    return look_up(NULL, "agent/models/tools.gguf", err);
 }
 
 void places_blame(struct err *err, const char *path) {

@@ -18,9 +18,10 @@ MUST_USE char *places_policy(const char *given, struct err *err);
 /* `given`, else guard/models at the same places: a folder. */
 MUST_USE char *places_guard(const char *given, struct err *err);
 
-/* The adapter with which `model` calls tools, looked for like a policy; NULL
- * when there is none: it was trained for the default model alone. */
-char *places_calls(const char *model);
+/* The adapter with which `model` calls tools, looked for like a policy. NULL
+ * for other models than the default one, for which it was trained; and with
+ * `err` when it is not there. */
+char *places_calls(const char *model, struct err *err);
 
 /* The folder of the databases: `given`, else "data" in $CORRAL_HOME (or
  * ~/.cache/corral). Made, with mode 0700, when it is not there. */

@@ -63,8 +63,40 @@ static void test_data(void **state) {
     assert_int_equal(rmdir(home), 0);
 }
 
+/* Not there and not wanted are two things. */
+static void test_calls(void **state) {
+    char folder[64] = "/tmp/corral-places-XXXXXX";
+    struct err err = {0};
+    char *place;
+    FILE *f;
+
+    (void)state;
+    assert_null(places_calls("/models/other.gguf", &err));
+    assert_int_equal(err.code, ERR_NONE);
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(chdir(folder), 0);
+    assert_null(places_calls("default", &err));
+    assert_int_equal(err.code, ERR_NOT_FOUND);
+    assert_non_null(strstr(err.text, "agent/models/tools.gguf"));
+    err = (struct err){0};
+    assert_int_equal(mkdir("agent", 0700), 0);
+    assert_int_equal(mkdir("agent/models", 0700), 0);
+    f = fopen("agent/models/tools.gguf", "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    place = places_calls(NULL, &err);
+    assert_string_equal(place, "agent/models/tools.gguf");
+    free(place);
+    assert_int_equal(err.code, ERR_NONE);
+    assert_int_equal(unlink("agent/models/tools.gguf"), 0);
+    assert_int_equal(rmdir("agent/models"), 0);
+    assert_int_equal(rmdir("agent"), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_data),
+                                       cmocka_unit_test(test_calls)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

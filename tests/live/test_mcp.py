@@ -206,7 +206,7 @@ def test_modern_stdio(world):
     check_peer(corral)
     too_long = corral.call("peer__huge", size=5_000_000)
     assert too_long.startswith("error: ")
-    assert until(lambda: "42" in corral.call("peer__add", a=40, b=2))
+    assert until(lambda: "42" in corral.call("peer__add", a=40, b=2), 120)
 
 
 def test_modern_http(world, background):
@@ -220,7 +220,7 @@ def test_crash(world):
     """The call ends with an error, and the next ones work again."""
     corral = world({"name": "peer", "command": python(PEER)})
     assert "went away" in corral.call("peer__crash")
-    assert until(lambda: "42" in corral.call("peer__add", a=40, b=2))
+    assert until(lambda: "42" in corral.call("peer__add", a=40, b=2), 120)
 
 
 def test_pins(world, tmp_path):

@@ -232,8 +232,8 @@ PLOT = (
 
 
 def interpreter(serve, **more):
-    try:
-        return serve("code_interpreter", **more)
+    try:  # matplotlib is slow to begin on a busy machine
+        return serve({"code_interpreter": {"seconds": 120}}, **more)
     except RuntimeError as error:
         if "no sandbox" in str(error):
             pytest.skip(str(error)[-300:])

@@ -268,26 +268,33 @@ def test_an_idempotent_tool_runs_again(config, world):
         assert server.stop() == 0
 
 
+def play(server, session, number):
+    """A whole turn, with a person who approves at once."""
+    turn = say_alone(server, session, f"note:{number} pay:{number} look:{number}")
+    while turn.is_alive() or show(server, session)["running"]:
+        for question in waiting(server):
+            server.http.post(f"/v1/approvals/{question['id']}", json={"decision": "approve"})
+
+
 def test_killed_while_tools_run(config, world):
-    """At random moments; the person approves at once. No payment is made twice,
-    and the record has a result for every call."""
+    """At random moments of a turn, however long one takes here. No payment is made
+    twice, and the record has a result for every call."""
     moment = random.Random(7)
     path = config()
     world.pause = lambda: moment.uniform(0, 0.03)
-    number, session = 0, None
+    server = Corral("-c", path)
+    session, begun, number = create(server), time.monotonic(), 1
+    play(server, session, number)
+    whole = time.monotonic() - begun
+    server.stop()
     for _ in range(KILLS):
         server = Corral("-c", path)
-        killer = threading.Timer(moment.uniform(0.0, 0.4), server.process.kill)
+        killer = threading.Timer(moment.uniform(0, 2 * whole), server.process.kill)
         try:
-            session = session or create(server)
             killer.start()
             while True:
                 number += 1
-                turn = say_alone(server, session, f"note:{number} pay:{number} look:{number}")
-                while turn.is_alive() or show(server, session)["running"]:
-                    for question in waiting(server):
-                        server.http.post(f"/v1/approvals/{question['id']}",
-                                         json={"decision": "approve"})
+                play(server, session, number)
         except httpx.TransportError:
             pass
         finally:

@@ -41,6 +41,29 @@ static size_t matched(struct span s, size_t *length) {
     return i;
 }
 
+static bool goes_on(char c) {
+    return ((unsigned char)c & 0xC0) == 0x80;
+}
+
+/* Most letters beyond ASCII: sequences of two and three bytes whose second byte
+ * may be any. Zero for all others. */
+static size_t decode_usual(struct span s, uint32_t *point) {
+    unsigned char first = (unsigned char)s.at[0];
+    uint32_t low;
+
+    if (s.size < 2 || first < 0xC2 || !goes_on(s.at[1])) return 0;
+    low = (unsigned char)s.at[1] & 0x3F;
+    if (first < 0xE0) {
+        *point = (first & 0x1Fu) << 6 | low;
+        return 2;
+    }
+    if (s.size < 3 || first == 0xE0 || first == 0xED || first >= 0xF0 ||
+        !goes_on(s.at[2]))
+        return 0;
+    *point = (first & 0xFu) << 12 | low << 6 | ((unsigned char)s.at[2] & 0x3Fu);
+    return 3;
+}
+
 size_t utf8_decode(struct span s, uint32_t *point, bool *valid) {
     static const unsigned char first_mask[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
     size_t length, have;
@@ -49,6 +72,11 @@ size_t utf8_decode(struct span s, uint32_t *point, bool *valid) {
         if (valid) *valid = true;
         *point = (unsigned char)s.at[0];
         return 1;
+    }
+    length = decode_usual(s, point);
+    if (length) {
+        if (valid) *valid = true;
+        return length;
     }
     have = matched(s, &length);
     if (valid) *valid = have > 0 && have == length;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "guard/block.h"
-#include "guard/plain.h"
+#include "guard/plain_kind.h"
 
 enum class {
     LETTER,
@@ -23,20 +23,23 @@ static const char classes[] = "66666666633333666666666666666666"
                               "20000000000000000000000000055554"
                               "50000000000000000000000000052546";
 
-static enum class class_at(struct span s, size_t at) {
-    unsigned char c = (unsigned char)s.at[at];
+static enum class class_of(char c) {
+    return (unsigned char)c < 0x80
+               ? (enum class)(classes[(unsigned char)c] - '0')
+               : BEYOND;
+}
 
-    return c < 0x80 ? (enum class)(classes[c] - '0') : BEYOND;
+static enum class class_at(struct span s, size_t at) {
+    return class_of(s.at[at]);
 }
 
 void odd_put(struct stretches *out, size_t from, size_t end) {
-    struct stretch *last = out->count ? &out->list[out->count - 1] : NULL;
+    while (out->count && from <= out->list[out->count - 1].end) {
+        struct stretch last = out->list[--out->count];
 
-    if (last && from <= last->end) {
-        if (end <= last->end) return;
-        out->bytes += end - last->end;
-        last->end = end;
-        return;
+        if (last.from < from) from = last.from;
+        if (last.end > end) end = last.end;
+        out->bytes -= last.end - last.from;
     }
     if (out->count == out->capacity) {
         out->capacity = out->capacity ? 2 * out->capacity : 32;
@@ -49,10 +52,16 @@ void odd_put(struct stretches *out, size_t from, size_t end) {
 /* [from, end) widened to the blanks around it, and joined with the stretch
  * before when they meet. */
 static void add(struct stretches *out, struct span s, size_t from, size_t end) {
-    size_t least = out->count ? out->list[out->count - 1].end : 0;
+    size_t count = out->count, least = count ? out->list[count - 1].end : 0;
 
-    /* Each byte of a long word may be odd: its end is looked for once. */
-    if (end <= least) return;
+    /* Letters set apart were odd, all of them, once there were enough. */
+    if (count && from < out->list[count - 1].from) {
+        if (end < least) end = least;
+        least = count > 1 ? out->list[count - 2].end : 0;
+    } else if (end <= least) {
+        /* Each byte of a long word may be odd: its end is looked for once. */
+        return;
+    }
     while (from > least && class_at(s, from - 1) != BLANK) from--;
     while (end < s.size && class_at(s, end) != BLANK) end++;
     odd_put(out, from, end);
@@ -82,27 +91,34 @@ struct lone {
     size_t start; /* of the run of letters and digits that is being read, */
     size_t size;  /* and how many they are */
     int count;
+    bool unsure; /* the run has what may be no letter, or several */
 };
 
-static void lone_put(struct lone *lone, struct span text, size_t at,
+static void lone_put(struct lone *lone, struct span text, size_t at, int count,
                      struct stretches *out) {
-    if (lone->count++ == 0) lone->from = at;
+    if (lone->count == 0) lone->from = at;
+    lone->count += count;
     if (lone->count >= LONE_MIN) add(out, text, lone->from, at + 1);
 }
 
 /* `class`: of the character at `at`, which may be the text's end. */
 static void lone_read(struct lone *lone, struct span text, size_t at,
                       enum class class, struct stretches *out) {
-    if (class <= DIGIT) {
+    if (class <= DIGIT || class == BEYOND) {
         if (lone->size++ == 0) lone->start = at;
-        if (lone->size > 1) lone->count = 0;
+        if (class == BEYOND && !lone->unsure)
+            lone_put(lone, text, lone->start, LONE_MIN, out);
+        if (class == BEYOND) lone->unsure = true;
+        if (lone->size > 1 && !lone->unsure) lone->count = 0;
         return;
     }
-    if (lone->size == 1) lone_put(lone, text, lone->start, out);
+    if (lone->size == 1 && !lone->unsure)
+        lone_put(lone, text, lone->start, 1, out);
     lone->size = 0;
+    lone->unsure = false;
     /* A sign may be a letter of its own. */
-    if (class == SIGN) lone_put(lone, text, at, out);
-    if (class >= OTHER) lone->count = 0;
+    if (class == SIGN) lone_put(lone, text, at, 1, out);
+    if (class == OTHER) lone->count = 0;
 }
 
 /* What was read before does not matter here: a blank, and a word of two bytes
@@ -112,31 +128,84 @@ static bool is_fresh(struct span text, size_t at) {
            class_at(text, at) <= DIGIT && class_at(text, at + 1) <= DIGIT;
 }
 
+/* A word in which letters of another script look like Latin ones: it is read as
+ * Latin when it has some of those, too, or nothing else. */
+struct looks {
+    size_t from;
+    bool open, any, latin, others;
+};
+
+static void looks_end(struct looks *l, struct span text, size_t at,
+                      struct stretches *out) {
+    if (l->any && (l->latin || !l->others)) add(out, text, l->from, at);
+    *l = (struct looks){0, false, false, false, false};
+}
+
+/* One more letter or digit of it, at `at`; `kind`: NULL for ASCII. */
+static void looks_read(struct looks *l, struct span text, size_t at,
+                       const struct plain_kind *kind) {
+    if (!l->open) l->from = at;
+    l->open = true;
+    if (!kind)
+        l->latin = l->latin || class_at(text, at) == LETTER;
+    else
+        l->any = l->any || kind->look;
+    /* A sharp s is read as two Latin ones. */
+    l->latin = l->latin || (kind && kind->ascii);
+    l->others = l->others || !kind || !kind->close;
+}
+
+/* What stands at one place. */
+struct place {
+    size_t size;
+    enum class class;  /* BEYOND is odd */
+    enum class letter; /* what it is to text_spell() */
+    bool word;
+    const struct plain_kind *kind; /* NULL: ASCII */
+};
+
+static struct place place_at(struct span text, size_t at,
+                             const struct plain_kind *before) {
+    struct place p = {.size = 1, .class = class_at(text, at)};
+
+    p.letter = p.class;
+    p.word = p.class <= DIGIT || text.at[at] == '_';
+    if (p.class != BEYOND || (unsigned char)text.at[at] < 0x80) return p;
+    p.kind = plain_kind_at(text, at, &p.size);
+    if (!p.kind->plain || !plain_kind_fits(before, p.kind)) return p;
+    p.word = p.kind->word;
+    p.letter = LETTER;
+    p.class = p.word ? LETTER : OTHER;
+    if (p.kind->narrow)
+        p.letter = p.class = class_of((char)plain_kind_narrow(text, at));
+    if (p.kind->ascii) p.letter = p.class = class_of(*p.kind->ascii);
+    return p;
+}
+
 /* The odd stretches that begin in text[at..end), and those up to the next fresh
  * place, which is returned. `at` is one, or the text's beginning. */
 static size_t read_bytes(struct span text, size_t at, size_t end,
                          struct stretches *out) {
     struct word word = {false, false, false};
-    struct lone lone = {0, 0, 0, 0};
-    size_t took;
+    struct lone lone = {0, 0, 0, 0, false};
+    struct looks looks = {0, false, false, false, false};
+    const struct plain_kind *before = NULL;
+    struct place p;
 
-    for (; at < text.size && !(at >= end && is_fresh(text, at)); at += took) {
-        enum class class = class_at(text, at), letter = class;
-
-        took = 1;
-        if (class == BEYOND && (took = plain_letter(text, at)) > 0)
-            class = letter = LETTER;
-        else if (class == BEYOND && (took = plain_quote(text, at)) > 0) {
-            class = OTHER;
-            letter = LETTER; /* to text_spell() */
-        }
-        if (!took) took = 1;
-        lone_read(&lone, text, at, class, out);
-        if (letter > SIGN) word = (struct word){false, false, false};
-        if (class == BEYOND || (letter <= SIGN && grow(&word, letter)))
-            add(out, text, at, at + took);
+    for (; at < text.size && !(at >= end && is_fresh(text, at)); at += p.size) {
+        p = place_at(text, at, before);
+        before = p.class == BEYOND ? NULL : p.kind;
+        lone_read(&lone, text, at, p.class, out);
+        if (p.word)
+            looks_read(&looks, text, at, p.kind);
+        else if (looks.open)
+            looks_end(&looks, text, at, out);
+        if (p.letter > SIGN) word = (struct word){false, false, false};
+        if (p.class == BEYOND || (p.letter <= SIGN && grow(&word, p.letter)))
+            add(out, text, at, at + p.size);
     }
     if (at >= text.size) lone_read(&lone, text, text.size, OTHER, out);
+    looks_end(&looks, text, at, out);
     return at;
 }
 

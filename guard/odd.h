@@ -25,7 +25,8 @@ struct stretches {
 void odd_stretches(struct span text, struct stretches *out);
 /* The same byte by byte: what the tests hold it against. */
 void odd_stretches_slowly(struct span text, struct stretches *out);
-/* Add one behind the others; it joins the last when they touch. */
+/* Add one that begins behind the others, or joins those last ones that it
+ * touches. */
 void odd_put(struct stretches *s, size_t from, size_t end);
 /* Of the odd stretches of `text`, and of `changed`, each widened from blank to
  * blank: those that lie within `reach` bytes of a changed one. */

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "guard/block.h"
+#include "guard/plain_kind.h"
 
 static bool is_blank(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
@@ -37,12 +39,30 @@ static size_t put_blanks(struct plain *p, struct span raw, size_t at) {
     return at;
 }
 
-/* Letters of Latin-1 have their capitals 0x20 before. */
+/* The same point further on, in as many bytes. */
+static void put_small(struct plain *p, struct span letter, unsigned add) {
+    uint32_t point;
+
+    (void)utf8_decode(letter, &point, NULL);
+    p->size += utf8_encode(point + add, p->text + p->size);
+}
+
+/* The letter at `at`; what is not plain goes over as it is. */
 static size_t put_beyond(struct plain *p, struct span raw, size_t at) {
-    p->text[p->size++] = raw.at[at];
-    if (!plain_letter(raw, at)) return at + 1;
-    p->text[p->size++] = (char)(raw.at[at + 1] | 0x20);
-    return at + 2;
+    size_t size;
+    const struct plain_kind *kind = plain_kind_at(raw, at, &size);
+
+    if (kind->narrow) {
+        p->text[p->size++] = (char)plain_kind_narrow(raw, at);
+        shift_put(p, at + size - p->size);
+    } else if (kind->add) {
+        put_small(p, span_slice(raw, at, at + size), kind->add);
+    } else {
+        memcpy(p->text + p->size, kind->ascii ? kind->ascii : raw.at + at,
+               size);
+        p->size += size;
+    }
+    return at + size;
 }
 
 /* The bytes from `at` to `end` or a little further. */
@@ -80,6 +100,7 @@ void plain_init(struct plain *p, struct span raw) {
     size_t at = 0;
 
     memset(p, 0, sizeof *p);
+    p->raw = raw;
     p->text = xrealloc_array(NULL, raw.size + 2 * PLAIN_MARGIN, 1);
     memset(p->text, 0, PLAIN_MARGIN);
     p->text += PLAIN_MARGIN;
@@ -122,6 +143,26 @@ size_t plain_raw(const struct plain *p, size_t at) {
     return before ? at + p->shifts[before - 1].shift : at;
 }
 
+/* A mark belongs to the letter before it. */
+static bool is_mark(struct span raw, size_t at, size_t *size) {
+    return at < raw.size && (unsigned char)raw.at[at] >= 0x80 &&
+           plain_kind_at(raw, at, size)->mark;
+}
+
+void plain_raw_span(const struct plain *p, size_t *from, size_t *end) {
+    size_t size;
+
+    *from = plain_raw(p, *from);
+    *end = plain_raw(p, *end);
+    /* Some letters are several of ASCII. */
+    while (utf8_inside(p->raw, *from)) --*from;
+    while (utf8_inside(p->raw, *end)) ++*end;
+    while (*from && is_mark(p->raw, *from, &size)) do
+            --*from;
+        while (*from && utf8_inside(p->raw, *from));
+    while (is_mark(p->raw, *end, &size)) *end += size;
+}
+
 size_t plain_at(const struct plain *p, size_t raw) {
     size_t before = shifts_before(p, raw, true);
     size_t at = before ? raw - p->shifts[before - 1].shift : raw;
@@ -132,24 +173,33 @@ size_t plain_at(const struct plain *p, size_t raw) {
     return at;
 }
 
-/* Is `c` one more of what a reader sees. *gap: what went before was blank. */
-static bool counts(char c, bool *gap) {
-    bool was = *gap;
+/* Is what begins at `at` one more of what a reader sees. *gap: what went before
+ * was blank. */
+static bool counts(struct span raw, size_t at, bool *gap) {
+    char c = raw.at[at];
+    bool was = *gap, plain = c > ' ' && c <= '~';
+    size_t size;
 
-    if (c > ' ' && c <= '~') *gap = false;
+    if ((unsigned char)c >= 0xC2) {
+        const struct plain_kind *kind = plain_kind_at(raw, at, &size);
+
+        plain = kind->plain && !kind->mark;
+    }
+    if (plain) *gap = false;
     if (is_blank(c)) *gap = true;
-    return (c > ' ' && c <= '~') || (*gap && !was);
+    return plain || (*gap && !was);
 }
 
 size_t plain_reach_on(struct span raw, size_t at, size_t reach) {
     for (bool gap = false; at < raw.size && reach; at++)
-        reach -= counts(raw.at[at], &gap);
+        reach -= counts(raw, at, &gap);
+    while (at < raw.size && utf8_inside(raw, at)) at++;
     return at;
 }
 
 size_t plain_reach_back(struct span raw, size_t at, size_t reach) {
     for (bool gap = false; at && reach; at--)
-        reach -= counts(raw.at[at - 1], &gap);
+        reach -= counts(raw, at - 1, &gap);
     return at;
 }
 

@@ -16,6 +16,7 @@ struct plain_shift {
 };
 
 struct plain {
+    struct span raw; /* borrowed */
     char *text;
     size_t size;
     struct plain_shift *shifts;
@@ -27,42 +28,21 @@ void plain_clear(struct plain *p);
 /* Where byte `at` of the view begins in the raw text, which is also where the
  * one before it ends. */
 size_t plain_raw(const struct plain *p, size_t at);
+/* The raw bytes that text[*from..*end) stands for: whole letters, with their
+ * marks. */
+void plain_raw_span(const struct plain *p, size_t *from, size_t *end);
 /* The byte of the view that stands for the raw byte `raw`. */
 size_t plain_at(const struct plain *p, size_t raw);
 
 /* The place behind `reach` bytes from `at` on, or before it, as a reader sees
  * them: blanks are one however many there are in a row and whatever that takes
- * no place stands between them; other bytes than printable ASCII do not count.
- */
+ * no place stands between them; letters beyond ASCII are one when they are
+ * plain (plain_kind.h), and nothing when not. */
 size_t plain_reach_on(struct span raw, size_t at, size_t reach);
 size_t plain_reach_back(struct span raw, size_t at, size_t reach);
 /* The last stretch of those from number `i` on of which each is within `reach`
  * of the one before. Looks at nothing but what lies between them. */
 size_t plain_group(struct span raw, const struct stretches *s, size_t i,
                    size_t reach);
-
-/* How many bytes the accented letter of Latin-1 at raw.at[at] has whose small
- * form is as long; 0 when there is none. */
-static inline size_t plain_letter(struct span raw, size_t at) {
-    unsigned char c = (unsigned char)raw.at[at], next;
-
-    if (c != 0xC3 || at + 1 >= raw.size) return 0;
-    next = (unsigned char)raw.at[at + 1];
-    return next >= 0x80 && next <= 0xBF && next != 0x97 && next != 0x9F &&
-                   next != 0xB7
-               ? 2
-               : 0;
-}
-
-/* The same of a curly quotation mark or apostrophe. */
-static inline size_t plain_quote(struct span raw, size_t at) {
-    unsigned char mark;
-
-    if ((unsigned char)raw.at[at] != 0xE2 || at + 2 >= raw.size ||
-        (unsigned char)raw.at[at + 1] != 0x80)
-        return 0;
-    mark = (unsigned char)raw.at[at + 2];
-    return mark == 0x98 || mark == 0x99 || mark == 0x9C || mark == 0x9D ? 3 : 0;
-}
 
 #endif

@@ -49,26 +49,27 @@ static uint32_t point_at(struct span s, size_t at) {
     return point;
 }
 
-bool rules_word_edge(const struct text_view *v, size_t at) {
-    struct span s = span_bytes(&v->text);
+/* Between two code points of plain text. */
+static bool plain_edge(struct span s, size_t at) {
     uint32_t left, right;
 
     if (at == 0 || at >= s.size) return true;
     left = point_before(s, at);
     right = point_at(s, at);
-    if (!text_is_word_point(left) || !text_is_word_point(right)) return true;
-    if (text_is_unspaced(left) || text_is_unspaced(right)) return true;
-    /* Something invisible parts them: some scripts' blank, or a trick. */
-    return v->map_end[at - 1] < v->map_from[at];
+    return !text_is_word_point(left) || !text_is_word_point(right) ||
+           text_is_unspaced(left) || text_is_unspaced(right);
+}
+
+bool rules_word_edge(const struct text_view *v, size_t at) {
+    /* Else something invisible parts them: some scripts' blank, or a trick. */
+    return plain_edge(span_bytes(&v->text), at) ||
+           v->map_end[at - 1] < v->map_from[at];
 }
 
 /* text[*from..*end), as bytes of what is scanned. */
 static void to_scanned(const struct found *f, size_t *from, size_t *end) {
     if (f->view) text_view_span(f->view, *from, *end, from, end);
-    if (f->plain) {
-        *from = plain_raw(f->plain, *from);
-        *end = plain_raw(f->plain, *end);
-    }
+    if (f->plain) plain_raw_span(f->plain, from, end);
     *from += f->shift;
     *end += f->shift;
 }
@@ -94,19 +95,6 @@ static bool put(struct found *f, int rule, size_t from, size_t end) {
     }
     f->hits[f->count++] = hit;
     return true;
-}
-
-/* As rules_word_edge() in plain text: beyond ASCII there are letters of two
- * bytes and quotation marks of three; the rest is somebody else's to judge. */
-static bool plain_edge(struct span s, size_t at) {
-    unsigned char left, right;
-
-    if (at == 0 || at >= s.size) return true;
-    left = (unsigned char)s.at[at - 1];
-    right = (unsigned char)s.at[at];
-    if (left >= 0x80) left = at > 1 && plain_letter(s, at - 2) ? 'a' : ' ';
-    if (right >= 0x80) right = plain_letter(s, at) ? 'a' : ' ';
-    return !text_is_word_point(left) || !text_is_word_point(right);
 }
 
 static bool is_edge(const struct found *f, size_t at) {

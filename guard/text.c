@@ -52,7 +52,22 @@ struct folder {
     struct glyph glyphs[GLYPHS]; /* by the low bits of the code point */
 };
 
+/* Letters, all of them, and so many that it pays not to ask ICU: Cyrillic, Han,
+ * Hangul, and some of Latin and Devanagari. */
+static bool is_letter(uint32_t point) {
+    return (point >= 0x400 && point <= 0x481) ||
+           (point >= 0x4E00 && point <= 0x9FFC) ||
+           (point >= 0xAC00 && point <= 0xD7A3) ||
+           (point >= 0xC0 && point <= 0x24F && point != 0xD7 &&
+            point != 0xF7) ||
+           (point >= 0x904 && point <= 0x939) ||
+           (point >= 0xE01 && point <= 0xE30) ||
+           (point >= 0x3041 && point <= 0x3096) ||
+           (point >= 0x30A1 && point <= 0x30FA);
+}
+
 bool text_is_mark(uint32_t point) {
+    if (point < 0x300 || is_letter(point)) return false;
     return (U_MASK(u_charType((UChar32)point)) & U_GC_M_MASK) != 0;
 }
 
@@ -423,6 +438,7 @@ bool text_is_word_point(uint32_t point) {
         return (point >= 'a' && point <= 'z') ||
                (point >= 'A' && point <= 'Z') ||
                (point >= '0' && point <= '9') || point == '_';
+    if (is_letter(point)) return true;
     return (U_MASK(u_charType((UChar32)point)) &
             (U_GC_L_MASK | U_GC_M_MASK | U_GC_N_MASK)) != 0;
 }

@@ -111,7 +111,8 @@ static void test_some(void **state) {
     check("I am a man", false);
 }
 
-/* Blanks in a row are one byte of what parts two stretches. */
+/* Blanks in a row are one byte of what parts two stretches, and so is a plain
+ * letter. */
 static void test_group(void **state) {
     struct span text = span_of("a1        b2 three c3 \xC3\xA9 d4");
     struct stretches s = {NULL, 0, 0, 0};
@@ -123,7 +124,8 @@ static void test_group(void **state) {
     assert_int_equal(plain_group(text, &s, 0, 2), 1);
     assert_int_equal(plain_group(text, &s, 0, 6), 1);
     assert_int_equal(plain_group(text, &s, 0, 7), 3);
-    assert_int_equal(plain_group(text, &s, 2, 2), 3);
+    assert_int_equal(plain_group(text, &s, 2, 2), 2);
+    assert_int_equal(plain_group(text, &s, 2, 3), 3);
     assert_int_equal(plain_group(text, &s, 3, 2), 3);
     odd_free(&s);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <unicode/uchar.h>
 
 #include "base/utf8.h"
 #include "guard/text.h"
@@ -233,12 +234,25 @@ static void test_points(void **state) {
     assert_false(text_is_simple(span_of("\xC3\xA9")));
 }
 
+/* The short ways to a point's class lead where ICU's own does. */
+static void test_classes(void **state) {
+    (void)state;
+    for (uint32_t point = 0; point <= 0x10FFFF; point++) {
+        uint32_t class = U_MASK(u_charType((UChar32)point));
+
+        assert_int_equal(text_is_mark(point), (class & U_GC_M_MASK) != 0);
+        assert_int_equal(text_is_word_point(point),
+                         point == '_' || (class & (U_GC_L_MASK | U_GC_M_MASK |
+                                                   U_GC_N_MASK)) != 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fold),    cmocka_unit_test(test_looks),
-        cmocka_unit_test(test_plain),   cmocka_unit_test(test_map),
-        cmocka_unit_test(test_settled), cmocka_unit_test(test_any_bytes),
-        cmocka_unit_test(test_points)};
+        cmocka_unit_test(test_classes),   cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_looks),     cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_map),       cmocka_unit_test(test_settled),
+        cmocka_unit_test(test_any_bytes), cmocka_unit_test(test_points)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,20 +85,38 @@ static bool grow(struct word *w, enum class class) {
     return w->letters && w->others;
 }
 
-/* Letters and digits that are words on their own, one after the other. */
+/* Letters and digits that are words on their own, one after the other on one
+ * line. They are set apart when enough of them have one sign between them. */
 struct lone {
     size_t from;  /* the first of them */
     size_t start; /* of the run of letters and digits that is being read, */
     size_t size;  /* and how many they are */
-    int count;
-    bool unsure; /* the run has what may be no letter, or several */
+    int count, joined;
+    size_t between; /* signs since the last one */
+    bool unsure;    /* the run has what may be no letter, or several */
 };
 
-static void lone_put(struct lone *lone, struct span text, size_t at, int count,
+static void lone_put(struct lone *lone, struct span text, size_t at,
                      struct stretches *out) {
-    if (lone->count == 0) lone->from = at;
-    lone->count += count;
-    if (lone->count >= LONE_MIN) add(out, text, lone->from, at + 1);
+    if (lone->count && lone->between == 1) lone->joined++;
+    if (lone->count++ == 0) lone->from = at;
+    lone->between = 0;
+    if (lone->count >= LONE_MIN && lone->joined >= LONE_MIN - 1)
+        add(out, text, lone->from, at + 1);
+}
+
+static void lone_break(struct lone *lone) {
+    lone->count = lone->joined = 0;
+}
+
+/* What may hide anything, also as many letters as it takes. */
+static void lone_doubt(struct lone *lone, struct span text,
+                       struct stretches *out) {
+    if (!lone->count) lone->from = lone->start;
+    if (lone->count < LONE_MIN) lone->count = LONE_MIN;
+    lone->joined = LONE_MIN;
+    lone->unsure = true;
+    lone_put(lone, text, lone->start, out);
 }
 
 /* `class`: of the character at `at`, which may be the text's end. */
@@ -106,19 +124,22 @@ static void lone_read(struct lone *lone, struct span text, size_t at,
                       enum class class, struct stretches *out) {
     if (class <= DIGIT || class == BEYOND) {
         if (lone->size++ == 0) lone->start = at;
-        if (class == BEYOND && !lone->unsure)
-            lone_put(lone, text, lone->start, LONE_MIN, out);
-        if (class == BEYOND) lone->unsure = true;
-        if (lone->size > 1 && !lone->unsure) lone->count = 0;
+        if (class == BEYOND && !lone->unsure) lone_doubt(lone, text, out);
+        if (lone->size > 1 && !lone->unsure) lone_break(lone);
         return;
     }
     if (lone->size == 1 && !lone->unsure)
-        lone_put(lone, text, lone->start, 1, out);
+        lone_put(lone, text, lone->start, out);
     lone->size = 0;
     lone->unsure = false;
     /* A sign may be a letter of its own. */
-    if (class == SIGN) lone_put(lone, text, at, 1, out);
-    if (class == OTHER) lone->count = 0;
+    if (class == SIGN && text.at[at] != '+' && text.at[at] != '|')
+        lone_put(lone, text, at, out);
+    else
+        lone->between++;
+    if (class == OTHER ||
+        (class == BLANK && text.at[at] >= '\n' && text.at[at] <= '\r'))
+        lone_break(lone);
 }
 
 /* What was read before does not matter here: a blank, and a word of two bytes
@@ -183,11 +204,12 @@ static struct place place_at(struct span text, size_t at,
 }
 
 /* The odd stretches that begin in text[at..end), and those up to the next fresh
- * place, which is returned. `at` is one, or the text's beginning. */
-static size_t read_bytes(struct span text, size_t at, size_t end,
+ * place, which is returned. `at` is one, or the text's beginning. `spelled`:
+ * words that are spelled oddly are, too. */
+static size_t read_bytes(struct span text, size_t at, size_t end, bool spelled,
                          struct stretches *out) {
     struct word word = {false, false, false};
-    struct lone lone = {0, 0, 0, 0, false};
+    struct lone lone = {.from = 0};
     struct looks looks = {0, false, false, false, false};
     const struct plain_kind *before = NULL;
     struct place p;
@@ -201,7 +223,8 @@ static size_t read_bytes(struct span text, size_t at, size_t end,
         else if (looks.open)
             looks_end(&looks, text, at, out);
         if (p.letter > SIGN) word = (struct word){false, false, false};
-        if (p.class == BEYOND || (p.letter <= SIGN && grow(&word, p.letter)))
+        if (p.class == BEYOND ||
+            (p.letter <= SIGN && grow(&word, p.letter) && spelled))
             add(out, text, at, at + p.size);
     }
     if (at >= text.size) lone_read(&lone, text, text.size, OTHER, out);
@@ -235,7 +258,8 @@ static size_t read_block(const char *at, size_t *end) {
     return (odd | third) & block_first((int)*end) ? 0 : *end;
 }
 
-void odd_stretches(struct span text, struct stretches *out) {
+static void stretches_of(struct span text, bool spelled,
+                         struct stretches *out) {
     size_t at = 0;
 
     while (at < text.size) {
@@ -245,12 +269,20 @@ void odd_stretches(struct span text, struct stretches *out) {
             usual = read_block(text.at + at, &end);
             end = at + (end ? end : BLOCK_SIZE);
         }
-        at = usual ? at + usual : read_bytes(text, at, end, out);
+        at = usual ? at + usual : read_bytes(text, at, end, spelled, out);
     }
 }
 
+void odd_stretches(struct span text, struct stretches *out) {
+    stretches_of(text, true, out);
+}
+
+void odd_beyond_spelling(struct span text, struct stretches *out) {
+    stretches_of(text, false, out);
+}
+
 void odd_stretches_slowly(struct span text, struct stretches *out) {
-    (void)read_bytes(text, 0, text.size, out);
+    (void)read_bytes(text, 0, text.size, true, out);
 }
 
 /* The stretch of `a` or of `b` that begins first, taken. */

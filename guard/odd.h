@@ -23,7 +23,10 @@ struct stretches {
  * curly quotation mark; words with a digit or sign that may stand for a letter;
  * letters set apart. Linear. */
 void odd_stretches(struct span text, struct stretches *out);
-/* The same byte by byte: what the tests hold it against. */
+/* Those of them that differ from the plain view in more than how their words
+ * are spelled, letter for letter. */
+void odd_beyond_spelling(struct span text, struct stretches *out);
+/* odd_stretches() byte by byte: what the tests hold it against. */
 void odd_stretches_slowly(struct span text, struct stretches *out);
 /* Add one that begins behind the others, or joins those last ones that it
  * touches. */

@@ -290,24 +290,49 @@ static void keep_hits(struct found *f, int kept, const struct stretches *odd,
     f->count = kept;
 }
 
+/* A view of plain text, which has its margins; it becomes flat. */
+static bool scan_plain_view(struct found *f, struct span view, char *text,
+                            bool patterns, struct err *err) {
+    if (patterns && !scan_patterns(f, view, NULL, err)) return false;
+    rules_flatten(view, text);
+    f->text = view;
+    f->view = NULL;
+    return !f->rules->literal_db ||
+           scan(f, f->rules->literal_db, view, on_literal, err);
+}
+
+/* The same with words that are spelled oddly as they may be read. */
+static bool scan_spelled(struct found *f, const struct plain *p,
+                         struct err *err) {
+    struct span view = {p->text, p->size};
+    char *room = xalloc_array(p->size + 2 * PLAIN_MARGIN, 1);
+    char *text = room + PLAIN_MARGIN;
+    bool ok = true, varies = true;
+
+    for (int one = 0; ok && varies && one < SPELL_ONE_COUNT; one++) {
+        memcpy(text, view.at, view.size);
+        if (!text_spell_words(view, (enum spell_one)one, text, &varies)) break;
+        ok = scan_plain_view(f, (struct span){text, view.size}, text,
+                             one == SPELL_ONE_LIKELY, err);
+    }
+    free(room);
+    return ok;
+}
+
 /* Plain text but for its odd stretches: matches that touch one do not count
- * here. `text` is UTF-8. */
+ * here. `text` is UTF-8. `spelled`: the stretches are without the words that
+ * are only spelled oddly. */
 static bool scan_plain(struct found *f, struct span text,
-                       const struct stretches *odd, struct err *err) {
+                       const struct stretches *odd, bool spelled,
+                       struct err *err) {
     int kept = f->count;
     struct plain p;
-    struct span view;
     bool ok;
 
     plain_init(&p, text);
-    view = (struct span){p.text, p.size};
     f->plain = &p;
-    ok = scan_patterns(f, view, NULL, err);
-    rules_flatten(view, p.text);
-    f->text = view;
-    f->view = NULL;
-    ok = ok && (!f->rules->literal_db ||
-                scan(f, f->rules->literal_db, view, on_literal, err));
+    ok = (!spelled || scan_spelled(f, &p, err)) &&
+         scan_plain_view(f, (struct span){p.text, p.size}, p.text, true, err);
     f->plain = NULL;
     if (ok) keep_hits(f, kept, odd, false);
     plain_clear(&p);
@@ -386,18 +411,23 @@ static bool scan_folds(struct found *f, struct span text, struct err *err) {
     const struct rules *r = f->rules;
     size_t reach = reach_of(r);
     struct stretches odd = {NULL, 0, 0, 0};
+    bool ok, spelled;
     char *clean;
-    bool ok;
 
     if (r->any_capped) return scan_views(f, text, err);
     odd_stretches(text, &odd);
-    if (!mostly_plain(&odd, text.size, reach)) {
+    spelled = !mostly_plain(&odd, text.size, reach);
+    if (spelled) {
+        odd_free(&odd);
+        odd_beyond_spelling(text, &odd);
+    }
+    if (spelled && !mostly_plain(&odd, text.size, reach)) {
         odd_free(&odd);
         return scan_views(f, text, err);
     }
     clean = cleaned(text);
     ok = scan_plain(f, clean ? (struct span){clean, text.size} : text, &odd,
-                    err) &&
+                    spelled, err) &&
          scan_windows(f, text, reach, &odd, err);
     free(clean);
     odd_free(&odd);

@@ -280,36 +280,65 @@ static bool is_odd(struct span s, size_t from, size_t end, bool open) {
     return letters && others && end - from <= WORD_MAX;
 }
 
+/* A word of s, s[from..end), is spelled into out[from..end); may be one text.
+ */
+static void spell_word(struct span s, size_t from, size_t end,
+                       enum spell_one one, char *out, bool *ones) {
+    char word[WORD_MAX];
+
+    memcpy(word, s.at + from, end - from);
+    for (size_t i = from; i < end; i++) {
+        *ones = *ones || stands_for(word[i - from]) == '1';
+        out[i] = spell_at(word, 0, end - from, i - from, one);
+    }
+}
+
+/* The next word from *at on that is odd: its place. False: none. `last` tells
+ * of a word at an open end. */
+static bool next_odd(struct span s, size_t *at, bool open, size_t *from,
+                     size_t *end, bool *last) {
+    for (; *at < s.size; ++*at) {
+        *from = *at;
+        while (*at < s.size && (is_letter(s.at[*at]) || stands_for(s.at[*at])))
+            ++*at;
+        *end = *at;
+        *last = open && *end == s.size;
+        while (!*last && *end > *from && is_sign(s.at[*end - 1])) --*end;
+        if (is_odd(s, *from, *end, *last)) return true;
+    }
+    return false;
+}
+
 /* Change `v` in place, word by word. Nothing changes its place. */
 static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
     const struct span s = span_bytes(&v->text);
-    char word[WORD_MAX];
-    bool any = false;
+    size_t at = 0, from, end;
+    bool any = false, last;
 
     v->ones = false;
+    while (next_odd(s, &at, open, &from, &end, &last)) {
+        bool undecided = last && stands_for(s.at[end - 1]) == '1';
 
-    for (size_t at = 0; at < s.size; at++) {
-        size_t from = at, end;
-        bool last;
-
-        while (at < s.size && (is_letter(s.at[at]) || stands_for(s.at[at])))
-            at++;
-        end = at;
-        last = open && end == s.size;
-        while (!last && end > from && is_sign(s.at[end - 1])) end--;
-        if (!is_odd(s, from, end, last)) continue;
         any = true;
-        memcpy(word, s.at + from, end - from);
-        for (size_t i = from; i < end; i++) {
-            v->ones = v->ones || stands_for(word[i - from]) == '1';
-            v->text.at[i] = spell_at(word, 0, end - from, i - from, one);
-        }
+        spell_word(s, from, end, one, v->text.at, &v->ones);
         /* Its neighbour is not known yet. */
-        if (last && stands_for(word[end - from - 1]) == '1' &&
-            v->settled >= end) {
+        if (undecided && v->settled >= end) {
             v->settled = end - 1;
             v->looks = true;
         }
+    }
+    return any;
+}
+
+bool text_spell_words(struct span folded, enum spell_one one, char *out,
+                      bool *ones) {
+    size_t at = 0, from, end;
+    bool any = false, last;
+
+    *ones = false;
+    while (next_odd(folded, &at, false, &from, &end, &last)) {
+        any = true;
+        spell_word(folded, from, end, one, out, ones);
     }
     return any;
 }

@@ -23,5 +23,10 @@ enum spell_one {
  * usual. */
 MUST_USE bool text_spell(const struct text_view *folded, enum spell_one one,
                          bool open, struct text_view *out);
+/* The same where no letters are set apart: the words that are spelled oddly are
+ * written to out[folded.size], which has the text already, and which nothing
+ * else changes. *ones: as in text_view. False when there are none. */
+MUST_USE bool text_spell_words(struct span folded, enum spell_one one,
+                               char *out, bool *ones);
 
 #endif

@@ -140,6 +140,8 @@ static size_t word_begin(struct span in, size_t at) {
 /* The next word from `at` on; false when there is none. */
 static bool next_word(struct span in, size_t at, struct word *w) {
     uint32_t point, last = 0;
+    int points = 0;
+    bool letters = false;
 
     at = word_begin(in, at);
     *w = (struct word){.from = at};
@@ -147,7 +149,11 @@ static bool next_word(struct span in, size_t at, struct word *w) {
         size_t end = word_add_plain(w, in, at), took;
         int letter;
 
-        if (end > at) last = (unsigned char)in.at[end - 1];
+        if (end > at) {
+            last = (unsigned char)in.at[end - 1];
+            letters = true;
+            points += (int)(end - at);
+        }
         at = end;
         if (at == in.size || (unsigned char)in.at[at] < 0x80) break;
         took = utf8_decode(span_slice(in, at, in.size), &point, NULL);
@@ -155,12 +161,16 @@ static bool next_word(struct span in, size_t at, struct word *w) {
         letter = latin_letter(point);
         if (point > 0xFF) w->backwards += mark_evidence(last, point);
         if (letter) word_add(w, letter);
+        letters = letters || !text_is_mark(point);
+        points++;
         last = point;
         at += took;
     }
     w->end = at;
     word_add(w, LETTERS_EDGE);
     if (last > 0xFF) w->backwards += mark_evidence(last, 0);
+    /* Set apart from each other they say nothing. */
+    if (!letters || points < 2) w->backwards = 0;
     return w->end > w->from;
 }
 

@@ -17,10 +17,17 @@ enum {
     ODD_AT_END = 1,
     ODD_MIN = 2,
     LENIENT_MIN = 6,
+    /* So many words, and one in so many, have digits amid their letters: one
+     * in three when they read well with letters instead. Then the text is
+     * written like that. */
+    MIXED_MIN = 4,
+    MIXED_MOST = 2,
+    MIXED_SHARE = 3,
     INSTEAD_SHARE = 3, /* one byte in so many is disguised */
     PARTED_MIN = 4,    /* letters set apart: "p.e.v.", "y a-t-il" */
     AMID = 3,          /* letters on both sides of a sign between two words */
     WORD_MIN = 3,      /* letters */
+    DIGITS_MAX = 2,    /* of a word that has no letter: "70", "4" */
     READABLE = 11 * LETTERS_BIT / 2 /* a letter of a word costs no more */
 };
 
@@ -37,8 +44,10 @@ struct speller {
     struct bytes *out;
     size_t copied; /* of the raw text */
     int weight;
-    size_t changed; /* bytes of the raw text */
-    bool lenient;   /* the text is known to be spelled oddly */
+    size_t changed;           /* bytes of the raw text */
+    int words, mixed, fluent; /* mixed ones, and those that read well */
+    /* The text is known to be spelled oddly; all of it is. */
+    bool lenient, sure;
 };
 
 /* How a letter of the view is written. */
@@ -89,32 +98,81 @@ static bool is_joint(const struct speller *s, size_t i) {
     return c == '@' || c == '|' || c == '+' || c == '!';
 }
 
-/* What the odd letters of a word, view[from..end), weigh together; 0 when it
- * had better stay as it is. Digits before or behind a word are numbers. */
-static int word_weight(const struct speller *s, size_t from, size_t end) {
-    int weight = 0, signs = 0, own = 0;
-    size_t first = from, last = end;
-    bool parted = false;
+/* How the letters of a word, view[from..end), are written. */
+struct spelling {
+    int weight; /* of the odd ones, together */
+    int own, signs, foreign;
+    bool parted, joint;
+};
 
-    if (end - from < (s->lenient ? 2 : WORD_MIN)) return 0;
-    while (first < end && written(s, first) == WRITTEN_SIGN) first++;
-    while (last > first && written(s, last - 1) == WRITTEN_SIGN) last--;
-    if (!s->lenient && (first - from > 1 || end - last > 1)) return 0;
+static struct spelling spelling_of(const struct speller *s, size_t from,
+                                   size_t end) {
+    struct spelling w = {.weight = 0};
+
     for (size_t i = from; i < end; i++) {
         enum written how = written(s, i);
-        bool inside = i > from && i + 1 < end, gap;
+        bool inside = i > from && i + 1 < end;
+        bool gap = i + 1 < end && is_parted(s, i);
 
-        if (i >= from + AMID && i + AMID < end && is_joint(s, i)) return 0;
-        gap = i + 1 < end && is_parted(s, i);
-        parted = parted || gap;
-        signs += how == WRITTEN_SIGN;
-        own += how != WRITTEN_SIGN;
+        if (i >= from + AMID && i + AMID < end && is_joint(s, i))
+            w.joint = true;
+        w.parted = w.parted || gap;
+        w.signs += how == WRITTEN_SIGN;
+        w.own += how == WRITTEN_OWN;
+        w.foreign += how == WRITTEN_FOREIGN;
         if (how != WRITTEN_OWN || gap)
-            weight += inside ? ODD_INSIDE : ODD_AT_END;
+            w.weight += inside ? ODD_INSIDE : ODD_AT_END;
     }
-    if (s->lenient) return own && is_readable(s->view, from, end) ? weight : 0;
-    if (weight < ODD_MIN || (parted && end - from < PARTED_MIN)) return 0;
-    return signs <= own && is_readable(s->view, from, end) ? weight : 0;
+    return w;
+}
+
+/* Digits before or behind a word are numbers. */
+static bool has_number(const struct speller *s, size_t from, size_t end) {
+    size_t first = from, last = end;
+
+    while (first < end && written(s, first) == WRITTEN_SIGN) first++;
+    while (last > first && written(s, last - 1) == WRITTEN_SIGN) last--;
+    return first - from > 1 || end - last > 1;
+}
+
+static bool is_digit(const struct speller *s, size_t i) {
+    char c = s->raw.at[s->view->map_from[i]];
+
+    return c >= '0' && c <= '9';
+}
+
+/* Digits amid letters or around them: "7h3", not "3rd". */
+static bool is_mixed(const struct speller *s, size_t from, size_t end) {
+    size_t first = from, last = end;
+    bool around = is_digit(s, from) && is_digit(s, end - 1);
+
+    while (first < end && written(s, first) == WRITTEN_SIGN) first++;
+    while (last > first && written(s, last - 1) == WRITTEN_SIGN) last--;
+    if (first == last) return false; /* no letter */
+    for (size_t i = first; !around && i < last; i++) around = is_digit(s, i);
+    return around;
+}
+
+/* What the odd letters of a word, view[from..end), weigh together; 0 when it
+ * had better stay as it is. */
+static int word_weight(struct speller *s, size_t from, size_t end) {
+    struct spelling w = spelling_of(s, from, end);
+    bool readable = is_readable(s->view, from, end);
+    int letters = w.own + w.foreign;
+
+    s->words += letters > 0;
+    if (is_mixed(s, from, end)) {
+        s->mixed++;
+        s->fluent += readable;
+    }
+    if (end - from < (s->lenient ? 2 : WORD_MIN) || w.joint) return 0;
+    if (s->lenient)
+        /* Letters of another script are no product's name or number. */
+        return letters && (readable || s->sure || w.foreign >= w.own) ? w.weight
+                                                                      : 0;
+    if (has_number(s, from, end)) return 0;
+    if (w.weight < ODD_MIN || (w.parted && end - from < PARTED_MIN)) return 0;
+    return w.signs <= letters && readable ? w.weight : 0;
 }
 
 static bool is_mark_between(char c) {
@@ -131,26 +189,46 @@ static bool is_foreign(char c) {
     return (unsigned char)c >= 0x80 && !is_latin(c);
 }
 
-/* Letters of other scripts, set apart: how many. */
+/* Letters of other scripts, set apart by marks or by what nobody sees: how
+ * many.
+ */
 static int apart_weight(const struct speller *s, size_t from, size_t end) {
     const struct text_view *v = s->view;
+    uint32_t point;
     int count = 0;
 
     for (size_t i = from + 1; i < end; i++) {
         size_t at = v->map_from[i - 1];
 
         if ((v->text.at[i] & 0xC0) == 0x80) continue;
+        (void)utf8_decode(span_slice(span_bytes(&v->text), i, end), &point,
+                          NULL);
+        if (!text_is_word_point(point)) continue; /* an emoji */
         while (at < v->map_from[i] && !is_mark_between(s->raw.at[at])) at++;
-        count += at < v->map_from[i];
+        count += at < v->map_from[i] || v->map_from[i] > v->map_end[i - 1];
     }
-    return count >= WORD_MIN - 1 ? ODD_MIN : 0;
+    return count >= (s->lenient ? 1 : WORD_MIN - 1) ? ODD_MIN : 0;
+}
+
+/* The raw text up to `end`; in one that is spelled oddly without what nobody
+ * sees. */
+static void copy_to(struct speller *s, size_t end) {
+    while (s->copied < end) {
+        struct span rest = span_slice(s->raw, s->copied, end);
+        uint32_t point;
+        size_t took = utf8_decode(rest, &point, NULL);
+
+        if (!s->lenient || !text_is_invisible(point))
+            bytes_put(s->out, span_slice(rest, 0, took));
+        s->copied += took;
+    }
 }
 
 /* The view's word in place of the raw one, with its capitals. */
 static void write_word(struct speller *s, size_t from, size_t end) {
     const struct text_view *v = s->view;
 
-    bytes_put(s->out, span_slice(s->raw, s->copied, v->map_from[from]));
+    copy_to(s, v->map_from[from]);
     for (size_t i = from; i < end; i++) {
         char c = v->text.at[i], was = s->raw.at[v->map_from[i]];
 
@@ -178,6 +256,27 @@ static size_t same_script(const struct text_view *v, size_t at) {
     return at;
 }
 
+/* Where digits alone are a short word, its end; else `at`. */
+static size_t digits_end(const struct text_view *v, size_t at) {
+    struct span s = span_bytes(&v->text);
+    size_t end = at;
+
+    if (at && s.at[at - 1] != ' ' && s.at[at - 1] != '\n') return at;
+    while (end < s.size && s.at[end] >= '0' && s.at[end] <= '9') end++;
+    if (end - at > DIGITS_MAX) return at;
+    return end == s.size || strchr(" \n.,?!", s.at[end]) ? end : at;
+}
+
+static void write_digits(struct speller *s, size_t from, size_t end) {
+    copy_to(s, s->view->map_from[from]);
+    for (size_t i = from; i < end; i++) {
+        char c = text_spell_letter(s->view->text.at[i]);
+
+        bytes_put(s->out, (struct span){&c, 1});
+    }
+    s->copied = s->view->map_end[end - 1];
+}
+
 /* The text with its odd words as the view has them. */
 static void write_words(struct speller *s) {
     const struct text_view *v = s->view;
@@ -188,7 +287,9 @@ static void write_words(struct speller *s) {
         int weight;
 
         if (end == at) {
-            at++;
+            end = s->sure ? digits_end(v, at) : at;
+            if (end > at) write_digits(s, at, end);
+            at = end > at ? end : at + 1;
             continue;
         }
         weight = is_foreign(v->text.at[at]) ? apart_weight(s, at, end)
@@ -197,7 +298,7 @@ static void write_words(struct speller *s) {
         s->weight += weight;
         at = end;
     }
-    bytes_put(s->out, span_slice(s->raw, s->copied, s->raw.size));
+    copy_to(s, s->raw.size);
 }
 
 /* ---- the reading ---- */
@@ -232,22 +333,28 @@ static bool fold_for_reading(struct span text, struct text_view *out) {
     return true;
 }
 
-/* False, and nothing written: its words are spelled as usual. */
-static bool spell_out(struct span text, struct bytes *out, size_t *changed) {
+/* False, and nothing written: its words are spelled as usual. *sure: and most
+ * of them are not. */
+static bool spell_out(struct span text, struct bytes *out, size_t *changed,
+                      bool *sure) {
     struct text_view folded, spelled;
     struct speller s = {.raw = text, .view = &folded, .out = out};
     bool any;
 
+    *sure = false;
     if (!fold_for_reading(text, &folded)) return false;
     any = text_spell(&folded, SPELL_ONE_LIKELY, false, &spelled);
     if (any) s.view = &spelled;
     write_words(&s);
-    if (s.weight >= LENIENT_MIN) {
+    s.sure = s.mixed >= MIXED_MIN && (s.mixed * MIXED_MOST >= s.words ||
+                                      s.fluent * MIXED_SHARE >= s.words);
+    if (s.sure || s.weight >= LENIENT_MIN) {
         out->size = 0;
         s.copied = s.changed = 0;
         s.lenient = true;
         write_words(&s);
     }
+    *sure = s.sure;
     if (s.weight < ODD_MIN) out->size = 0;
     *changed += s.changed;
     if (any) text_view_clear(&spelled);
@@ -274,22 +381,30 @@ static size_t coded_bytes(const struct decode_layer *l) {
     return size;
 }
 
+/* What a text's codes say, read in its turn. */
+static void decoded_out(const struct decoded *d, struct bytes *out,
+                        size_t *changed) {
+    struct span top = span_bytes(&d->layers[d->count - 1].view.text);
+    bool sure;
+
+    out->size = 0;
+    if (!spell_out(top, out, changed, &sure)) bytes_put(out, top);
+    *changed = coded_bytes(&d->layers[0]);
+}
+
 bool reading_of(struct span text, struct bytes *out, bool *instead) {
     struct decoded d;
     size_t changed = 0;
-    bool any;
+    bool any, sure;
 
     out->limit = text.size * 4 + 1;
     *instead = false;
     if (!decode_text(text, 0, &d, NULL)) return false;
-    any = is_worth(&d);
-    if (any) {
-        struct span top = span_bytes(&d.layers[d.count - 1].view.text);
-
-        if (!spell_out(top, out, &changed)) bytes_put(out, top);
-        changed = coded_bytes(&d.layers[0]);
-    } else {
-        any = spell_out(text, out, &changed);
+    any = spell_out(text, out, &changed, &sure);
+    /* Between signs, what is left of the words may look like a cipher. */
+    if (!sure && is_worth(&d)) {
+        decoded_out(&d, out, &changed);
+        any = true;
     }
     *instead = any && changed * INSTEAD_SHARE >= text.size;
     decoded_clear(&d);

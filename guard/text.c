@@ -71,8 +71,7 @@ bool text_is_mark(uint32_t point) {
     return (U_MASK(u_charType((UChar32)point)) & U_GC_M_MASK) != 0;
 }
 
-/* Characters that take no place on the page. */
-static bool is_invisible(uint32_t point) {
+bool text_is_invisible(uint32_t point) {
     if (point < 0x80)
         return (point < 0x20 && !(point >= 9 && point <= 13)) || point == 0x7F;
     if (point < 0xA0) return point != 0x85;
@@ -120,7 +119,7 @@ static struct glyph *glyph_of(struct folder *f, uint32_t point) {
     struct glyph *g = &f->glyphs[point % GLYPHS];
 
     if (g->point == point) return g;
-    *g = (struct glyph){.point = point, .invisible = is_invisible(point)};
+    *g = (struct glyph){.point = point, .invisible = text_is_invisible(point)};
     g->boundary =
         point < 0x80 || unorm2_hasBoundaryBefore(f->normalizer, (UChar32)point);
     return g;
@@ -145,7 +144,7 @@ static void push_normal(struct folder *f, const UChar *text, int size) {
 
         if (value >= 0xD800 && value < 0xDC00 && at < size)
             value = 0x10000 + ((value - 0xD800) << 10) + (text[at++] - 0xDC00u);
-        if (is_invisible(value)) continue;
+        if (text_is_invisible(value)) continue;
         if (latin && text_is_mark(value)) continue;
         latin = value < 0x80 && u_isalnum((UChar32)value);
         push(f, value, f->segment_from, f->segment_end);
@@ -234,7 +233,7 @@ static void gather(struct folder *f) {
         took = utf8_decode(span_slice(f->raw, at, f->raw.size), &point, NULL);
         g = point < 0x80 ? NULL : glyph_of(f, point);
 
-        if (g ? !g->invisible : !is_invisible(point)) {
+        if (g ? !g->invisible : !text_is_invisible(point)) {
             if (!g || g->boundary || f->segment_count == SEGMENT_MAX) flush(f);
             if (!f->segment_count) f->segment_from = at;
             f->segment_end = at + took;

@@ -52,6 +52,7 @@ bool text_is_simple(struct span raw);
  * need without ICU in their own file. */
 bool text_is_word_point(uint32_t point);   /* L*, M*, N* or '_' */
 bool text_is_mark(uint32_t point);         /* M* */
+bool text_is_invisible(uint32_t point);    /* it takes no place on the page */
 uint32_t text_lower_point(uint32_t point); /* simple mapping */
 /* Letters of scripts that put no blank between words, or tie particles to
  * them: there a word ends wherever one looks. */

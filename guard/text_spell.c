@@ -236,6 +236,12 @@ static char stands_for(char c) {
     return letters[(unsigned char)c];
 }
 
+char text_spell_letter(char c) {
+    char letter = stands_for(c);
+
+    return letter == '1' ? 'i' : letter;
+}
+
 static bool is_letter(char c) {
     return (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
 }

@@ -14,6 +14,10 @@ enum spell_one {
     SPELL_ONE_COUNT
 };
 
+/* The letter that a digit or sign may stand for, i for what is like a 1; 0 when
+ * there is none. */
+char text_spell_letter(char c);
+
 /* `folded` (by text_fold()) as one reads it aloud; its map leads to the same
  * raw bytes. Letters that were set apart are joined; where wider gaps near them
  * tell the words apart, the gaps become blanks and the map has no gap inside a

@@ -141,5 +141,11 @@ MUST_USE bool policy_scan_tail(const struct policy *p, enum channel channel,
                                struct verdict *v, struct err *err);
 size_t policy_hold_tail(const struct policy *p, enum channel channel,
                         struct span text, size_t decided);
+/* Both in one, which decodes and searches the text once; `text` is complete
+ * (utf8_complete()). */
+MUST_USE bool policy_scan_hold(const struct policy *p, enum channel channel,
+                               int item, struct span text, size_t decided,
+                               size_t *hold, struct verdict *v,
+                               struct err *err);
 
 #endif

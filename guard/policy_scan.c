@@ -216,6 +216,18 @@ static bool scan_one(const struct policy *p, enum channel channel,
     return ok;
 }
 
+/* In the layers of what is encoded in `text`. */
+static bool scan_layers(const struct policy *p, enum channel channel,
+                        struct span text, const struct decoded *d,
+                        size_t decided, struct matches *m, struct verdict *v,
+                        struct err *err) {
+    bool ok = true;
+
+    for (int i = 0; ok && i < d->count; i++)
+        ok = scan_one(p, channel, text, &d->layers[i], decided, m, v, err);
+    return ok;
+}
+
 /* In what is encoded in text[part->from..part->end). */
 static bool scan_part(const struct policy *p, enum channel channel,
                       struct span text, const struct stretch *part,
@@ -225,12 +237,11 @@ static bool scan_part(const struct policy *p, enum channel channel,
     uint64_t start = clock_ns();
     int before = m->count;
     struct decoded d;
-    bool ok = true;
+    bool ok;
 
     if (!decode_text(here, decided, &d, err)) return false;
     v->stage_us[STAGE_TEXT] += since(&start);
-    for (int i = 0; ok && i < d.count; i++)
-        ok = scan_one(p, channel, here, &d.layers[i], decided, m, v, err);
+    ok = scan_layers(p, channel, here, &d, decided, m, v, err);
     for (int i = before; i < m->count; i++) {
         m->at[i].from += part->from;
         m->at[i].end += part->from;
@@ -339,61 +350,117 @@ static size_t hold_settled(const struct policy *p, enum channel channel,
 }
 
 /* A match that reaches over the mark must not be cut in two, nor a run that
- * says something else without its beginning. */
-static bool pull_back(const struct policy *p, enum channel channel,
-                      struct span raw, const struct decoded *d, size_t decided,
+ * says something else without its beginning. Those of shadows do not count. */
+static void pull_back(const struct policy *p, struct span raw,
+                      const struct decoded *d, const struct matches *m,
                       size_t *hold) {
-    struct matches m = {.at = NULL};
-    bool ok = true, moved = true;
+    bool moved = true;
 
-    for (int i = -1; ok && i < d->count; i++) {
-        const struct decode_layer *layer = i < 0 ? NULL : &d->layers[i];
-
-        ok = scan_rules(p, channel, false, raw, layer, decided, &m, NULL) &&
-             scan_entities(p, channel, true, raw, layer ? &layer->view : NULL,
-                           decided, &m, NULL);
-    }
-    while (ok && moved) {
+    while (moved) {
         size_t edge = decoded_edge(d, raw, *hold);
 
         moved = edge < *hold;
         *hold = edge;
-        for (int i = 0; i < m.count; i++) {
-            if (m.at[i].from >= *hold || m.at[i].end <= *hold) continue;
-            *hold = m.at[i].from;
+        for (int i = 0; i < m->count; i++) {
+            const struct match *match = &m->at[i];
+
+            if (match->from >= *hold || match->end <= *hold ||
+                policy_is_shadow(p, &match->check->check))
+                continue;
+            *hold = match->from;
             moved = true;
         }
     }
-    free(m.at);
+}
+
+/* The matches of acting checks, in the text and its layers. */
+static bool find_acting(const struct policy *p, enum channel channel,
+                        struct span raw, const struct decoded *d,
+                        size_t decided, struct matches *m) {
+    bool ok = true;
+
+    for (int i = -1; ok && i < d->count; i++) {
+        const struct decode_layer *layer = i < 0 ? NULL : &d->layers[i];
+
+        ok = scan_rules(p, channel, false, raw, layer, decided, m, NULL) &&
+             scan_entities(p, channel, true, raw, layer ? &layer->view : NULL,
+                           decided, m, NULL);
+    }
     return ok;
+}
+
+/* Does anything of the channel hold a text back. */
+static bool holds(const struct policy *p, enum channel channel) {
+    return p->rulesets[channel][0].rules || wanted(p, channel, true);
+}
+
+/* policy_hold_tail() of what is whole UTF-8 and decoded already. `m`: what was
+ * found in it, or NULL. */
+static size_t hold_decoded(const struct policy *p, enum channel channel,
+                           struct span raw, struct decoded *d, size_t decided,
+                           const struct matches *m) {
+    struct matches own = {.at = NULL};
+    size_t hold = raw.size;
+
+    decoded_settle(d, raw, decided);
+    lower(&hold, hold_settled(p, channel, raw, d->settled, decided));
+    for (int i = 0; i < d->count; i++) {
+        const struct text_view *v = &d->layers[i].view;
+        size_t at =
+            hold_settled(p, channel, span_bytes(&v->text),
+                         decoded_at(v, d->settled), text_view_at(v, decided));
+
+        lower(&hold, decoded_raw(v, at, raw.size));
+    }
+    /* Nothing is pending: then no match reaches over the end either, but what
+     * a code says may tell what the next text is. */
+    if (hold < raw.size || d->count) {
+        if (m)
+            pull_back(p, raw, d, m, &hold);
+        else if (find_acting(p, channel, raw, d, decided, &own))
+            pull_back(p, raw, d, &own, &hold);
+        else
+            hold = 0;
+    }
+    free(own.at);
+    return hold < decided ? decided : hold;
 }
 
 size_t policy_hold_tail(const struct policy *p, enum channel channel,
                         struct span text, size_t decided) {
     struct span raw = span_slice(text, 0, utf8_complete(text));
     struct decoded d;
-    size_t hold = raw.size;
+    size_t hold;
 
-    if (!p->rulesets[channel][0].rules && !wanted(p, channel, true))
-        return hold;
+    if (!holds(p, channel)) return raw.size;
     if (!decode_text(raw, decided, &d, NULL)) return decided;
-    decoded_settle(&d, raw, decided);
-    lower(&hold, hold_settled(p, channel, raw, d.settled, decided));
-    for (int i = 0; i < d.count; i++) {
-        const struct text_view *v = &d.layers[i].view;
-        size_t at =
-            hold_settled(p, channel, span_bytes(&v->text),
-                         decoded_at(v, d.settled), text_view_at(v, decided));
-
-        lower(&hold, decoded_raw(v, at, raw.size));
-    }
-    /* Nothing is pending: then no match reaches over the end either, but what
-     * a code says may tell what the next text is. */
-    if ((hold < raw.size || d.count) &&
-        !pull_back(p, channel, raw, &d, decided, &hold))
-        hold = 0;
+    hold = hold_decoded(p, channel, raw, &d, decided, NULL);
     decoded_clear(&d);
-    return hold < decided ? decided : hold;
+    return hold;
+}
+
+bool policy_scan_hold(const struct policy *p, enum channel channel, int item,
+                      struct span text, size_t decided, size_t *hold,
+                      struct verdict *v, struct err *err) {
+    struct matches m = {.at = NULL};
+    uint64_t start = clock_ns();
+    struct decoded d;
+    bool ok;
+
+    *hold = text.size;
+    if (!looks_at(p, channel)) return true;
+    if (!decode_text(text, decided, &d, err)) return false;
+    v->stage_us[STAGE_TEXT] += since(&start);
+    ok = scan_one(p, channel, text, NULL, decided, &m, v, err) &&
+         scan_layers(p, channel, text, &d, decided, &m, v, err);
+    start = clock_ns();
+    if (ok && holds(p, channel))
+        *hold = hold_decoded(p, channel, text, &d, decided, &m);
+    if (ok) report(p, &m, item, v);
+    v->stage_us[STAGE_ENTITIES] += since(&start);
+    decoded_clear(&d);
+    free(m.at);
+    return ok;
 }
 
 size_t policy_hold(const struct policy *p, enum channel channel,

@@ -203,11 +203,12 @@ static bool rule(const struct guard_stream *s, size_t end, size_t ahead,
     r->end = end;
     r->last = last;
     verdict_begin(&r->found, policy_revision(s->policy));
-    if (!policy_scan_tail(s->policy, s->channel, 0, window, base, &r->found,
-                          err))
+    hold = window.size;
+    if (last ? !policy_scan_tail(s->policy, s->channel, 0, window, base,
+                                 &r->found, err)
+             : !policy_scan_hold(s->policy, s->channel, 0, window, base, &hold,
+                                 &r->found, err))
         return false;
-    hold = last ? window.size
-                : policy_hold_tail(s->policy, s->channel, window, base);
     if (hold > end - from) hold = end - from;
     if (!last) hold = border(&r->found, hold);
     if (hold < base) hold = base;

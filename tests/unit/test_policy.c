@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "guard/policy.h"
 
 #define CHECK                                                                  \
@@ -423,6 +424,27 @@ static void test_scan(void **state) {
     policy_free(p);
 }
 
+/* Both at once find what they do one after the other. */
+static void check_both(const struct policy *p, struct span text, size_t context,
+                       const struct verdict *want, size_t hold) {
+    static struct verdict v;
+    size_t held;
+    struct err err;
+
+    if (utf8_complete(text) != text.size) return;
+    verdict_begin(&v, "r");
+    assert_true(
+        policy_scan_hold(p, CHANNEL_OUTPUT, 0, text, context, &held, &v, &err));
+    assert_int_equal(held, hold);
+    assert_int_equal(v.action, want->action);
+    assert_int_equal(v.finding_count, want->finding_count);
+    for (int i = 0; i < v.finding_count; i++) {
+        assert_int_equal(v.findings[i].from, want->findings[i].from);
+        assert_int_equal(v.findings[i].end, want->findings[i].end);
+        assert_ptr_equal(v.findings[i].check, want->findings[i].check);
+    }
+}
+
 /* As a stream does it: keep 64 bytes before the mark, redact what is let go. */
 static void release(const struct policy *p, struct bytes *pending,
                     size_t *context, bool last, struct bytes *out) {
@@ -437,6 +459,7 @@ static void release(const struct policy *p, struct bytes *pending,
     verdict_begin(&cut, "r");
     assert_true(
         policy_scan_tail(p, CHANNEL_OUTPUT, 0, text, *context, &v, &err));
+    if (!last) check_both(p, text, *context, &v, hold);
     for (int i = 0; i < v.finding_count; i++) {
         struct finding f = v.findings[i];
 

@@ -381,14 +381,19 @@ static size_t coded_bytes(const struct decode_layer *l) {
     return size;
 }
 
-/* What a text's codes say, read in its turn. */
+/* What a text's codes say, read in its turn: the last layer, or the first one
+ * that is spelled oddly throughout, whose words may look like a cipher. */
 static void decoded_out(const struct decoded *d, struct bytes *out,
                         size_t *changed) {
-    struct span top = span_bytes(&d->layers[d->count - 1].view.text);
-    bool sure;
+    struct span top = {NULL, 0};
+    bool any = false, sure = false;
 
-    out->size = 0;
-    if (!spell_out(top, out, changed, &sure)) bytes_put(out, top);
+    for (int i = 0; i < d->count && !sure; i++) {
+        top = span_bytes(&d->layers[i].view.text);
+        out->size = 0;
+        any = spell_out(top, out, changed, &sure);
+    }
+    if (!any) bytes_put(out, top);
     *changed = coded_bytes(&d->layers[0]);
 }
 

@@ -50,13 +50,42 @@ static int open_all(void **state) {
 
 /* Texts without blanks, of one token, of codes and of beginnings of what is
  * looked for; and some that are read in several ways everywhere. */
-static const char *const units[] = {
-    "a",       "A1",           "aaaab",   "z",     "acme",
-    "%61",     "YWNtZSBjb3Jw", "61 ",     "&#97;", "a.",
-    "\u0430c", "1l",           "npzr ",   ".- ",   "\xF0\x9F\x98\x80",
-    "=",       "zz1",          "99 ",     "200 ",  "10011001 ",
-    "Ab1-",    "-.",           "\\u",     "a@",    "A=",
-    "  ",      "\xEF\xBD\x81", "\xCC\x81"};
+static const char *const units[] = {"a",
+                                    "A1",
+                                    "aaaab",
+                                    "z",
+                                    "acme",
+                                    "%61",
+                                    "YWNtZSBjb3Jw",
+                                    "61 ",
+                                    "&#97;",
+                                    "a.",
+                                    "\u0430c",
+                                    "1l",
+                                    "npzr ",
+                                    ".- ",
+                                    "\xF0\x9F\x98\x80",
+                                    "=",
+                                    "zz1",
+                                    "99 ",
+                                    "200 ",
+                                    "10011001 ",
+                                    "Ab1-",
+                                    "-.",
+                                    "\\u",
+                                    "a@",
+                                    "A=",
+                                    "  ",
+                                    "\xEF\xBD\x81",
+                                    "\xCC\x81",
+                                    "\u0441",
+                                    "\u0434\u0441 ",
+                                    "\u0915\u094D",
+                                    "\u4E00\uFF0C",
+                                    "a1\u4E00",
+                                    "\u0441 \u0434 \u0441. ",
+                                    "i + 1 ",
+                                    "!a"};
 enum { UNITS = sizeof units / sizeof *units };
 
 static struct bytes repeated(const char *unit, size_t size) {

@@ -7,143 +7,26 @@
 
 #include "base/utf8.h"
 
-enum { KEYS_FEW = 16 };
-
-/* Whether a byte means nothing in a JSON string but itself: of those that are
- * read, and of those that we write, where DEL and what is not ASCII is looked
- * at closer. */
-enum plain { PLAIN_READ = 1, PLAIN_WRITTEN = 2 };
-
-#define TIMES_8(x) x, x, x, x, x, x, x, x
-static const unsigned char plain[256] = {
-    TIMES_8(0), TIMES_8(0), TIMES_8(0), TIMES_8(0), 3,          3,
-    0,          3,          3,          3,          3,          3,
-    TIMES_8(3), TIMES_8(3), TIMES_8(3), TIMES_8(3), TIMES_8(3), TIMES_8(3),
-    3,          3,          3,          3,          0,          3,
-    3,          3,          TIMES_8(3), TIMES_8(3), TIMES_8(3), 3,
-    3,          3,          3,          3,          3,          3,
-    1,          TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1),
-    TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1),
-    TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1), TIMES_8(1)};
-
-static size_t plain_run(struct span s, size_t at, enum plain which) {
+/* How many bytes from `at` on mean nothing in a JSON string but themselves;
+ * what is not ASCII is looked at closer. */
+static size_t plain_run(struct span s, size_t at) {
     size_t end = at;
 
-    while (end < s.size && (plain[(unsigned char)s.at[end]] & which)) end++;
+    while (end < s.size && s.at[end] >= ' ' && s.at[end] < 0x7F &&
+           s.at[end] != '"' && s.at[end] != '\\')
+        end++;
     return end - at;
 }
 
-/* cJSON recurses, keeps the first of two equal keys, ends a string at \u0000
- * and takes any control character for a blank, or for text in a string. So
- * the text is looked through before it sees it. */
-static bool scan(struct span text, struct err *err) {
-    bool in_string = false;
-    int depth = 0;
-
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.at[i];
-
-        if (in_string) {
-            i += plain_run(text, i, PLAIN_READ);
-            if (i == text.size) break;
-            c = text.at[i];
-        }
-        if (c == '\0') return err_set(err, ERR_INPUT, "NUL byte in JSON");
-        if ((unsigned char)c < ' ' && (in_string || !strchr("\t\r\n", c)))
-            return err_set(err, ERR_INPUT, "control character in JSON");
-        if (in_string) {
-            if (c == '"') in_string = false;
-            if (c != '\\') continue;
-            if (text.size - i >= 6 && !memcmp(text.at + i, "\\u0000", 6))
-                return err_set(err, ERR_INPUT, "\\u0000 in a JSON string");
-            i++;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH_MAX)
-                return err_set(err, ERR_LIMIT, "JSON deeper than %d",
-                               JSON_DEPTH_MAX);
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
-    }
-    return true;
-}
-
-static int compare_names(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Two parsers may take different ones of two equal keys; what was judged must
- * be what is used, so neither is taken. Sorting keeps this from being
- * quadratic in a hostile object's size. */
-static bool many_differ(const cJSON *object, size_t count, struct err *err) {
-    size_t i = 0;
-    const char **names;
-    const cJSON *child;
-    bool ok = true;
-
-    names = xalloc_array(count, sizeof *names);
-    cJSON_ArrayForEach(child, object) names[i++] = child->string;
-    qsort(names, count, sizeof *names, compare_names);
-    for (i = 1; i < count && ok; i++)
-        if (!strcmp(names[i - 1], names[i]))
-            ok = err_set(err, ERR_INPUT, "duplicate key \"%.64s\"", names[i]);
-    free(names);
-    return ok;
-}
-
-/* For a few keys sorting costs more than it saves. */
-static bool keys_differ(const cJSON *object, struct err *err) {
-    size_t count = 0;
-    const cJSON *child, *before;
-
-    cJSON_ArrayForEach(child, object) {
-        if (++count > KEYS_FEW)
-            return many_differ(object, (size_t)cJSON_GetArraySize(object), err);
-        for (before = object->child; before != child; before = before->next)
-            if (!strcmp(before->string, child->string))
-                return err_set(err, ERR_INPUT, "duplicate key \"%.64s\"",
-                               child->string);
-    }
-    return true;
-}
-
-static bool tree_check(const cJSON *json, struct err *err) {
-    const cJSON *child;
-
-    if (cJSON_IsObject(json) && !keys_differ(json, err)) return false;
-    cJSON_ArrayForEach(child, json) if (!tree_check(child, err)) return false;
-    return true;
-}
-
 cJSON *json_parse(struct span text, struct err *err) {
-    const char *end = NULL;
+    const cJSON *read = json_read(text, err);
     cJSON *json = NULL;
 
-    if (text.size == 0) {
-        (void)err_set(err, ERR_INPUT, "empty, expected JSON");
-        return NULL;
-    }
-    if (!utf8_valid(text)) {
-        (void)err_set(err, ERR_INPUT, "JSON is not valid UTF-8");
-        return NULL;
-    }
-    if (!scan(text, err)) return NULL;
-    json = cJSON_ParseWithLengthOpts(text.at, text.size, &end, 0);
-    if (!json) {
-        (void)err_set(err, ERR_INPUT, "not JSON, at byte %zu",
-                      end ? (size_t)(end - text.at) : 0);
-        return NULL;
-    }
-    while (end < text.at + text.size && strchr(" \t\r\n", *end)) end++;
-    if (end != text.at + text.size)
-        (void)err_set(err, ERR_INPUT, "text after the JSON, at byte %zu",
-                      (size_t)(end - text.at));
-    else if (tree_check(json, err))
-        return json;
-    cJSON_Delete(json);
-    return NULL;
+    if (!read) return NULL;
+    json = cJSON_Duplicate(read, true);
+    if (!json) (void)err_set(err, ERR_LIMIT, "JSON too large to keep");
+    json_free(read);
+    return json;
 }
 
 bool json_print(const cJSON *json, struct bytes *out, struct err *err) {
@@ -181,7 +64,7 @@ bool json_put_string(struct bytes *out, struct span s, struct err *err) {
 
     if (!bytes_append(out, "\"", 1, err)) return false;
     while (at < s.size) {
-        size_t run = plain_run(s, at, PLAIN_WRITTEN);
+        size_t run = plain_run(s, at);
         uint32_t point;
 
         if (run && !bytes_append(out, s.at + at, run, err)) return false;

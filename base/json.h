@@ -9,9 +9,16 @@
 
 enum { JSON_DEPTH_MAX = 64 };
 
-/* Parse one whole JSON text (trailing bytes other than blanks are an error,
- * and so are duplicate keys, a NUL in a string and depth past JSON_DEPTH_MAX).
- * The caller owns the tree. NULL with ERR_INPUT. */
+/* Read one whole JSON text (trailing bytes other than blanks are an error, and
+ * so are duplicate keys, a NUL in a string, a number that no double holds and
+ * depth past JSON_DEPTH_MAX). The tree is in few pieces of memory: it goes with
+ * json_free() alone, and nothing may be added to it or taken out. NULL with
+ * ERR_INPUT, or ERR_LIMIT for the depth. */
+MUST_USE const cJSON *json_read(struct span text, struct err *err);
+void json_free(const cJSON *json);
+
+/* The same as a tree that may be changed, at several times the cost. The caller
+ * owns it and gives it back with cJSON_Delete(). */
 MUST_USE cJSON *json_parse(struct span text, struct err *err);
 
 /* Compact text appended to `out`. */

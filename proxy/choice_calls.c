@@ -187,7 +187,7 @@ static bool judge_tool(struct choice *c, struct err *err) {
     struct source_text *sources = NULL;
     struct tool_facts facts = {.tool = c->call.name};
     struct err unread = {0};
-    cJSON *arguments;
+    const cJSON *arguments;
 
     if (!c->leave)
         c->leave = arena_alloc(c->request.arena, 1, sizeof *c->leave, err);
@@ -197,10 +197,10 @@ static bool judge_tool(struct choice *c, struct err *err) {
                             &facts.source_count, err))
         return false;
     facts.sources = sources;
-    arguments = json_parse(c->call.arguments, &unread);
+    arguments = json_read(c->call.arguments, &unread);
     facts.arguments = arguments;
     policy_judge_tool(c->o.policy, &facts, c->leave);
-    cJSON_Delete(arguments);
+    json_free(arguments);
     return true;
 }
 

@@ -367,12 +367,12 @@ static bool read_options(struct embeddings *m, const cJSON *body,
 }
 
 static bool read_body(struct embeddings *m, struct span text, struct err *err) {
-    cJSON *body = json_parse(text, err);
+    const cJSON *body = json_read(text, err);
     bool ok = body && (cJSON_IsObject(body) ||
                        err_set(err, ERR_INPUT, "expected a JSON object"));
 
     ok = ok && read_options(m, body, err) && read_inputs(m, body, err);
-    cJSON_Delete(body);
+    json_free(body);
     return ok;
 }
 

@@ -29,7 +29,11 @@ static void exchange_destroy(struct exchange *x) {
     traced_free(x->traced);
     router_leave(x->router);
     policy_free(x->policy);
-    cJSON_Delete(x->body);
+    if (x->added)
+        cJSON_Delete(x->added);
+    else
+        json_free(x->body);
+    json_free(x->calls);
     arena_free(x->arena);
     bytes_free(&x->checks);
     unlink_exchange(x);

@@ -92,13 +92,15 @@ static bool fit_window(struct exchange *x, struct err *err) {
     return true;
 }
 
+static bool read_body(struct exchange *x, struct span body, struct err *err) {
+    if (!x->dialect->prepare) return (x->body = json_read(body, err)) != NULL;
+    x->body = x->added = json_parse(body, err);
+    return x->body && x->dialect->prepare(x->context->responses,
+                                          exchange_owner(x), x->added, err);
+}
+
 bool exchange_read(struct exchange *x, struct span body, struct err *err) {
-    x->body = json_parse(body, err);
-    if (!x->body) return false;
-    if (x->dialect->prepare &&
-        !x->dialect->prepare(x->context->responses, exchange_owner(x), x->body,
-                             err))
-        return false;
+    if (!read_body(x, body, err)) return false;
     chat_request_init(&x->request, x->arena);
     return x->dialect->parse(x->body, &x->request, err) &&
            (!x->dialect->moderates ||
@@ -139,19 +141,16 @@ bool exchange_read_calls(struct exchange *x, const struct exchange_resume *r,
                          struct err *err) {
     struct bytes text = {0};
     struct chat_request request;
-    cJSON *json = NULL;
     bool ok = bytes_printf(&text, err,
                            "{\"model\":\"m\",\"messages\":[{\"role\":\"user\","
                            "\"content\":\"\"},") &&
               bytes_append(&text, r->calls.at, r->calls.size, err) &&
               bytes_append(&text, "]}", 2, err) &&
-              (json = json_parse(span_bytes(&text), err));
+              (x->calls = json_read(span_bytes(&text), err));
 
     bytes_free(&text);
     chat_request_init(&request, x->arena);
-    /* The tree's texts are borrowed by what is read from it. */
-    ok = ok && cJSON_AddItemToObject(x->body, "corral_calls", json);
-    ok = ok && x->dialect->parse(json, &request, err) &&
+    ok = ok && x->dialect->parse(x->calls, &request, err) &&
          take_calls(x, &request, err) &&
          arena_copy(x->arena, r->asked, &x->resume.asked, err);
     x->resume.denied = r->denied;

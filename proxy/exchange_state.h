@@ -22,7 +22,9 @@ struct exchange {
     const struct dialect *dialect;
     struct policy *policy;
     struct arena *arena;
-    cJSON *body;
+    const cJSON *body;
+    cJSON *added;       /* `body`, where its dialect adds to it; or NULL */
+    const cJSON *calls; /* of a resumed turn; its texts are borrowed */
     struct chat_request request;
     struct router *router; /* used, once there is a model */
     struct llm *llm;       /* that the request asks for */

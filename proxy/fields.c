@@ -33,12 +33,12 @@ bool fields_json_text(const cJSON *json, struct bytes *out, struct err *err) {
 
 bool fields_call_text(const struct chat_tool_call *call, struct bytes *out,
                       struct err *err) {
-    cJSON *json = json_parse(call->arguments, err);
+    const cJSON *json = json_read(call->arguments, err);
     bool ok = json && bytes_append(out, call->name.at, call->name.size, err) &&
               bytes_append(out, "\n", 1, err) &&
               fields_json_text(json, out, err);
 
-    cJSON_Delete(json);
+    json_free(json);
     return ok;
 }
 

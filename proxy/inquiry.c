@@ -21,7 +21,7 @@ struct inquiry {
     struct caller *caller;
     struct policy *policy;
     struct arena *arena;
-    cJSON *body;
+    const cJSON *body;
     struct chat_request request; /* `messages` and `tools` */
     enum channel channel;
     struct field *fields;
@@ -41,7 +41,7 @@ static void inquiry_free(struct inquiry *q) {
     guard_check_cancel(q->running);
     policy_free(q->policy);
     arena_free(q->arena);
-    cJSON_Delete(q->body);
+    json_free(q->body);
     free(q);
 }
 
@@ -353,7 +353,7 @@ static bool read_body(struct inquiry *q, struct span body, struct err *err) {
     const cJSON *found[4];
     int count = 0;
 
-    q->body = json_parse(body, err);
+    q->body = json_read(body, err);
     if (!q->body) return false;
     if (!cJSON_IsObject(q->body))
         return err_set(err, ERR_INPUT, "expected a JSON object");

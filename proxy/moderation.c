@@ -190,7 +190,7 @@ static bool add_input(struct moderation *m, const cJSON *json,
 
 static bool read_inputs(struct moderation *m, struct span body,
                         struct err *err) {
-    cJSON *json = json_parse(body, err);
+    const cJSON *json = json_read(body, err);
     const cJSON *input, *item;
     bool ok = json != NULL;
 
@@ -202,7 +202,7 @@ static bool read_inputs(struct moderation *m, struct span body,
     } else {
         ok = add_input(m, input, err);
     }
-    cJSON_Delete(json);
+    json_free(json);
     return ok;
 }
 

@@ -62,7 +62,7 @@ bool openai_call(struct openai_reader *p, const cJSON *json, const char *path,
     const char *name = NULL, *arguments = NULL;
     char field[ERR_FIELD_MAX];
     struct err inner = {0};
-    cJSON *parsed;
+    const cJSON *parsed;
 
     if (!cJSON_IsObject(json)) return openai_bad(p, path, "expected an object");
     if (!json_get_string(json, path, "name", &name, p->err) ||
@@ -73,12 +73,12 @@ bool openai_call(struct openai_reader *p, const cJSON *json, const char *path,
     /* The model is shown the arguments as JSON; what is not JSON could pretend
      * to be something else. An empty text is what some clients send for {}. */
     if (!*arguments) arguments = "{}";
-    parsed = json_parse(span_of(arguments), &inner);
+    parsed = json_read(span_of(arguments), &inner);
     if (!parsed) {
         (void)snprintf(field, sizeof field, "%.80s.arguments", path);
         return openai_bad(p, field, inner.text);
     }
-    cJSON_Delete(parsed);
+    json_free(parsed);
     return copy(p, name, &out->name) && copy(p, arguments, &out->arguments);
 }
 

@@ -151,31 +151,21 @@ static void on_body(void *user, struct span part) {
     }
 }
 
-/* One JSON body is fed like a stream of one event. */
-static bool feed_whole(struct upstream_call *call, struct err *err) {
-    cJSON *json = json_parse(span_bytes(&call->body), err);
-    struct bytes event = {0};
-    bool ok;
+static bool take_whole(struct upstream_call *call, struct err *err) {
+    const cJSON *json = json_read(span_bytes(&call->body), err);
+    bool ok = json && upstream_reader_take(call->reader, json, err);
 
-    if (!json) {
-        err->code = ERR_IO;
-        return false;
-    }
-    bytes_puts(&event, "data: ");
-    ok = json_print(json, &event, err);
-    bytes_puts(&event, "\n\n");
-    ok = ok && upstream_reader_feed(call->reader, span_bytes(&event), err);
-    cJSON_Delete(json);
-    bytes_free(&event);
+    if (!json) err->code = ERR_IO;
+    json_free(json);
     return ok;
 }
 
 static bool give_answer(struct upstream_call *call, struct err *err) {
-    cJSON *json = json_parse(span_bytes(&call->body), err);
+    const cJSON *json = json_read(span_bytes(&call->body), err);
     bool ok = json && call->answer(call->user, json, err);
 
     if (!json) err->code = ERR_IO;
-    cJSON_Delete(json);
+    json_free(json);
     return ok;
 }
 
@@ -200,7 +190,7 @@ static bool conclude(struct upstream_call *call, struct llm_end *end,
         end->ok = give_answer(call, why);
         return end->ok;
     }
-    return (!call->whole || feed_whole(call, why)) &&
+    return (!call->whole || take_whole(call, why)) &&
            upstream_reader_finish(call->reader, end, why);
 }
 

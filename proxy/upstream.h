@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "agent/llm.h"
+#include "base/json.h"
 #include "proxy/http_client.h"
 
 struct upstream;      /* opaque: one server */
@@ -79,6 +80,9 @@ void upstream_reader_free(struct upstream_reader *r);
 void upstream_reader_mute(struct upstream_reader *r);
 /* False with `err` when it is not what an upstream may say. */
 MUST_USE bool upstream_reader_feed(struct upstream_reader *r, struct span in,
+                                   struct err *err);
+/* One chunk, or the whole answer of a server that does not stream. */
+MUST_USE bool upstream_reader_take(struct upstream_reader *r, const cJSON *json,
                                    struct err *err);
 /* The stop string that the server says it met; empty: none. Borrowed. */
 struct span upstream_reader_stop(const struct upstream_reader *r);

@@ -275,34 +275,40 @@ static bool take_choice(struct upstream_reader *r, const cJSON *choice,
     return true;
 }
 
-static bool take_data(void *user, struct span data, struct err *err) {
-    struct upstream_reader *r = user;
+bool upstream_reader_take(struct upstream_reader *r, const cJSON *json,
+                          struct err *err) {
     const cJSON *choices, *error, *usage;
-    cJSON *json;
-    bool ok = true;
 
-    if (r->done) return true;
-    if (span_is(data, "[DONE]")) {
-        r->done = true;
-        return true;
-    }
-    json = json_parse(data, err);
-    if (!json) {
-        err->code = ERR_IO;
-        return false;
-    }
     error = cJSON_GetObjectItemCaseSensitive(json, "error");
     usage = cJSON_GetObjectItemCaseSensitive(json, "usage");
     if (cJSON_IsObject(usage)) take_usage(r, usage);
     choices = cJSON_GetObjectItemCaseSensitive(json, "choices");
     if (cJSON_GetArraySize(choices) > 0) take_origin(r, json);
     if (error && !cJSON_IsNull(error))
-        ok = err_set(err, ERR_IO, "the upstream reported an error");
-    else if (cJSON_GetArraySize(choices) > 1)
-        ok = err_set(err, ERR_IO, "upstream: more than one choice");
-    else if (cJSON_GetArraySize(choices) == 1)
-        ok = take_choice(r, choices->child, err);
-    cJSON_Delete(json);
+        return err_set(err, ERR_IO, "the upstream reported an error");
+    if (cJSON_GetArraySize(choices) > 1)
+        return err_set(err, ERR_IO, "upstream: more than one choice");
+    return cJSON_GetArraySize(choices) == 0 ||
+           take_choice(r, choices->child, err);
+}
+
+static bool take_data(void *user, struct span data, struct err *err) {
+    struct upstream_reader *r = user;
+    const cJSON *json;
+    bool ok;
+
+    if (r->done) return true;
+    if (span_is(data, "[DONE]")) {
+        r->done = true;
+        return true;
+    }
+    json = json_read(data, err);
+    if (!json) {
+        err->code = ERR_IO;
+        return false;
+    }
+    ok = upstream_reader_take(r, json, err);
+    json_free(json);
     return ok;
 }
 
@@ -317,15 +323,15 @@ static bool emit_call(struct upstream_reader *r, struct partial_call *call,
     struct chat_tool_call out;
     struct err inner = {0};
     char id[HASH_ID_SIZE + 8];
-    cJSON *json;
+    const cJSON *json;
     bool object;
 
     if (call->name.size == 0)
         return err_set(err, ERR_IO, "upstream: a tool call without a name");
     if (call->arguments.size == 0) bytes_puts(&call->arguments, "{}");
-    json = json_parse(span_bytes(&call->arguments), &inner);
+    json = json_read(span_bytes(&call->arguments), &inner);
     object = cJSON_IsObject(json);
-    cJSON_Delete(json);
+    json_free(json);
     if (!object)
         return err_set(err, ERR_IO,
                        "upstream: tool call arguments are no JSON object");

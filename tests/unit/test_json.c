@@ -39,6 +39,98 @@ static void test_parse(void **state) {
     check_parse("\"\xFF\"", false);
     check_parse("\"\\ud83d\"", false); /* half a surrogate pair */
     check_parse("nul", false);
+    check_parse("\xEF\xBB\xBF[1]", true); /* a byte order mark */
+    check_parse("\xEF\xBB\xBF", false);
+    check_parse("[1\v]", false);
+}
+
+/* RFC 8259's numbers and no others, each one as the C library has it. */
+static void test_numbers(void **state) {
+    static const char *const good[] = {"0",
+                                       "-0",
+                                       "7",
+                                       "-13",
+                                       "2147483648",
+                                       "-2147483649",
+                                       "0.5",
+                                       "-1.25e3",
+                                       "1E+2",
+                                       "1e-2",
+                                       "999999999999999",
+                                       "9999999999999999",
+                                       "9007199254740993",
+                                       "18446744073709551616",
+                                       "1.7976931348623157e308",
+                                       "5e-324",
+                                       "1e-999",
+                                       "0.30000000000000004"};
+    static const char *const none[] = {
+        "01",  "-",    "+1",    ".5",     "1.",       "1.e5", "1e", "1e+",
+        "-01", "0x10", "1e999", "-1e999", "Infinity", "NaN",  "--1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        const cJSON *json = json_read(span_of(good[i]), NULL);
+        double want = strtod(good[i], NULL);
+
+        assert_true(cJSON_IsNumber(json));
+        assert_memory_equal(&json->valuedouble, &want, sizeof want);
+        json_free(json);
+    }
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        check_parse(none[i], false);
+}
+
+/* What a text holds, as cJSON itself reads it. */
+static void check_as_cjson(const char *text) {
+    const cJSON *json = json_read(span_of(text), NULL);
+    cJSON *theirs = cJSON_Parse(text);
+    struct bytes ours = {0};
+    char *want = cJSON_PrintUnformatted(theirs);
+
+    assert_non_null(json);
+    assert_true(json_print(json, &ours, NULL));
+    assert_true(span_is(span_bytes(&ours), want));
+    assert_true(cJSON_Compare(json, theirs, true));
+    free(want);
+    bytes_free(&ours);
+    cJSON_Delete(theirs);
+    json_free(json);
+}
+
+static const char mixed[] =
+    "{\"a\":[1,-2.5e3,true,false,null,\"x\"],\"\":{},\"b\":[[],{}],"
+    "\"esc\\u0061pe\":\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83d\\ude00\","
+    "\"long enough for eight at once, \xC3\xA9 and more\": \"12345678\\n\" }";
+
+static void test_as_cjson(void **state) {
+    struct bytes many = {0};
+
+    (void)state;
+    check_as_cjson(mixed);
+    check_as_cjson("\"\"");
+    check_as_cjson("7");
+    /* More values than a text of its size has in most cases. */
+    bytes_puts(&many, "[0");
+    for (int i = 0; i < 5000; i++) bytes_puts(&many, ",{}");
+    bytes_puts(&many, ",\"end\"]");
+    bytes_put(&many, (struct span){"", 1});
+    check_as_cjson(many.at);
+    bytes_free(&many);
+}
+
+/* Each head of it, where a reading past its end would be seen. */
+static void test_cut(void **state) {
+    (void)state;
+    for (size_t size = 0; size < sizeof mixed - 1; size++) {
+        char *text = malloc(size ? size : 1);
+        struct err err = {0};
+
+        memcpy(text, mixed, size);
+        assert_null(json_read((struct span){text, size}, &err));
+        assert_true(err.code == ERR_INPUT);
+        free(text);
+    }
 }
 
 /* Of `count` different keys, then one of them again. */
@@ -247,6 +339,9 @@ static void test_print(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_as_cjson),
+        cmocka_unit_test(test_cut),
         cmocka_unit_test(test_same_keys),
         cmocka_unit_test(test_nul_byte),
         cmocka_unit_test(test_not_terminated),

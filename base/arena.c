@@ -56,7 +56,8 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size,
         if (room > ARENA_BLOCK) room = ARENA_BLOCK;
         if (room < need) room = need;
 
-        block = xalloc(sizeof *block + room);
+        block = xrealloc_array(NULL, 1, sizeof *block + room);
+        block->used = 0;
         block->size = room;
         block->next = arena->blocks;
         arena->blocks = block;
@@ -64,6 +65,7 @@ void *arena_alloc(struct arena *arena, size_t count, size_t size,
     at = block->at + block->used;
     block->used += need;
     arena->used += need;
+    memset(at, 0, need); /* most blocks are not used up */
     return at;
 
 full:

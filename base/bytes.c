@@ -74,13 +74,20 @@ char *span_dup(struct span s) {
     return copy;
 }
 
+/* As it is for nearly all that is appended. */
+static inline bool has_room(const struct bytes *b, size_t size) {
+    size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
+
+    return size <= b->capacity - b->size && b->size + size <= limit;
+}
+
 bool bytes_reserve(struct bytes *b, size_t size, struct err *err) {
     size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
     size_t capacity = b->capacity ? b->capacity : 256;
 
+    if (has_room(b, size)) return true;
     if (b->size > limit || size > limit - b->size)
         return err_set(err, ERR_LIMIT, "text past %zu bytes", limit);
-    if (size <= b->capacity - b->size) return true;
     while (capacity - b->size < size) capacity *= 2;
     b->at = xrealloc_array(b->at, capacity, 1);
     b->capacity = capacity;
@@ -93,7 +100,7 @@ void bytes_expect(struct bytes *b, size_t size) {
 
 bool bytes_append(struct bytes *b, const void *at, size_t size,
                   struct err *err) {
-    if (!bytes_reserve(b, size, err)) return false;
+    if (!has_room(b, size) && !bytes_reserve(b, size, err)) return false;
     if (size) memcpy(b->at + b->size, at, size);
     b->size += size;
     return true;
@@ -127,7 +134,7 @@ bool bytes_printf(struct bytes *b, struct err *err, const char *format, ...) {
 }
 
 void bytes_put(struct bytes *b, struct span s) {
-    struct err err = {0};
+    struct err err; /* filled when it is read, and large */
 
     if (bytes_append(b, s.at, s.size, &err)) return;
     (void)fprintf(stderr, "corral: %s\n", err.text);
@@ -136,6 +143,22 @@ void bytes_put(struct bytes *b, struct span s) {
 
 void bytes_puts(struct bytes *b, const char *text) {
     bytes_put(b, span_of(text));
+}
+
+struct span bytes_digits(int64_t value, char room[BYTES_DIGITS_SIZE]) {
+    char *end = room + BYTES_DIGITS_SIZE, *at = end;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+
+    do *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (value < 0) *--at = '-';
+    return (struct span){at, (size_t)(end - at)};
+}
+
+void bytes_put_int(struct bytes *b, int64_t value) {
+    char room[BYTES_DIGITS_SIZE];
+
+    bytes_put(b, bytes_digits(value, room));
 }
 
 void bytes_drop(struct bytes *b, size_t size) {

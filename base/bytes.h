@@ -23,7 +23,10 @@ struct bytes {
     size_t limit;
 };
 
-enum { BYTES_LIMIT_DEFAULT = 64 << 20 };
+enum {
+    BYTES_LIMIT_DEFAULT = 64 << 20,
+    BYTES_DIGITS_SIZE = 20 /* of any whole number of 64 bits, with its sign */
+};
 
 /* Allocate or abort: for small sizes that no client can influence. Zeroed. */
 void *xalloc(size_t size) __attribute__((malloc, returns_nonnull));
@@ -59,6 +62,9 @@ MUST_USE bool bytes_printf(struct bytes *b, struct err *err, const char *format,
  * aborts instead of failing. */
 void bytes_put(struct bytes *b, struct span s);
 void bytes_puts(struct bytes *b, const char *text);
+void bytes_put_int(struct bytes *b, int64_t value);
+/* The number in digits: a part of `room`. */
+struct span bytes_digits(int64_t value, char room[BYTES_DIGITS_SIZE]);
 /* Room for `size` more bytes in one piece. */
 MUST_USE bool bytes_reserve(struct bytes *b, size_t size, struct err *err);
 /* About so many bytes more will come: room for them is made at once. What will

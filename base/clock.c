@@ -1,6 +1,6 @@
 #include "base/clock.h"
 
-#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 uint64_t clock_ns(void) {
@@ -23,15 +23,28 @@ int64_t clock_wall_s(void) {
 }
 
 void clock_stamp(char out[25]) {
+    static _Thread_local struct {
+        time_t s;
+        char text[20];
+    } last; /* most stamps are of the same second as the one before */
+    unsigned ms;
     struct timespec t;
     struct tm utc;
-    char head[20];
 
     (void)clock_gettime(CLOCK_REALTIME, &t);
-    (void)gmtime_r(&t.tv_sec, &utc);
-    (void)strftime(head, sizeof head, "%Y-%m-%dT%H:%M:%S", &utc);
-    (void)snprintf(out, 25, "%s.%03uZ", head,
-                   (unsigned)(t.tv_nsec / 1000000) % 1000u);
+    if (t.tv_sec != last.s || !*last.text) {
+        (void)gmtime_r(&t.tv_sec, &utc);
+        (void)strftime(last.text, sizeof last.text, "%Y-%m-%dT%H:%M:%S", &utc);
+        last.s = t.tv_sec;
+    }
+    ms = (unsigned)(t.tv_nsec / 1000000);
+    memcpy(out, last.text, sizeof last.text - 1);
+    out[19] = '.';
+    out[20] = (char)('0' + ms / 100 % 10);
+    out[21] = (char)('0' + ms / 10 % 10);
+    out[22] = (char)('0' + ms % 10);
+    out[23] = 'Z';
+    out[24] = '\0';
 }
 
 bool clock_parse(struct span text, int64_t *ms) {

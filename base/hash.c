@@ -68,16 +68,17 @@ void hash_keyed_hex(struct span key, struct span s, char out[HASH_HEX_SIZE]) {
 
 void hash_keyed_short(struct span key, struct span tag, struct span s,
                       unsigned char out[HASH_SHORT_SIZE]) {
-    _Alignas(64) crypto_generichash_state state;
+    const unsigned char *keys = (const unsigned char *)key.at;
+    unsigned char both[HASH_SHORT_SIZE + HASH_TAG_MAX];
 
-    check_key(key);
-    (void)crypto_generichash_init(&state, (const unsigned char *)key.at,
-                                  key.size, HASH_SHORT_SIZE);
-    (void)crypto_generichash_update(&state, (const unsigned char *)tag.at,
-                                    tag.size);
-    (void)crypto_generichash_update(&state, (const unsigned char *)s.at,
-                                    s.size);
-    (void)crypto_generichash_final(&state, out, HASH_SHORT_SIZE);
+    assert(key.size == 2 * crypto_shorthash_siphashx24_KEYBYTES &&
+           tag.size <= HASH_TAG_MAX);
+    (void)crypto_shorthash_siphashx24(both, (const unsigned char *)s.at, s.size,
+                                      keys);
+    memcpy(both + HASH_SHORT_SIZE, tag.at, tag.size);
+    (void)crypto_shorthash_siphashx24(out, both, HASH_SHORT_SIZE + tag.size,
+                                      keys +
+                                          crypto_shorthash_siphashx24_KEYBYTES);
 }
 
 struct hash_stream *hash_stream_new(struct span key) {
@@ -112,10 +113,15 @@ void hash_stream_hex(const struct hash_stream *h, char out[HASH_HEX_SIZE]) {
 }
 
 void hash_random_id(char out[HASH_ID_SIZE]) {
+    static const char digits[] = "0123456789abcdef";
     unsigned char raw[(HASH_ID_SIZE - 1) / 2];
 
     pool_take(raw, sizeof raw);
-    (void)sodium_bin2hex(out, HASH_ID_SIZE, raw, sizeof raw);
+    for (size_t i = 0; i < sizeof raw; i++) {
+        out[2 * i] = digits[raw[i] >> 4];
+        out[2 * i + 1] = digits[raw[i] & 15];
+    }
+    out[HASH_ID_SIZE - 1] = '\0';
 }
 
 uint64_t hash_random_u64(void) {

@@ -4,7 +4,12 @@
 
 #include "base/bytes.h"
 
-enum { HASH_HEX_SIZE = 65, HASH_ID_SIZE = 25, HASH_SHORT_SIZE = 16 };
+enum {
+    HASH_HEX_SIZE = 65,
+    HASH_ID_SIZE = 25,
+    HASH_SHORT_SIZE = 16,
+    HASH_TAG_MAX = 64
+};
 
 /* Call once before the threads start. False when the system has no entropy. */
 MUST_USE bool hash_init(struct err *err);
@@ -16,8 +21,9 @@ void hash_sha256_hex(struct span s, char out[HASH_HEX_SIZE]);
  * neither make one nor try texts against it. */
 void hash_keyed_hex(struct span key, struct span s, char out[HASH_HEX_SIZE]);
 
-/* BLAKE2b-128 under such a key, of `tag` and `s` one after the other: for
- * tables of what has been seen, where hex would only cost. */
+/* SipHash-2-4-128 of `tag`, at most HASH_TAG_MAX bytes, and of SipHash of `s`,
+ * each under its half of a key of 32 bytes: for tables of what has been seen.
+ * Whoever lacks the key cannot find two texts that share a place. */
 void hash_keyed_short(struct span key, struct span tag, struct span s,
                       unsigned char out[HASH_SHORT_SIZE]);
 

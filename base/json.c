@@ -81,9 +81,17 @@ static void name_field(char out[ERR_FIELD_MAX], const char *path,
     (void)snprintf(out, ERR_FIELD_MAX, "%s%s%s", path, *path ? "." : "", key);
 }
 
+const cJSON *json_field(const cJSON *object, const char *key) {
+    const cJSON *item = cJSON_IsObject(object) ? object->child : NULL;
+
+    while (item && (*item->string != *key || strcmp(item->string, key) != 0))
+        item = item->next;
+    return item;
+}
+
 /* NULL when the key is absent or null. */
 static const cJSON *find(const cJSON *object, const char *key) {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    const cJSON *item = json_field(object, key);
 
     return cJSON_IsNull(item) ? NULL : item;
 }

@@ -29,6 +29,10 @@ MUST_USE bool json_print(const cJSON *json, struct bytes *out, struct err *err);
 MUST_USE bool json_put_string(struct bytes *out, struct span s,
                               struct err *err);
 
+/* The value of a key, or NULL: cJSON_GetObjectItemCaseSensitive() at a part of
+ * its cost. NULL for what is no object. */
+const cJSON *json_field(const cJSON *object, const char *key);
+
 /* Fields of an object. `path` names the object ("messages[2]" or ""), for the
  * error's field. Absent or null leaves `out` untouched and is true. */
 MUST_USE bool json_get_bool(const cJSON *object, const char *path,

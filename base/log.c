@@ -70,6 +70,28 @@ static void write_line(const char *line, size_t size) {
     atomic_fetch_add(&lines_lost, 1);
 }
 
+static size_t put_part(char *line, size_t size, const char *key,
+                       const char *value) {
+    for (int i = 0; i < 2; i++) {
+        const char *part = i ? value : key;
+        size_t length = strlen(part), room = LINE_SIZE - 1 - size;
+
+        if (length > room) length = room;
+        memcpy(line + size, part, length);
+        size += length;
+    }
+    return size;
+}
+
+static size_t put_head(char line[LINE_SIZE], const char *stamp,
+                       const char *level, const char *event) {
+    size_t size = put_part(line, 0, "time=", stamp);
+
+    size = put_part(line, size, " level=", level);
+    size = put_part(line, size, " event=", event);
+    return put_part(line, size, " ", "");
+}
+
 void log_event(enum log_level level, const char *event, const char *format,
                ...) {
     char line[LINE_SIZE], json[JSON_SIZE], stamp[25];
@@ -78,9 +100,7 @@ void log_event(enum log_level level, const char *event, const char *format,
 
     if (!log_wants(level)) return;
     clock_stamp(stamp);
-    (void)snprintf(line, sizeof line - 1, "time=%s level=%s event=%s ", stamp,
-                   level_names[level], event);
-    size = strlen(line);
+    size = put_head(line, stamp, level_names[level], event);
     va_start(args, format);
     (void)vsnprintf(line + size, sizeof line - 1 - size, format, args);
     va_end(args);

@@ -56,8 +56,9 @@ static void start(struct verdict *v, const char *revision) {
     memset(&v->finding_count, 0,
            sizeof *v - offsetof(struct verdict, finding_count));
     hash_random_id(v->id);
-    (void)snprintf(v->revision, sizeof v->revision, "%s",
-                   revision ? revision : "");
+    if (revision) /* the rest is zero */
+        memcpy(v->revision, revision,
+               strnlen(revision, sizeof v->revision - 1));
 }
 
 void verdict_begin(struct verdict *v, const char *revision) {

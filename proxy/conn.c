@@ -348,14 +348,14 @@ static void send_whole(struct conn *c, int status, const char *content_type,
                        const struct http_header *headers, int header_count,
                        struct span body) {
     struct bytes head = {0};
-    char length[24];
+    char digits[BYTES_DIGITS_SIZE];
 
     c->end.status = status;
     bytes_expect(&head, HEAD_ROOM);
     put_head(c, &head, status, content_type, headers, header_count);
     if (status != 204) {
-        (void)snprintf(length, sizeof length, "%zu", body.size);
-        http_put_header(&head, span_of("content-length"), span_of(length));
+        http_put_header(&head, span_of("content-length"),
+                        bytes_digits((int64_t)body.size, digits));
     }
     bytes_puts(&head, "\r\n");
     if (c->head_only || status == 204) body.size = 0;

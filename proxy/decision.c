@@ -1,6 +1,5 @@
 #include "proxy/decision.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "proxy/conn.h"
@@ -99,7 +98,7 @@ static void remember(struct conn *c, const struct verdict *v) {
     struct pass *pass = conn_pass(c);
 
     if (*pass->decision && v->action >= pass->action) return;
-    (void)snprintf(pass->decision, sizeof pass->decision, "%s", v->id);
+    memcpy(pass->decision, v->id, sizeof v->id);
     pass->action = v->action;
     pass->failed = failed(v);
 }

@@ -17,7 +17,7 @@ static bool unsupported(struct openai_reader *p, const cJSON *body) {
                                          "prediction", NULL};
 
     for (size_t i = 0; absent[i]; i++) {
-        const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, absent[i]);
+        const cJSON *json = json_field(body, absent[i]);
 
         if (json && !cJSON_IsNull(json) && cJSON_GetArraySize(json) > 0)
             return err_set_field(p->err, ERR_UNSUPPORTED, absent[i],
@@ -27,11 +27,9 @@ static bool unsupported(struct openai_reader *p, const cJSON *body) {
 }
 
 static bool format(struct openai_reader *p, const cJSON *body) {
-    const cJSON *json =
-        cJSON_GetObjectItemCaseSensitive(body, "response_format");
+    const cJSON *json = json_field(body, "response_format");
 
-    return openai_format(p, json,
-                         cJSON_GetObjectItemCaseSensitive(json, "json_schema"),
+    return openai_format(p, json, json_field(json, "json_schema"),
                          "response_format");
 }
 
@@ -72,8 +70,7 @@ static const char *const known[] = {"model",
 static bool parse(const cJSON *body, struct chat_request *out,
                   struct err *err) {
     struct openai_reader p = {out, err};
-    const cJSON *options =
-        cJSON_GetObjectItemCaseSensitive(body, "stream_options");
+    const cJSON *options = json_field(body, "stream_options");
     const char *model = NULL;
 
     if (!cJSON_IsObject(body))
@@ -115,17 +112,22 @@ static const char *finish_name(const struct reply *r,
     return "stop";
 }
 
+enum { HEAD_ROOM = 256 };
+
 static bool put_head(const struct reply *r, const char *object,
                      struct bytes *out, struct err *err) {
     bool own = r->own_id.size > 0;
 
-    return bytes_printf(out, err, "{\"id\":\"%s%.*s\",\"object\":\"%s\"",
-                        own ? "" : "chatcmpl-",
-                        own ? (int)r->own_id.size : HASH_ID_SIZE,
-                        own ? r->own_id.at : r->id, object) &&
-           bytes_printf(out, err, ",\"created\":%lld,\"model\":",
-                        (long long)r->created) &&
-           json_put_string(out, r->model, err) &&
+    /* Of our own making: ids are short. */
+    if (!bytes_reserve(out, HEAD_ROOM + r->own_id.size, err)) return false;
+    bytes_puts(out, own ? "{\"id\":\"" : "{\"id\":\"chatcmpl-");
+    bytes_put(out, own ? r->own_id : span_of(r->id));
+    bytes_puts(out, "\",\"object\":\"");
+    bytes_puts(out, object);
+    bytes_puts(out, "\",\"created\":");
+    bytes_put_int(out, r->created);
+    bytes_puts(out, ",\"model\":");
+    return json_put_string(out, r->model, err) &&
            (!r->fingerprint.size ||
             (bytes_printf(out, err, ",\"system_fingerprint\":") &&
              json_put_string(out, r->fingerprint, err)));

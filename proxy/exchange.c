@@ -10,7 +10,7 @@
  * here, what can reach a client there. */
 #include "proxy/exchange.h"
 
-#include <stdio.h>
+#include <string.h>
 
 #include "agent/turn.h"
 #include "base/clock.h"
@@ -39,7 +39,7 @@ void exchange_note_verdict(struct exchange *x, enum channel channel,
     decision_note(x->context->metrics, x->context->audit, &d, v);
     x->guard_ns += ns;
     if (!*x->decision || v->action < VERDICT_ALLOW)
-        (void)snprintf(x->decision, sizeof x->decision, "%s", v->id);
+        memcpy(x->decision, v->id, sizeof v->id);
     verdict_checks(v, &checks);
     if (checks.size && !exchange_streaming(x)) {
         if (x->checks.size) bytes_puts(&x->checks, ",");

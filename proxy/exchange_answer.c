@@ -1,8 +1,8 @@
 /* exchange_answer.c - the end of an exchange's road: an answer, a stream's last
  * bytes, or an error, told to client, metrics and audit. Nothing is judged
  * here: text comes as choice.c has cleared it. */
-#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -115,12 +115,24 @@ void exchange_count(struct exchange *x, int status) {
     metrics_tokens(m, TOKENS_COMPLETION, x->reply.usage.completion_tokens);
 }
 
+/* With one decimal: what is less than half of it is left out. */
+static void put_ms(uint64_t ns, char out[24]) {
+    char room[BYTES_DIGITS_SIZE];
+    uint64_t tenths = (ns + 50000) / 100000;
+    struct span whole = bytes_digits((int64_t)(tenths / 10), room);
+
+    memcpy(out, whole.at, whole.size);
+    out[whole.size] = '.';
+    out[whole.size + 1] = (char)('0' + tenths % 10);
+    out[whole.size + 2] = '\0';
+}
+
 static int put_headers(struct exchange *x,
                        struct http_header headers[HEADERS_MAX],
                        char guard_ms[24]) {
     int count = 0;
 
-    (void)snprintf(guard_ms, 24, "%.1f", (double)x->guard_ns / 1e6);
+    put_ms(x->guard_ns, guard_ms);
     if (*x->decision)
         headers[count++] = (struct http_header){span_of("x-corral-decision"),
                                                 span_of(x->decision)};

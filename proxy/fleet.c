@@ -288,9 +288,6 @@ static bool try_next(struct llm_call *call, struct err *err) {
     struct err last = call->err;
     struct member *m;
 
-    if (!last.code)
-        (void)err_set(&last, ERR_UNAVAILABLE, "%s: no server is well",
-                      f->config->name);
     while (call->tries_left && (m = choose(f, call->tried)))
         if (try_member(call, m, &last)) return true;
     while (call->fallback_next < f->fallback_count) {
@@ -300,6 +297,9 @@ static bool try_next(struct llm_call *call, struct err *err) {
                   f->config->name);
         if (try_fallback(call, to, &last)) return true;
     }
+    if (!last.code)
+        (void)err_set(&last, ERR_UNAVAILABLE, "%s: no server is well",
+                      f->config->name);
     *err = last;
     return false;
 }

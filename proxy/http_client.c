@@ -9,7 +9,6 @@
  * by a connection of its own. */
 #include "proxy/http_client.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -239,19 +238,20 @@ void http_call_resume(struct http_call *call) {
 /* The request */
 
 static void put_host(const struct http_call_options *o, struct bytes *out) {
-    char text[300];
-    bool bare = o->port == (o->tls ? 443 : 80);
+    bool address = strchr(o->host, ':') != NULL;
 
-    (void)snprintf(text, sizeof text, strchr(o->host, ':') ? "[%s]" : "%s",
-                   o->host);
-    if (!bare)
-        (void)snprintf(text + strlen(text), sizeof text - strlen(text), ":%d",
-                       o->port);
-    http_put_header(out, span_of("host"), span_of(text));
+    bytes_puts(out, address ? "host: [" : "host: ");
+    bytes_puts(out, o->host);
+    if (address) bytes_puts(out, "]");
+    if (o->port != (o->tls ? 443 : 80)) {
+        bytes_puts(out, ":");
+        bytes_put_int(out, o->port);
+    }
+    bytes_puts(out, "\r\n");
 }
 
 static void put_request(const struct http_call_options *o, struct bytes *out) {
-    char length[24];
+    char digits[BYTES_DIGITS_SIZE];
 
     bytes_puts(out, o->method);
     bytes_puts(out, " ");
@@ -261,8 +261,8 @@ static void put_request(const struct http_call_options *o, struct bytes *out) {
     for (int i = 0; i < o->header_count; i++)
         http_put_header(out, o->headers[i].name, o->headers[i].value);
     if (o->body.size || !strcmp(o->method, "POST")) {
-        (void)snprintf(length, sizeof length, "%zu", o->body.size);
-        http_put_header(out, span_of("content-length"), span_of(length));
+        http_put_header(out, span_of("content-length"),
+                        bytes_digits((int64_t)o->body.size, digits));
     }
     http_put_header(out, span_of("accept-encoding"), span_of("identity"));
     if (!o->pool) http_put_header(out, span_of("connection"), span_of("close"));

@@ -4,7 +4,7 @@
 #include <string.h>
 
 static const cJSON *get(const cJSON *json, const char *key) {
-    return cJSON_GetObjectItemCaseSensitive(json, key);
+    return json_field(json, key);
 }
 
 static bool bad(struct err *err, const char *field, const char *reason) {

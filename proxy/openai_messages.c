@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MESSAGE_PATH_SIZE = 32 };
+
 static bool copy(struct openai_reader *p, const char *text, struct span *out) {
     return arena_copy(p->out->arena, span_of(text), out, p->err);
 }
@@ -15,15 +17,15 @@ static bool part_text(struct openai_reader *p, const cJSON *part,
 
     if (!cJSON_IsObject(part))
         return openai_bad(p, field, "expected an object");
-    type = cJSON_GetObjectItemCaseSensitive(part, "type");
+    type = json_field(part, "type");
     if (!cJSON_IsString(type))
         return openai_bad(p, field, "a part needs a \"type\"");
     if (!strcmp(type->valuestring, "text") ||
         !strcmp(type->valuestring, "input_text") ||
         !strcmp(type->valuestring, "output_text")) {
-        value = cJSON_GetObjectItemCaseSensitive(part, "text");
+        value = json_field(part, "text");
     } else if (!strcmp(type->valuestring, "refusal")) {
-        value = cJSON_GetObjectItemCaseSensitive(part, "refusal");
+        value = json_field(part, "refusal");
     } else {
         return err_set_field(p->err, ERR_UNSUPPORTED, field,
                              "%s: the model reads text only, not \"%.40s\"",
@@ -90,8 +92,7 @@ static bool tool_call(struct openai_reader *p, const cJSON *json,
     if (!json_get_string(json, path, "id", &id, p->err)) return false;
     if (!id) return openai_bad(p, path, "needs an id");
     (void)snprintf(field, sizeof field, "%.80s.function", path);
-    return openai_call(p, cJSON_GetObjectItemCaseSensitive(json, "function"),
-                       field, out) &&
+    return openai_call(p, json_field(json, "function"), field, out) &&
            copy(p, id, &out->id);
 }
 
@@ -158,7 +159,7 @@ static bool bad_key(struct openai_reader *p, const char *path, const char *key,
 /* A field's place is spelled out only where something may say it. */
 static bool content(struct openai_reader *p, const cJSON *json,
                     const char *path, struct chat_message *m) {
-    const cJSON *text = cJSON_GetObjectItemCaseSensitive(json, "content");
+    const cJSON *text = json_field(json, "content");
     char field[ERR_FIELD_MAX];
 
     if (cJSON_IsString(text)) return copy(p, text->valuestring, &m->text);
@@ -168,8 +169,8 @@ static bool content(struct openai_reader *p, const cJSON *json,
 
 static bool calls(struct openai_reader *p, const cJSON *json, const char *path,
                   struct chat_message *m) {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "tool_calls");
-    const cJSON *one = cJSON_GetObjectItemCaseSensitive(json, "function_call");
+    const cJSON *list = json_field(json, "tool_calls");
+    const cJSON *one = json_field(json, "function_call");
     char field[ERR_FIELD_MAX];
 
     if (!list && !one) return true;
@@ -201,8 +202,19 @@ static bool message(struct openai_reader *p, const cJSON *json,
     return copy(p, call_id, &m->call_id);
 }
 
+/* For errors; a snprintf() for each message would be felt. */
+static void message_path(int index, char out[MESSAGE_PATH_SIZE]) {
+    static const char head[] = "messages[";
+    char room[BYTES_DIGITS_SIZE];
+    struct span digits = bytes_digits(index, room);
+
+    memcpy(out, head, sizeof head - 1);
+    memcpy(out + sizeof head - 1, digits.at, digits.size);
+    memcpy(out + sizeof head - 1 + digits.size, "]", 2);
+}
+
 bool openai_messages(struct openai_reader *p, const cJSON *body) {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "messages");
+    const cJSON *list = json_field(body, "messages");
     struct chat_request *r = p->out;
     const cJSON *json;
     int count = cJSON_GetArraySize(list);
@@ -216,9 +228,9 @@ bool openai_messages(struct openai_reader *p, const cJSON *body) {
         arena_alloc(r->arena, (size_t)count, sizeof *r->messages, p->err);
     if (!r->messages) return false;
     cJSON_ArrayForEach(json, list) {
-        char path[32];
+        char path[MESSAGE_PATH_SIZE];
 
-        (void)snprintf(path, sizeof path, "messages[%d]", r->message_count);
+        message_path(r->message_count, path);
         if (!message(p, json, path, &r->messages[r->message_count]))
             return false;
         r->message_count++;
@@ -248,7 +260,7 @@ bool openai_tool(struct openai_reader *p, const cJSON *json, const char *path) {
         return openai_bad(p, field, "expected 1 to 64 of a-z A-Z 0-9 _ -");
     for (const struct chat_tool *t = p->out->tools; t < out; t++)
         if (span_is(t->name, name)) return openai_bad(p, field, "used twice");
-    out->schema = cJSON_GetObjectItemCaseSensitive(json, "parameters");
+    out->schema = json_field(json, "parameters");
     if (!out->schema || cJSON_IsNull(out->schema)) {
         static cJSON none = {.type = cJSON_Object};
 
@@ -271,8 +283,7 @@ static bool tool(struct openai_reader *p, const cJSON *json, const char *path) {
     if (!type || strcmp(type, "function") != 0)
         return openai_bad(p, field, "expected \"function\"");
     (void)snprintf(field, sizeof field, "%.80s.function", path);
-    return openai_tool(p, cJSON_GetObjectItemCaseSensitive(json, "function"),
-                       field);
+    return openai_tool(p, json_field(json, "function"), field);
 }
 
 bool openai_tool_list(struct openai_reader *p, const cJSON *list,
@@ -297,9 +308,8 @@ bool openai_tool_list(struct openai_reader *p, const cJSON *list,
 }
 
 bool openai_tools(struct openai_reader *p, const cJSON *body) {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "tools");
-    const cJSON *functions =
-        cJSON_GetObjectItemCaseSensitive(body, "functions");
+    const cJSON *list = json_field(body, "tools");
+    const cJSON *functions = json_field(body, "functions");
 
     if (!functions || cJSON_IsNull(functions))
         return !list || cJSON_IsNull(list) ||
@@ -347,15 +357,14 @@ static bool choice_word(struct openai_reader *p, const char *word,
 bool openai_tool_choice(struct openai_reader *p, const cJSON *body) {
     bool legacy = p->out->legacy_calls;
     const char *key = legacy ? "function_call" : "tool_choice";
-    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, key);
+    const cJSON *json = json_field(body, key);
 
     if (!json || cJSON_IsNull(json)) return true;
     if (cJSON_IsString(json)) return choice_word(p, json->valuestring, key);
     if (legacy)
-        return openai_tool_named(p,
-                                 cJSON_GetObjectItemCaseSensitive(json, "name"),
+        return openai_tool_named(p, json_field(json, "name"),
                                  "function_call.name");
-    json = cJSON_GetObjectItemCaseSensitive(json, "function");
-    return openai_tool_named(p, cJSON_GetObjectItemCaseSensitive(json, "name"),
+    json = json_field(json, "function");
+    return openai_tool_named(p, json_field(json, "name"),
                              "tool_choice.function.name");
 }

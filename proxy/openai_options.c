@@ -38,13 +38,12 @@ bool openai_stop_list(struct openai_reader *p, const cJSON *json,
 }
 
 bool openai_stops(struct openai_reader *p, const cJSON *body) {
-    return openai_stop_list(p, cJSON_GetObjectItemCaseSensitive(body, "stop"),
-                            "stop");
+    return openai_stop_list(p, json_field(body, "stop"), "stop");
 }
 
 bool openai_format(struct openai_reader *p, const cJSON *json,
                    const cJSON *holder, const char *path) {
-    const cJSON *schema = cJSON_GetObjectItemCaseSensitive(holder, "schema");
+    const cJSON *schema = json_field(holder, "schema");
     const char *type = NULL;
     char field[ERR_FIELD_MAX];
 
@@ -74,7 +73,7 @@ bool openai_sampling(struct openai_reader *p, const cJSON *body) {
     double temperature = r->temperature, top_p = r->top_p;
     double presence = 0, frequency = 0, min_p = 0, repeat = 0;
     int64_t top_k = 0, window = r->repeat_window;
-    const cJSON *seed = cJSON_GetObjectItemCaseSensitive(body, "seed");
+    const cJSON *seed = json_field(body, "seed");
     int64_t max_tokens = 0, seed_value = 0;
 
     if (!json_get_number(body, "", "temperature", 0, 2, &temperature, p->err) ||
@@ -122,7 +121,7 @@ static int token_id(const char *key) {
 
 /* {"50256": -100, ...}: whether the model has such tokens, it will say. */
 bool openai_logit_bias(struct openai_reader *p, const cJSON *body) {
-    const cJSON *json = cJSON_GetObjectItemCaseSensitive(body, "logit_bias");
+    const cJSON *json = json_field(body, "logit_bias");
     const cJSON *item;
     struct chat_request *r = p->out;
     int count = cJSON_GetArraySize(json);

@@ -1,6 +1,5 @@
 #include "proxy/response_head.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -36,21 +35,28 @@ static void put_cors(const struct response_head *h, struct bytes *out) {
 }
 
 static void put_date(struct bytes *out) {
+    static _Thread_local struct {
+        time_t t;
+        char text[32];
+    } last; /* a second has many heads */
     time_t t = time(NULL);
     struct tm tm;
-    char text[32];
 
-    if (!gmtime_r(&t, &tm)) return;
-    if (strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
-        put_text(out, "date", text);
+    if (t != last.t) {
+        last.t = t;
+        if (!gmtime_r(&t, &tm) || !strftime(last.text, sizeof last.text,
+                                            "%a, %d %b %Y %H:%M:%S GMT", &tm))
+            *last.text = '\0';
+    }
+    if (*last.text) put_text(out, "date", last.text);
 }
 
 void response_head_put(const struct response_head *h, struct bytes *out) {
-    char line[96];
-
-    (void)snprintf(line, sizeof line, "HTTP/1.1 %d %s\r\n", h->status,
-                   http_status_text(h->status));
-    bytes_puts(out, line);
+    bytes_puts(out, "HTTP/1.1 ");
+    bytes_put_int(out, h->status);
+    bytes_puts(out, " ");
+    bytes_puts(out, http_status_text(h->status));
+    bytes_puts(out, "\r\n");
     put_date(out);
     if (h->content_type) put_text(out, "content-type", h->content_type);
     for (int i = 0; i < h->header_count; i++)

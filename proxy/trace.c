@@ -11,7 +11,8 @@ enum {
     ID_SIZE = TRACE_ID_SIZE,
     SPAN_AT = TRACE_SPAN_AT,
     SPAN_SIZE = TRACE_SPAN_SIZE,
-    FLAGS_AT = 53
+    FLAGS_AT = 53,
+    FRESH_SIZE = HASH_ID_SIZE - 1
 };
 
 static bool is_hex(struct span s) {
@@ -50,8 +51,12 @@ void trace_continue(struct span came, bool sampled, char out[TRACE_SIZE],
 
     hash_random_id(fresh[0]);
     hash_random_id(fresh[1]);
-    (void)snprintf(out, TRACE_SIZE, "00-%.24s%.8s-%.16s-0%d", fresh[0],
-                   fresh[1], fresh[1] + 8, sampled);
+    memcpy(out, "00-", ID_AT);
+    memcpy(out + ID_AT, fresh[0], FRESH_SIZE);
+    memcpy(out + ID_AT + FRESH_SIZE, fresh[1], ID_SIZE - FRESH_SIZE);
+    out[SPAN_AT - 1] = '-';
+    memcpy(out + SPAN_AT, fresh[1] + ID_SIZE - FRESH_SIZE, SPAN_SIZE);
+    memcpy(out + FLAGS_AT - 1, sampled ? "-01" : "-00", 4);
     *parent = '\0';
     if (!is_sound(came)) return;
     memcpy(out + ID_AT, came.at + ID_AT, ID_SIZE);

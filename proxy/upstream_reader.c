@@ -66,7 +66,7 @@ static bool append(struct bytes *b, const cJSON *json, struct err *err) {
 
 static bool call_delta(struct upstream_reader *r, const cJSON *json,
                        struct err *err) {
-    const cJSON *function = cJSON_GetObjectItemCaseSensitive(json, "function");
+    const cJSON *function = json_field(json, "function");
     int64_t index = r->call_count ? r->call_count - 1 : 0;
     struct partial_call *call;
 
@@ -86,19 +86,14 @@ static bool call_delta(struct upstream_reader *r, const cJSON *json,
         call->arguments.limit = CALL_ARGUMENT_BYTES_MAX;
         r->call_count++;
     }
-    return append(&call->id, cJSON_GetObjectItemCaseSensitive(json, "id"),
-                  err) &&
-           append(&call->name,
-                  cJSON_GetObjectItemCaseSensitive(function, "name"), err) &&
-           append(&call->arguments,
-                  cJSON_GetObjectItemCaseSensitive(function, "arguments"), err);
+    return append(&call->id, json_field(json, "id"), err) &&
+           append(&call->name, json_field(function, "name"), err) &&
+           append(&call->arguments, json_field(function, "arguments"), err);
 }
 
 static void take_usage(struct upstream_reader *r, const cJSON *usage) {
-    const cJSON *details =
-        cJSON_GetObjectItemCaseSensitive(usage, "prompt_tokens_details");
-    const cJSON *written =
-        cJSON_GetObjectItemCaseSensitive(usage, "completion_tokens_details");
+    const cJSON *details = json_field(usage, "prompt_tokens_details");
+    const cJSON *written = json_field(usage, "completion_tokens_details");
     int64_t prompt = 0, completion = 0, cached = 0, reasoning = 0;
 
     /* Figures for people: nonsense in them is left out, not an error. */
@@ -119,27 +114,30 @@ static void take_usage(struct upstream_reader *r, const cJSON *usage) {
 
 /* ---- what it calls its answer ---- */
 
+static bool is_plain(char c) {
+    char small = ascii_lower(c);
+
+    return (small >= 'a' && small <= 'z') || (c >= '-' && c <= ':') || c == '_';
+}
+
 /* A text that can say nothing: no blank, and not long. */
 static struct span plain_text(const cJSON *json) {
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyz"
-                                "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/";
     struct span s = span_of(cJSON_IsString(json) ? json->valuestring : NULL);
 
-    if (s.size > LLM_ORIGIN_BYTES_MAX ||
-        (s.size && strspn(s.at, plain) != s.size))
-        s.size = 0;
+    if (s.size > LLM_ORIGIN_BYTES_MAX) s.size = 0;
+    for (size_t i = 0; i < s.size; i++)
+        if (!is_plain(s.at[i])) s.size = 0;
     return s;
 }
 
 static void take_origin(struct upstream_reader *r, const cJSON *json) {
     int64_t created = 0;
-    struct llm_origin origin = {
-        .id = plain_text(cJSON_GetObjectItemCaseSensitive(json, "id")),
-        .fingerprint = plain_text(
-            cJSON_GetObjectItemCaseSensitive(json, "system_fingerprint"))};
+    struct llm_origin origin = {0};
 
     if (r->named || !r->events.on_origin) return;
     r->named = true;
+    origin.id = plain_text(json_field(json, "id"));
+    origin.fingerprint = plain_text(json_field(json, "system_fingerprint"));
     if (json_get_int(json, "", "created", 0, 8 * (int64_t)CREATED_MAX, &created,
                      NULL))
         origin.created = created;
@@ -150,8 +148,7 @@ static void take_origin(struct upstream_reader *r, const cJSON *json) {
 static void take_stop(struct upstream_reader *r, const cJSON *choice) {
     r->stop.size = 0;
     r->stop.limit = CHAT_STOP_BYTES_MAX; /* a longer one was not asked for */
-    (void)append(&r->stop,
-                 cJSON_GetObjectItemCaseSensitive(choice, "stop_reason"), NULL);
+    (void)append(&r->stop, json_field(choice, "stop_reason"), NULL);
 }
 
 struct span upstream_reader_stop(const struct upstream_reader *r) {
@@ -200,18 +197,17 @@ static float logprob_of(const cJSON *json) {
 /* Its text goes behind those in `room`, where it is pointed to later. */
 static bool take_entry(const cJSON *json, struct bytes *room,
                        struct llm_logprob *out) {
-    const cJSON *token = cJSON_GetObjectItemCaseSensitive(json, "token");
+    const cJSON *token = json_field(json, "token");
     size_t before = room->size;
 
     if (!cJSON_IsString(token)) return false;
-    if (!bytes_of(cJSON_GetObjectItemCaseSensitive(json, "bytes"), room)) {
+    if (!bytes_of(json_field(json, "bytes"), room)) {
         room->size = before;
         bytes_put(room, span_of(token->valuestring));
     }
-    *out = (struct llm_logprob){
-        .text = {NULL, room->size - before},
-        .logprob =
-            logprob_of(cJSON_GetObjectItemCaseSensitive(json, "logprob"))};
+    *out = (struct llm_logprob){.text = {NULL, room->size - before},
+                                .logprob =
+                                    logprob_of(json_field(json, "logprob"))};
     return true;
 }
 
@@ -223,8 +219,7 @@ static void take_logprob(const struct upstream_reader *r, const cJSON *json) {
     int count = 1;
 
     if (take_entry(json, &room, &list[0])) {
-        cJSON_ArrayForEach(
-            rival, cJSON_GetObjectItemCaseSensitive(json, "top_logprobs")) {
+        cJSON_ArrayForEach(rival, json_field(json, "top_logprobs")) {
             if (count <= LOGPROBS_TOP_MAX &&
                 take_entry(rival, &room, &list[count]))
                 count++;
@@ -243,8 +238,7 @@ static void take_logprob(const struct upstream_reader *r, const cJSON *json) {
 static void take_logprobs(const struct upstream_reader *r, const cJSON *json) {
     const cJSON *entry;
 
-    cJSON_ArrayForEach(entry,
-                       cJSON_GetObjectItemCaseSensitive(json, "content")) {
+    cJSON_ArrayForEach(entry, json_field(json, "content")) {
         /* The event may cancel the call, which mutes it. */
         if (r->events.on_logprobs) take_logprob(r, entry);
     }
@@ -255,20 +249,20 @@ static void take_logprobs(const struct upstream_reader *r, const cJSON *json) {
  * dropped here, so they cannot pass unjudged. */
 static bool take_choice(struct upstream_reader *r, const cJSON *choice,
                         struct err *err) {
-    const cJSON *delta = cJSON_GetObjectItemCaseSensitive(choice, "delta");
+    const cJSON *delta = json_field(choice, "delta");
     const cJSON *content, *calls, *call, *reason;
 
-    if (!delta) delta = cJSON_GetObjectItemCaseSensitive(choice, "message");
-    take_logprobs(r, cJSON_GetObjectItemCaseSensitive(choice, "logprobs"));
-    content = cJSON_GetObjectItemCaseSensitive(delta, "content");
+    if (!delta) delta = json_field(choice, "message");
+    take_logprobs(r, json_field(choice, "logprobs"));
+    content = json_field(delta, "content");
     if (cJSON_IsString(content) && *content->valuestring && r->events.on_text)
         r->events.on_text(r->events.user, span_of(content->valuestring), NULL,
                           0);
-    calls = cJSON_GetObjectItemCaseSensitive(delta, "tool_calls");
+    calls = json_field(delta, "tool_calls");
     cJSON_ArrayForEach(call, calls) {
         if (!call_delta(r, call, err)) return false;
     }
-    reason = cJSON_GetObjectItemCaseSensitive(choice, "finish_reason");
+    reason = json_field(choice, "finish_reason");
     if (!cJSON_IsString(reason)) return true;
     take_finish(r, reason->valuestring);
     take_stop(r, choice);
@@ -279,10 +273,10 @@ bool upstream_reader_take(struct upstream_reader *r, const cJSON *json,
                           struct err *err) {
     const cJSON *choices, *error, *usage;
 
-    error = cJSON_GetObjectItemCaseSensitive(json, "error");
-    usage = cJSON_GetObjectItemCaseSensitive(json, "usage");
+    error = json_field(json, "error");
+    usage = json_field(json, "usage");
     if (cJSON_IsObject(usage)) take_usage(r, usage);
-    choices = cJSON_GetObjectItemCaseSensitive(json, "choices");
+    choices = json_field(json, "choices");
     if (cJSON_GetArraySize(choices) > 0) take_origin(r, json);
     if (error && !cJSON_IsNull(error))
         return err_set(err, ERR_IO, "the upstream reported an error");

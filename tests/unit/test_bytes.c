@@ -171,6 +171,20 @@ static void test_read_file(void **state) {
     bytes_free(&b);
 }
 
+static void test_put_int(void **state) {
+    static const int64_t numbers[] = {0, 7, -7, 10, 99, INT64_MAX, INT64_MIN};
+    (void)state;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct bytes out = {0};
+        char want[32];
+
+        (void)snprintf(want, sizeof want, "%lld", (long long)numbers[i]);
+        bytes_put_int(&out, numbers[i]);
+        assert_true(span_is(span_bytes(&out), want));
+        bytes_free(&out);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_span),
@@ -180,6 +194,7 @@ int main(void) {
         cmocka_unit_test(test_grow),
         cmocka_unit_test(test_printf),
         cmocka_unit_test(test_printf_room),
+        cmocka_unit_test(test_put_int),
         cmocka_unit_test(test_drop),
         cmocka_unit_test(test_read_file),
     };

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "cli/daemon_state.h"
 #include "cli/file_watch.h"
 #include "cli/mcp_servers.h"
@@ -21,6 +22,7 @@
 #include "cli/places.h"
 #include "cli/policy_watch.h"
 #include "cli/second_guard.h"
+#include "proxy/addresses.h"
 #include "proxy/audit.h"
 #include "proxy/audit_chain.h"
 #include "proxy/auth.h"
@@ -363,6 +365,7 @@ static bool open_guard(struct daemon *d, struct err *err) {
     if (!d->policy_path) return false;
     d->policy = policy_open(d->policy_path, err);
     if (!d->policy) return false;
+    d->addresses = addresses_new(&d->config->limits, hash_random_u64());
     d->auth = auth_open(c->keys, err);
     if (!d->auth) return false;
     judged = policy_needs_model(d->policy) || auth_needs_model(d->auth);
@@ -527,6 +530,7 @@ struct service_options daemon_service_options(const struct daemon *d) {
     return (struct service_options){.tools = d->tools,
                                     .policy = d->policy,
                                     .auth = d->auth,
+                                    .addresses = d->addresses,
                                     .audit = d->audit,
                                     .log_requests = c->log_access,
                                     .compact = c->agent.compact,
@@ -666,6 +670,7 @@ static void daemon_close(struct daemon *d) {
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&d->loop);
     metrics_free(d->metrics);
+    addresses_free(d->addresses);
     auth_close(d->auth);
     auth_close(d->admin_auth);
     policy_free(d->policy);

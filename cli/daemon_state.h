@@ -59,6 +59,7 @@ struct daemon {
     struct mcp_servers *mcp; /* whose tools are among them; or NULL */
     struct metrics *metrics;
     struct auth *auth;
+    struct addresses *addresses;
     struct auth *admin_auth; /* NULL: administration has no keys of its own */
     struct sessions *sessions;
     struct tracer *tracer; /* NULL: no spans are sent */

@@ -17,6 +17,8 @@ static const struct limit_name names[] = {
     SIZE_LIMIT(body_bytes_max, 1, 1 << 30),
     SIZE_LIMIT(bodies_bytes_max, 1, (int64_t)1 << 40),
     INT_LIMIT(connections_max, 1, 1 << 20),
+    INT_LIMIT(address_requests_per_minute, 0, 1 << 20),
+    INT_LIMIT(address_requests_max, 0, 1 << 20),
     INT_LIMIT(header_ms, 1, HOUR_MS),
     INT_LIMIT(body_ms, 1, HOUR_MS),
     INT_LIMIT(idle_ms, 1, HOUR_MS),

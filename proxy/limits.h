@@ -1,5 +1,6 @@
 /* limits.h - the named limits of the front door: what one client may send, how
- * long it may take, how many may come. Set at start, read-only afterwards. */
+ * long it may take, how many may come. Read-only while
+ * loops run. */
 #ifndef CORRAL_PROXY_LIMITS_H
 #define CORRAL_PROXY_LIMITS_H
 
@@ -12,6 +13,9 @@ struct limits {
     size_t body_bytes_max;   /* past it 413 */
     size_t bodies_bytes_max; /* of all requests in hand together: past it 503 */
     int connections_max;     /* past it 503 and close */
+    /* Of one address, where no keys are asked for: past them 429. 0: none. */
+    int address_requests_per_minute;
+    int address_requests_max; /* in hand */
     int header_ms; /* from a request's first byte to its last header */
     int body_ms;   /* from there to its last byte */
     int idle_ms;   /* between requests on one connection */

@@ -20,6 +20,7 @@ struct pass {
     char parent[TRACE_SPAN_SIZE + 1]; /* the client's span; "" for none */
     struct tracer *tracer;            /* NULL: the trace is not sampled */
     uint64_t started_ns;
+    uint64_t address; /* in whose limits it counts (addresses.h); 0: none */
     /* The verdict that weighs most so far (decision.c). */
     char decision[HASH_ID_SIZE]; /* "": none */
     enum verdict_action action;

@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "guard/policy.h"
 #include "proxy/access.h"
+#include "proxy/addresses.h"
 #include "proxy/artefacts.h"
 #include "proxy/inquiry.h"
 #include "proxy/approvals.h"
@@ -38,6 +39,7 @@ struct service {
     struct sessions *sessions; /* NULL: there are none */
     struct metrics *metrics;
     struct auth *auth;
+    struct addresses *addresses;
     struct audit *audit;
     struct tracer *tracer;
     uv_timer_t timer;
@@ -459,6 +461,13 @@ static void tell_refused(struct service *s) {
     audit_event(s->audit, "refused", more);
 }
 
+/* Where keys are asked for, those have the limits. */
+static bool address_admit(struct service *s, struct conn *c,
+                          const struct route *route, int *status) {
+    if (is_probe(route) || (s->auth && auth_path(s->auth))) return true;
+    return addresses_admit(s->addresses, c, conn_request(c), status);
+}
+
 static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
@@ -470,7 +479,8 @@ static void on_request(void *user, struct conn *c,
         conn_leave(c);
         return;
     }
-    if (!auth_admit(s->auth, c, r, &status)) {
+    if (!auth_admit(s->auth, c, r, &status) ||
+        !address_admit(s, c, route, &status)) {
         metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
                         status);
     } else if (!route) {
@@ -523,6 +533,7 @@ static void on_end(void *user, struct conn *c, const struct conn_outcome *end) {
     const struct route *route = route_find(r->path, r->method);
     const char *name = metrics_route_name(route ? route->metrics : ROUTE_OTHER);
 
+    addresses_done(s->addresses, c);
     if (conn_pass(c)->refused) note_refused(s, c, name, end->status);
     if (s->log_requests) access_log(c, name, end);
     tracing_request(c, route ? route->path : NULL, end);
@@ -585,6 +596,7 @@ struct service *service_new(const struct service_options *o) {
     s->metrics = o->metrics;
     s->sessions = o->sessions;
     s->auth = o->auth;
+    s->addresses = o->addresses;
     s->audit = o->audit;
     s->tracer = o->tracer;
     s->log_requests = o->log_requests;

@@ -17,6 +17,7 @@ struct router;
 struct sessions;
 struct responses_store;
 struct service;
+struct addresses;
 struct audit;
 struct auth;
 struct tracer;
@@ -31,6 +32,7 @@ struct service_options {
     struct sessions *sessions;         /* NULL: there are none */
     struct responses_store *responses; /* taken; NULL with `first` */
     struct auth *auth;                 /* who may come in */
+    struct addresses *addresses; /* where that asks for no keys; may be NULL */
     struct audit *audit;
     struct tracer *tracer; /* NULL: no spans are sent */
     /* Whose table of approvals it shares; NULL: none, and it has its own. With

@@ -8,12 +8,13 @@ import socket
 import ssl
 import struct
 import subprocess
+import threading
 import zlib
 
 import httpx2 as httpx
 import pytest
 
-from conftest import RULES
+from conftest import RULES, until
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -307,16 +308,56 @@ ONCE = post(LENGTH, b"Connection: close", body=BODY)
 
 @pytest.fixture()
 def fronted(start, policies, tmp_path, upstream):
-    def begin(more="proxy_protocol: true"):
+    def begin(more="proxy_protocol: true", limits="idle_ms: 75000"):
         path = tmp_path / "corral.yaml"
         path.write_text(
             f"policy: {policies('edges', RULES)}\n"
             f"backend: {{openai: {{base_url: '{upstream.url}'}}}}\n"
-            f"limits: {{header_ms: 500}}\n{more}\n"
+            f"limits: {{header_ms: 500, {limits}}}\n{more}\n"
         )
         return start("-c", path, verify=False)
 
     return begin
+
+
+def from_address(port, last):
+    header = V1.replace(b"192.0.2.7", b"192.0.2.%d" % last)
+    return split_answers(talk(port, header + ONCE))[0][0]
+
+
+def test_address_rate(fronted):
+    """Without keys each address has its own minute, and probes are free."""
+    port = fronted(limits="address_requests_per_minute: 2").port
+    assert [from_address(port, 7) for _ in range(3)] == [200, 200, 429]
+    assert from_address(port, 8) == 200
+    refused = talk(port, V1 + ONCE)
+    assert b"\r\nretry-after: " in refused and b"rate_limit_exceeded" in refused
+    probe = V1 + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert talk(port, probe).startswith(b"HTTP/1.1 200 ")
+
+
+def test_address_at_once(fronted, upstream):
+    """What is in hand counts until its end, and until its client has gone."""
+    port = fronted(limits="address_requests_max: 1").port
+    upstream.gate = threading.Semaphore(0)
+    with socket.create_connection(("127.0.0.1", port)) as s:
+        s.sendall(V1 + ONCE)
+        assert until(lambda: upstream.requests)
+        assert from_address(port, 7) == 429
+    assert until(lambda: from_address_opened(port, upstream) == 200)
+
+
+def from_address_opened(port, upstream):
+    for _ in range(8):  # whoever waits, gone or not
+        upstream.gate.release()
+    return from_address(port, 7)
+
+
+def test_address_at_home(fronted):
+    """Who comes from this machine may be anybody: he has no limit."""
+    port = fronted("", limits="address_requests_per_minute: 1").port
+    for _ in range(3):
+        assert split_answers(talk(port, ONCE))[0][0] == 200
 
 
 def test_proxy_protocol(fronted):

@@ -27,7 +27,7 @@ static void test_defaults(void **state) {
     (void)state;
     limits_init(&l);
     names = limits_names(&count);
-    assert_int_equal(count, 13);
+    assert_int_equal(count, 15);
     for (int i = 0; i < count; i++) {
         assert_true(value_of(&l, &names[i]) >= names[i].least);
         assert_true(value_of(&l, &names[i]) <= names[i].most);

@@ -269,7 +269,8 @@ static bool number(struct reader *r, cJSON *out) {
     r->at += negative;
     first = r->at;
     count = digits(r);
-    if (!count || (count > 1 && *first == '0') || !tail(r, &whole))
+    if (!count) return bad(r, "not JSON");
+    if ((count > 1 && *first == '0') || !tail(r, &whole))
         return bad(r, "not a JSON number");
     size = (size_t)(r->at - from);
     if (whole && count <= DIGITS_EXACT) {

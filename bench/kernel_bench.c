@@ -25,6 +25,7 @@ enum { LONG_ENOUGH_NS = 300000000 }; /* that a figure is measured over */
 struct bench {
     const struct kernels *kernels;
     enum kernel_format format;
+    bool in_rows; /* as a model file has them, not packed */
     size_t k, n, matrices;
     uint8_t *weights;
     struct activation a;
@@ -40,24 +41,35 @@ static const char *const names[KERNEL_FORMATS] = {
     [KERNEL_Q5_K] = "q5_k", [KERNEL_Q6_K] = "q6_k",
 };
 
+static size_t panel_bytes(const struct bench *b) {
+    if (b->in_rows)
+        return KERNEL_PANEL *
+               quant_row_bytes(b->format == KERNEL_Q4_K ? GGUF_Q4_K : GGUF_Q6_K,
+                               b->k);
+    return kernel_panel_bytes(b->format, b->k / KERNEL_GROUP);
+}
+
 static size_t matrix_bytes(const struct bench *b) {
-    return kernel_panel_bytes(b->format, b->k / KERNEL_GROUP) * b->n /
-           KERNEL_PANEL;
+    return panel_bytes(b) * b->n / KERNEL_PANEL;
 }
 
 static void product_task(void *user, int task, int thread) {
     struct bench *b = user;
-    size_t panel = kernel_panel_bytes(b->format, b->k / KERNEL_GROUP);
+    size_t panel = panel_bytes(b);
     size_t from = (size_t)task * b->panels_each;
     size_t end = from + b->panels_each;
     struct kernel_input x = activation_input(&b->a, 0, b->rows);
+    const uint8_t *w = b->weights + b->matrix * matrix_bytes(b) + from * panel;
+    float *out = b->out + from * KERNEL_PANEL;
 
     (void)thread;
     if (end > b->n / KERNEL_PANEL) end = b->n / KERNEL_PANEL;
-    b->kernels->gemm_q(b->format,
-                       b->weights + b->matrix * matrix_bytes(b) + from * panel,
-                       (end - from) * KERNEL_PANEL, &x,
-                       b->out + from * KERNEL_PANEL, b->n, false);
+    if (b->in_rows)
+        b->kernels->gemm_rows[b->format](w, (end - from) * KERNEL_PANEL, &x,
+                                         out, b->n, false);
+    else
+        b->kernels->gemm_q(b->format, w, (end - from) * KERNEL_PANEL, &x, out,
+                           b->n, false);
 }
 
 static void run(struct bench *b, struct pool *pool) {
@@ -83,8 +95,8 @@ static void measure(struct bench *b, struct pool *pool, size_t rows) {
         runs++;
         spent = clock_ns() - from;
     } while (spent < LONG_ENOUGH_NS);
-    printf("%-7s %5zu x %5zu, %3zu rows: %6.1f GOP/s, %6.2f GB/s\n",
-           names[b->format], b->k, b->n, rows,
+    printf("%-7s%s %5zu x %5zu, %3zu rows: %6.1f GOP/s, %6.2f GB/s\n",
+           names[b->format], b->in_rows ? " rows" : "", b->k, b->n, rows,
            2.0 * runs * (double)(rows * b->k * b->n) / (double)spent,
            runs * (double)matrix_bytes(b) / (double)spent);
 }
@@ -143,6 +155,9 @@ int main(int argc, char **argv) {
             continue;
         if (b.k % (kernel_layouts[f].super ? 256 : 32)) continue;
         measure_format(&b, pool, megabytes);
+        b.in_rows = b.kernels->gemm_rows[f] != NULL;
+        if (b.in_rows) measure_format(&b, pool, megabytes);
+        b.in_rows = false;
     }
     activation_clear(&b.a);
     free(b.x);

@@ -89,6 +89,12 @@ struct kernels {
     void (*gemm_q)(enum kernel_format format, const uint8_t *w, size_t columns,
                    const struct kernel_input *x, float *out, size_t out_stride,
                    bool add);
+    /* The same, from a model file's own rows, one after the other, which are
+     * never packed; bit for bit what gemm_q() gives. `columns` is a multiple
+     * of 16. NULL for the formats that are to be packed. */
+    void (*gemm_rows[KERNEL_FORMATS])(const uint8_t *w, size_t columns,
+                                      const struct kernel_input *x, float *out,
+                                      size_t out_stride, bool add);
     /* Weights in panels of pairs: [k/2][16][2], k even. */
     void (*gemm_bf16)(const uint16_t *w, size_t k, size_t columns,
                       const uint16_t *x, size_t x_stride, size_t rows,

@@ -78,6 +78,8 @@ const struct kernels kernels_avx512 = {
     .to_bf16 = to_bf16,
     .to_i16 = to_i16,
     .gemm_q = avx512_gemm_q,
+    .gemm_rows = {[KERNEL_Q4_K] = avx512_gemm_rows_q4_k,
+                  [KERNEL_Q6_K] = avx512_gemm_rows_q6_k},
     .gemm_bf16 = avx512_gemm_bf16,
     KERNEL_ATTENTION_FIELDS(avx512),
 };

@@ -22,11 +22,6 @@ struct unpacked {
     size_t stride; /* registers from a panel to the next */
 };
 
-/* Registers of a group that was unpacked. */
-INLINE size_t group_registers(bool halves) {
-    return PIECES + (halves ? 6 : 3);
-}
-
 /* Pointers to the activations of a tile at one group. */
 struct line {
     const int8_t *q;
@@ -189,7 +184,7 @@ INLINE void few(enum kernel_format format, spills_function *spills,
 /* Groups [from, from + count) of a panel, from the beginning of a block. */
 INLINE void unpack(enum kernel_format format, const uint8_t *panel,
                    size_t groups, size_t from, size_t count, __m512i *out) {
-    const int parts = kernel_layouts[format].halves ? 2 : 1;
+    const bool halves = kernel_layouts[format].halves;
     struct common common = {_mm512_setzero_ps(), _mm512_setzero_ps()};
 
     for (size_t g = from; g < from + count; g++) {
@@ -201,13 +196,9 @@ INLINE void unpack(enum kernel_format format, const uint8_t *panel,
         f = load_factors(format, &p, &common);
         load_codes(format, p.codes, code);
         UNROLL
-        for (int j = 0; j < PIECES; j++) *out++ = code[j];
-        UNROLL
-        for (int h = 0; h < parts; h++) {
-            *out++ = _mm512_castps_si512(f.scale[h]);
-            *out++ = _mm512_castps_si512(f.less[h]);
-            *out++ = _mm512_castps_si512(f.min[h]);
-        }
+        for (int j = 0; j < PIECES; j++) out[j] = code[j];
+        store_factors(halves, &f, out + PIECES);
+        out += group_registers(halves);
     }
 }
 
@@ -392,8 +383,6 @@ TILES(tiles_two, false, 2)
 TILES(tiles_one_halves, true, 1)
 TILES(tiles_two_halves, true, 2)
 
-typedef void unpack_function(const uint8_t *panel, size_t groups, size_t from,
-                             size_t count, __m512i *out);
 typedef void few_function(const uint8_t *w, size_t columns,
                           const struct kernel_input *x, size_t row, float *out,
                           size_t out_stride, bool add);
@@ -432,7 +421,7 @@ FORMAT(q5_k, KERNEL_Q5_K)
 FORMAT(q6_k, KERNEL_Q6_K)
 
 static const struct {
-    unpack_function *unpack;
+    avx512_unpack *unpack;
     few_function *one, *two, *four;
 } formats[KERNEL_FORMATS] = {
 #define ROW(format, name)                                                      \
@@ -445,11 +434,10 @@ static const struct {
 #undef ROW
 };
 
-static void many(enum kernel_format format, const uint8_t *w, size_t columns,
-                 const struct kernel_input *x, float *out, size_t out_stride,
-                 bool add) {
-    const bool halves = kernel_layouts[format].halves;
-    size_t panel_bytes = kernel_panel_bytes(format, x->groups);
+void avx512_gemm_unpacked(const struct avx512_source *source, const uint8_t *w,
+                          size_t columns, const struct kernel_input *x,
+                          float *out, size_t out_stride, bool add) {
+    const bool halves = source->halves;
     __m512i room[PANELS * CHUNK * (PIECES + 6)];
     struct unpacked u = {room, CHUNK * group_registers(halves)};
 
@@ -463,8 +451,8 @@ static void many(enum kernel_format format, const uint8_t *w, size_t columns,
             bool more = add || from > 0;
 
             for (size_t p = 0; p < (two ? 2 : 1); p++)
-                formats[format].unpack(w + p * panel_bytes, x->groups, from,
-                                       count, room + p * u.stride);
+                source->unpack(w + p * source->panel_bytes, x->groups, from,
+                               count, room + p * u.stride);
             if (two)
                 (halves ? tiles_two_halves : tiles_two)(
                     &u, x, from, count, out + c, out_stride, mask, more);
@@ -472,7 +460,7 @@ static void many(enum kernel_format format, const uint8_t *w, size_t columns,
                 (halves ? tiles_one_halves : tiles_one)(
                     &u, x, from, count, out + c, out_stride, mask, more);
         }
-        w += PANELS * panel_bytes;
+        w += PANELS * source->panel_bytes;
     }
 }
 
@@ -482,7 +470,13 @@ void avx512_gemm_q(enum kernel_format format, const uint8_t *w, size_t columns,
     size_t row = 0;
 
     if (x->rows > ROWS_FEW) {
-        many(format, w, columns, x, out, out_stride, add);
+        struct avx512_source source = {
+            kernel_layouts[format].halves,
+            kernel_panel_bytes(format, x->groups),
+            formats[format].unpack,
+        };
+
+        avx512_gemm_unpacked(&source, w, columns, x, out, out_stride, add);
         return;
     }
     while (row < x->rows) {

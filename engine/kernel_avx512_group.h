@@ -68,6 +68,19 @@ INLINE struct factors load_factors(enum kernel_format format,
     return f;
 }
 
+/* Registers of a group that was unpacked: its codes, then store_factors(). */
+INLINE size_t group_registers(bool halves) {
+    return PIECES + (halves ? 6 : 3);
+}
+
+INLINE void store_factors(bool halves, const struct factors *f, __m512i *out) {
+    for (int h = 0; h < (halves ? 2 : 1); h++) {
+        out[3 * h] = _mm512_castps_si512(f->scale[h]);
+        out[3 * h + 1] = _mm512_castps_si512(f->less[h]);
+        out[3 * h + 2] = _mm512_castps_si512(f->min[h]);
+    }
+}
+
 INLINE __m512i shift_bits(__m512i v, int right) {
     if (right > 0) return _mm512_srli_epi16(v, right);
     if (right < 0) return _mm512_slli_epi16(v, -right);

@@ -199,16 +199,20 @@ static bool read_speeds(struct model *m, struct err *err) {
     return true;
 }
 
+static bool pack_matrix(struct model *m, struct packed *out,
+                        const struct gguf_tensor *t, struct err *err) {
+    if (!pack_tensor(out, t, m->kernels, m->options.exact, m->pool, err))
+        return in_file(m, err);
+    if (!out->rows) gguf_tensor_forget(t);
+    m->weight_bytes += out->bytes;
+    return true;
+}
+
 static bool read_matrix(struct model *m, struct packed *out, const char *name,
                         int k, int n, struct err *err) {
     const struct gguf_tensor *t = find(m, name, k, n, err);
 
-    if (!t) return false;
-    if (!pack_tensor(out, t, m->options.exact, m->pool, err))
-        return in_file(m, err);
-    gguf_tensor_forget(t);
-    m->weight_bytes += out->bytes;
-    return true;
+    return t && pack_matrix(m, out, t, err);
 }
 
 static bool read_layer(struct model *m, int block, struct err *err) {
@@ -263,10 +267,7 @@ static bool read_weights(struct model *m, struct err *err) {
     if (gguf_tensor(m->gguf, "output.weight"))
         m->output = find(m, "output.weight", s->embedding, s->vocab, err);
     if (!m->output) return false;
-    if (!pack_tensor(&m->head, m->output, m->options.exact, m->pool, err))
-        return in_file(m, err);
-    gguf_tensor_forget(m->output);
-    m->weight_bytes += m->head.bytes;
+    if (!pack_matrix(m, &m->head, m->output, err)) return false;
     m->output_norm = read_vector(m, "output_norm.weight", s->embedding, err);
     if (!m->output_norm) return false;
     m->layers = xalloc_array((size_t)s->blocks, sizeof *m->layers);

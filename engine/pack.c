@@ -35,7 +35,7 @@ static bool pack_reserve(struct packed *p, struct err *err) {
 }
 
 void pack_clear(struct packed *p) {
-    if (p->data) munmap(p->data, p->bytes);
+    if (p->data && !p->rows) munmap(p->data, p->bytes);
     *p = (struct packed){0};
 }
 
@@ -84,7 +84,9 @@ static void pack_task(void *user, int task, int thread) {
         uint8_t *panel = p->data + row / KERNEL_PANEL * p->panel_bytes;
         bool ok;
 
-        if (p->kind == PACK_QUANT) {
+        if (p->rows) {
+            ok = quant_finite(job->tensor->type, source, p->k);
+        } else if (p->kind == PACK_QUANT) {
             ok = pack_quant_row(panel, p->format, row % KERNEL_PANEL,
                                 job->tensor->type, source, p->k / KERNEL_GROUP);
         } else {
@@ -110,8 +112,22 @@ static enum pack_kind kind_of(struct packed *p, enum gguf_type type,
     return pack_quant_format(type, &p->format) ? PACK_QUANT : PACK_BF16;
 }
 
-bool pack_tensor(struct packed *out, const struct gguf_tensor *t, bool exact,
-                 struct pool *pool, struct err *err) {
+/* Leave the rows where they are, if the kernels can read them. */
+static bool pack_rows(struct packed *p, const struct gguf_tensor *t,
+                      const struct kernels *kernels) {
+    if (p->kind != PACK_QUANT || !kernels->gemm_rows[p->format] ||
+        p->n % KERNEL_PANEL)
+        return false;
+    p->rows = true;
+    p->panel_bytes = KERNEL_PANEL * quant_row_bytes(t->type, p->k);
+    p->data = (uint8_t *)(uintptr_t)t->data;
+    p->bytes = t->bytes;
+    return true;
+}
+
+bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
+                 const struct kernels *kernels, bool exact, struct pool *pool,
+                 struct err *err) {
     struct packed p = {.k = (size_t)t->size[0], .n = (size_t)t->size[1]};
     struct job job = {.out = &p, .tensor = t};
     size_t tasks;
@@ -124,7 +140,7 @@ bool pack_tensor(struct packed *out, const struct gguf_tensor *t, bool exact,
                        "tensor %.*s has rows of %zu, not a multiple of %d",
                        (int)t->name.size, t->name.at, p.k, QUANT_GROUP);
     pack_layout(&p, kind_of(&p, t->type, exact));
-    if (!pack_reserve(&p, err)) return false;
+    if (!pack_rows(&p, t, kernels) && !pack_reserve(&p, err)) return false;
     job.row_bytes = quant_row_bytes(t->type, p.k);
     tasks = (pack_panels(&p) + PANELS_PER_TASK - 1) / PANELS_PER_TASK;
     pool_run(pool, (int)tasks, pack_task, &job);
@@ -192,7 +208,10 @@ void pack_apply(const struct packed *p, const struct kernels *kernels,
     if (p->kind == PACK_QUANT) {
         struct kernel_input x = activation_input(a, row, rows);
 
-        kernels->gemm_q(p->format, w, columns, &x, out, out_stride, add);
+        if (p->rows)
+            kernels->gemm_rows[p->format](w, columns, &x, out, out_stride, add);
+        else
+            kernels->gemm_q(p->format, w, columns, &x, out, out_stride, add);
     } else if (p->kind == PACK_BF16)
         kernels->gemm_bf16((const uint16_t *)(const void *)w, p->k, columns,
                            a->bf16 + row * a->k, a->k, rows, out, out_stride,

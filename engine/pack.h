@@ -1,4 +1,5 @@
-/* pack.h - a weight matrix in the kernels' layout. Immutable once packed. */
+/* pack.h - a weight matrix in the kernels' layout, or in that of its file where
+ * the kernels can read it as fast. Immutable once packed. */
 #ifndef CORRAL_ENGINE_PACK_H
 #define CORRAL_ENGINE_PACK_H
 
@@ -21,15 +22,18 @@ struct packed {
     size_t k;
     size_t n;
     size_t panel_bytes; /* of 16 outputs; the last panel is filled up */
+    bool rows; /* `data` are the tensor's own rows, borrowed, read only */
     uint8_t *data;
     size_t bytes;
 };
 
-/* Repack a tensor of two dimensions (k, n). Quantised formats keep their
- * codes; F16 and BF16 become bf16, F32 stays. `exact` makes everything F32.
- * ERR_INPUT when a scale or a weight is not finite. */
+/* Pack a tensor of two dimensions (k, n). Quantised formats keep their codes,
+ * or stay where they are if `kernels`, which are those that will be applied,
+ * take them so; F16 and BF16 become bf16, F32 stays. `exact` makes everything
+ * F32. ERR_INPUT when a scale or a weight is not finite. */
 MUST_USE bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
-                          bool exact, struct pool *pool, struct err *err);
+                          const struct kernels *kernels, bool exact,
+                          struct pool *pool, struct err *err);
 /* From floats (n rows of k), times `scale`. PACK_QUANT is Q8_0, with k a
  * multiple of 32. */
 MUST_USE bool pack_floats(struct packed *out, const float *w, size_t n,

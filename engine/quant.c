@@ -4,19 +4,21 @@
 #include <math.h>
 #include <string.h>
 
-/* Bytes and elements of a block, as llama.cpp lays them down. */
+/* Bytes and elements of a block, as llama.cpp lays them down, and where its
+ * f16 numbers are. */
 static const struct {
     enum gguf_type type;
-    uint16_t bytes;
+    uint8_t bytes;
+    uint8_t halves_at, halves;
     uint16_t elements;
     int offset;
 } formats[] = {
-    {GGUF_Q4_0, 18, 32, 8},     {GGUF_Q4_1, 20, 32, 0},
-    {GGUF_Q5_0, 22, 32, 16},    {GGUF_Q5_1, 24, 32, 0},
-    {GGUF_Q8_0, 34, 32, 128},   {GGUF_Q2_K, 84, 256, 0},
-    {GGUF_Q3_K, 110, 256, 4},   {GGUF_Q4_K, 144, 256, 0},
-    {GGUF_Q5_K, 176, 256, 0},   {GGUF_Q6_K, 210, 256, 32},
-    {GGUF_IQ4_NL, 18, 32, 128},
+    {GGUF_Q4_0, 18, 0, 1, 32, 8},     {GGUF_Q4_1, 20, 0, 2, 32, 0},
+    {GGUF_Q5_0, 22, 0, 1, 32, 16},    {GGUF_Q5_1, 24, 0, 2, 32, 0},
+    {GGUF_Q8_0, 34, 0, 1, 32, 128},   {GGUF_Q2_K, 84, 80, 2, 256, 0},
+    {GGUF_Q3_K, 110, 108, 1, 256, 4}, {GGUF_Q4_K, 144, 0, 2, 256, 0},
+    {GGUF_Q5_K, 176, 0, 2, 256, 0},   {GGUF_Q6_K, 210, 208, 1, 256, 32},
+    {GGUF_IQ4_NL, 18, 0, 1, 32, 128},
 };
 
 enum { FORMAT_COUNT = sizeof formats / sizeof formats[0] };
@@ -111,6 +113,21 @@ static uint16_t half_at(const uint8_t *at) {
 
     memcpy(&half, at, sizeof half);
     return half;
+}
+
+bool quant_finite(enum gguf_type type, const void *row, size_t count) {
+    size_t f = format_of(type);
+    const uint8_t *at = row;
+    bool ok = true;
+
+    assert(f < FORMAT_COUNT);
+    at += formats[f].halves_at;
+    for (size_t i = 0; i < count; i += formats[f].elements) {
+        for (size_t h = 0; h < formats[f].halves; h++)
+            ok &= (half_at(at + 2 * h) & 0x7c00) != 0x7c00;
+        at += formats[f].bytes;
+    }
+    return ok;
 }
 
 /* A format without steps. */

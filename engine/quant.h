@@ -27,6 +27,9 @@ bool quant_known(enum gguf_type type);
 /* Bytes of a row of `count` elements, a whole number of blocks. */
 size_t quant_row_bytes(enum gguf_type type, size_t count);
 
+/* Are all scales and mins of a row of quantised type finite? */
+bool quant_finite(enum gguf_type type, const void *row, size_t count);
+
 /* Group `index` of a row of quantised type. */
 void quant_group(enum gguf_type type, const void *row, size_t index,
                  struct quant_group *out);

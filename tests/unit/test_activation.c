@@ -1,5 +1,5 @@
-/* test_activation.c - rows with one huge channel keep the precision of their other
- * numbers, whatever rows stand beside them. */
+/* test_activation.c - rows with one huge channel keep the precision of their
+ * other numbers, whatever rows stand beside them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,7 +39,8 @@ static void setup(struct fixture *f, const char *tensor,
     f->pool = pool_open(1, &err);
     f->tensor = gguf_tensor(f->gguf, tensor);
     assert_non_null(f->tensor);
-    assert_true(pack_tensor(&f->packed, f->tensor, false, f->pool, &err));
+    assert_true(pack_tensor(&f->packed, f->tensor, &kernels_scalar, false,
+                            f->pool, &err));
     assert_int_equal(f->packed.kind, PACK_QUANT);
     f->k = f->packed.k;
     f->n = f->packed.n;

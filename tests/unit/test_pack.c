@@ -60,7 +60,8 @@ static void check_tensor(const struct gguf_tensor *t,
 
     for (size_t i = 0; i < ROWS * k; i++) x[i] = wave(i);
     reference(t, x, want);
-    if (!pack_tensor(&p, t, exact, pool, &err)) fail_msg("%s", err.text);
+    if (!pack_tensor(&p, t, kernels, exact, pool, &err))
+        fail_msg("%s", err.text);
     activation_init(&a, ROWS, k);
     activation_begin(&a, x, k, k);
     for (size_t r = 0; r < ROWS; r++)
@@ -118,9 +119,87 @@ static void test_exact(void **state) {
     check_all("scalar", true);
 }
 
+/* The kernels that read a file's own rows give the very bits that packed panels
+ * give, for any number of rows, and with large channels. */
+static void check_rows(const struct gguf_tensor *t,
+                       const struct kernels *kernels, struct pool *pool) {
+    enum { MANY = 15 };
+    struct kernels packing = *kernels;
+    size_t k = (size_t)t->size[0], n = (size_t)t->size[1];
+    struct packed p = {0}, in_place = {0};
+    struct activation a;
+    struct err err = {0};
+    float *x = xalloc_array(MANY * k, sizeof *x);
+    float *out[2];
+
+    memset(packing.gemm_rows, 0, sizeof packing.gemm_rows);
+    assert_true(pack_tensor(&p, t, &packing, false, pool, &err));
+    assert_true(pack_tensor(&in_place, t, kernels, false, pool, &err));
+    assert_true(in_place.rows && !p.rows && in_place.data == t->data);
+    for (size_t i = 0; i < MANY * k; i++)
+        x[i] = wave(i) * (i % 301 == 0 ? 90.0f : 1.0f);
+    activation_init(&a, MANY, k);
+    activation_begin(&a, x, k, k);
+    for (size_t r = 0; r < MANY; r++)
+        activation_fill(&a, kernels, (int)p.kind, r, 0, k);
+    for (int i = 0; i < 2; i++) out[i] = xalloc_array(MANY * n, sizeof(float));
+    for (size_t rows = 1; rows <= MANY; rows++) {
+        pack_apply(&p, kernels, &a, 0, rows, 0, pack_panels(&p), out[0], n,
+                   rows % 2);
+        pack_apply(&in_place, kernels, &a, 0, rows, 0, pack_panels(&p), out[1],
+                   n, rows % 2);
+        assert_memory_equal(out[0], out[1], rows * n * sizeof(float));
+    }
+    for (int i = 0; i < 2; i++) free(out[i]);
+    activation_clear(&a);
+    pack_clear(&in_place);
+    pack_clear(&p);
+    free(x);
+}
+
+/* A tensor of random codes and small scales. */
+static void check_random_rows(enum gguf_type type, size_t k, size_t n,
+                              const struct kernels *kernels,
+                              struct pool *pool) {
+    struct gguf_tensor t = {span_of("t"), type, 2, {k, n, 1, 1}, NULL, 0};
+    uint8_t *data;
+    uint32_t seed = 1;
+
+    t.bytes = n * quant_row_bytes(type, k);
+    t.data = data = xalloc(t.bytes);
+    for (size_t i = 0; i < t.bytes; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        data[i] = (uint8_t)(seed >> 24) & 0xbb; /* no f16 is infinite */
+    }
+    check_rows(&t, kernels, pool);
+    free(data);
+}
+
+static void test_rows(void **state) {
+    static const enum gguf_type types[] = {GGUF_Q4_K, GGUF_Q6_K};
+    struct err err = {0};
+    struct pool *pool = pool_open(2, &err);
+
+    (void)state;
+    for (size_t i = 0; kernels_name(i); i++) {
+        const struct kernels *kernels = kernels_named(kernels_name(i));
+
+        for (size_t j = 0; kernels && j < 2; j++) {
+            enum kernel_format f = j ? KERNEL_Q6_K : KERNEL_Q4_K;
+
+            if (!kernels->gemm_rows[f]) continue;
+            check_random_rows(types[j], 256, 16, kernels, pool);
+            check_random_rows(types[j], 1024, 48, kernels, pool);
+            check_random_rows(types[j], 1536, 64, kernels, pool);
+        }
+    }
+    pool_close(pool);
+}
+
 static void test_refused(void **state) {
     float numbers[64] = {0};
     uint8_t q4[18 * 2] = {0};
+    uint8_t q6[16 * 210] = {0};
     struct gguf_tensor t = {span_of("t"),  GGUF_F32, 2,
                             {32, 2, 1, 1}, numbers,  sizeof numbers};
     struct packed p = {0};
@@ -129,19 +208,32 @@ static void test_refused(void **state) {
 
     (void)state;
     numbers[40] = INFINITY;
-    assert_false(pack_tensor(&p, &t, false, pool, &err));
+    assert_false(pack_tensor(&p, &t, &kernels_scalar, false, pool, &err));
     assert_int_equal(err.code, ERR_INPUT);
     assert_null(p.data);
     t.type = GGUF_Q4_0;
     t.data = q4;
     q4[18 + 1] = 0x7c;
-    assert_false(pack_tensor(&p, &t, false, pool, &err));
+    assert_false(pack_tensor(&p, &t, &kernels_scalar, false, pool, &err));
     assert_int_equal(err.code, ERR_INPUT);
+    t.type = GGUF_Q6_K; /* left in its rows, or packed: its last byte is d's */
+    t.size[0] = 256;
+    t.size[1] = 16;
+    t.data = q6;
+    q6[15 * 210 + 209] = 0x7c;
+    for (size_t i = 0; kernels_name(i); i++) {
+        const struct kernels *k = kernels_named(kernels_name(i));
+
+        if (!k) continue;
+        assert_false(pack_tensor(&p, &t, k, false, pool, &err));
+        assert_int_equal(err.code, ERR_INPUT);
+        assert_null(p.data);
+    }
     t.type = GGUF_I8;
-    assert_false(pack_tensor(&p, &t, false, pool, &err));
+    assert_false(pack_tensor(&p, &t, &kernels_scalar, false, pool, &err));
     t.type = GGUF_F32;
     t.size[0] = 16;
-    assert_false(pack_tensor(&p, &t, false, pool, &err));
+    assert_false(pack_tensor(&p, &t, &kernels_scalar, false, pool, &err));
     assert_int_equal(err.code, ERR_UNSUPPORTED);
     assert_false(pack_floats(&p, numbers, 2, 32, 1.0f, PACK_BF16, &err));
     pool_close(pool);
@@ -151,6 +243,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_table),
         cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refused),
     };
 

@@ -689,6 +689,10 @@ size_t engine_weight_bytes(const struct engine *e) {
     return model_weight_bytes(e->model);
 }
 
+size_t engine_unpacked(const struct engine *e) {
+    return model_unpacked(e->model);
+}
+
 int engine_context(const struct engine *e) {
     return e->context;
 }

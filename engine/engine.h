@@ -68,8 +68,11 @@ const struct tokenizer *engine_tokenizer(const struct engine *e);
 const struct gguf *engine_gguf(const struct engine *e);
 const struct model_shape *engine_shape(const struct engine *e);
 const char *engine_kernels(const struct engine *e);
-/* What a decode step reads of the weights, as they lie in memory. */
+/* What a decode step reads of the weights, as they lie in memory packed. */
 size_t engine_weight_bytes(const struct engine *e);
+/* Matrices that are still to be packed: until then they are read as the file
+ * has them, with the same results. Any thread. */
+size_t engine_unpacked(const struct engine *e);
 int engine_context(const struct engine *e); /* longest sequence in tokens */
 
 /* Queue a job; its id, or 0 with ERR_BUSY (the queue is full, or the client

@@ -417,6 +417,7 @@ void model_forward(struct model *m, const struct row *rows, int count,
     bool all = true;
 
     assert(count > 0 && count <= m->options.rows_max);
+    repack_take(m->repack);
     for (int i = 0; i < count; i++) all &= rows[i].want;
     sort_rows(&p, rows, count);
     make_segments(&p);

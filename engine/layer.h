@@ -6,6 +6,7 @@
 #include "engine/model.h"
 #include "engine/pack.h"
 #include "engine/pool.h"
+#include "engine/repack.h"
 
 enum layer_matrix {
     LAYER_Q,
@@ -101,7 +102,8 @@ struct model {
     float *output_norm;
     const struct gguf_tensor *embedding;
     const struct gguf_tensor *output;
-    struct packed head; /* `output` packed */
+    struct packed head;    /* `output` packed */
+    struct repack *repack; /* of what is in rows yet */
     size_t weight_bytes;
     struct scratch scratch;
 };

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "engine/gemm.h"
+#include "engine/kernel_layout.h"
 #include "engine/layer.h"
 #include "engine/quant.h"
 
@@ -199,13 +200,21 @@ static bool read_speeds(struct model *m, struct err *err) {
     return true;
 }
 
+/* What stays in the file's rows is packed later, on the side. */
 static bool pack_matrix(struct model *m, struct packed *out,
                         const struct gguf_tensor *t, struct err *err) {
+    size_t groups = (size_t)t->size[0] / KERNEL_GROUP;
+
     if (!pack_tensor(out, t, m->kernels, m->options.exact, m->pool, err))
         return in_file(m, err);
-    if (!out->rows) gguf_tensor_forget(t);
-    m->weight_bytes += out->bytes;
-    return true;
+    if (!out->rows) {
+        gguf_tensor_forget(t);
+        m->weight_bytes += out->bytes;
+        return true;
+    }
+    m->weight_bytes +=
+        kernel_panel_bytes(out->format, groups) * pack_panels(out);
+    return repack_add(m->repack, out, t, err) || in_file(m, err);
 }
 
 static bool read_matrix(struct model *m, struct packed *out, const char *name,
@@ -267,13 +276,14 @@ static bool read_weights(struct model *m, struct err *err) {
     if (gguf_tensor(m->gguf, "output.weight"))
         m->output = find(m, "output.weight", s->embedding, s->vocab, err);
     if (!m->output) return false;
+    m->repack = repack_new((size_t)s->blocks * LAYER_MATRICES + 1);
     if (!pack_matrix(m, &m->head, m->output, err)) return false;
     m->output_norm = read_vector(m, "output_norm.weight", s->embedding, err);
     if (!m->output_norm) return false;
     m->layers = xalloc_array((size_t)s->blocks, sizeof *m->layers);
     for (int i = 0; i < s->blocks; i++)
         if (!read_layer(m, i, err)) return false;
-    return true;
+    return repack_left(m->repack) == 0 || repack_start(m->repack, err);
 }
 
 struct model *model_open(const struct gguf *gguf,
@@ -303,6 +313,7 @@ fail:
 
 void model_close(struct model *m) {
     if (!m) return;
+    repack_free(m->repack);
     for (int i = 0; m->layers && i < m->shape.blocks; i++) {
         free(m->layers[i].attention_norm);
         free(m->layers[i].feed_norm);
@@ -328,6 +339,10 @@ size_t model_bytes(const struct model *m) {
 
 size_t model_weight_bytes(const struct model *m) {
     return m->weight_bytes;
+}
+
+size_t model_unpacked(const struct model *m) {
+    return repack_left(m->repack);
 }
 
 const char *model_kernels(const struct model *m) {

@@ -41,8 +41,12 @@ MUST_USE struct model *model_open(const struct gguf *gguf,
                                   struct err *err);
 void model_close(struct model *m);
 const struct model_shape *model_shape(const struct model *m);
-size_t model_bytes(const struct model *m);        /* weights and scratch */
-size_t model_weight_bytes(const struct model *m); /* read in each pass */
+size_t model_bytes(const struct model *m); /* weights and scratch */
+/* Read in each pass, once all is packed. */
+size_t model_weight_bytes(const struct model *m);
+/* Matrices that are not packed yet, but read as slowly as the file has them.
+ * Any thread. */
+size_t model_unpacked(const struct model *m);
 const char *model_kernels(const struct model *m); /* "avx512", ... */
 
 /* Rows of one sequence come in order of position and without gaps. Writes the

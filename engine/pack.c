@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,7 +17,7 @@
 enum { PANELS_PER_TASK = 8 };
 
 /* Weights are read in order at memory speed, so large pages pay. */
-static bool pack_reserve(struct packed *p, struct err *err) {
+static bool reserve(struct packed *p, struct err *err) {
     void *data;
 
     p->bytes = p->panel_bytes * pack_panels(p);
@@ -140,7 +139,7 @@ bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
                        "tensor %.*s has rows of %zu, not a multiple of %d",
                        (int)t->name.size, t->name.at, p.k, QUANT_GROUP);
     pack_layout(&p, kind_of(&p, t->type, exact));
-    if (!pack_rows(&p, t, kernels) && !pack_reserve(&p, err)) return false;
+    if (!pack_rows(&p, t, kernels) && !reserve(&p, err)) return false;
     job.row_bytes = quant_row_bytes(t->type, p.k);
     tasks = (pack_panels(&p) + PANELS_PER_TASK - 1) / PANELS_PER_TASK;
     pool_run(pool, (int)tasks, pack_task, &job);
@@ -151,6 +150,26 @@ bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
                        (int)t->name.size, t->name.at);
     }
     *out = p;
+    return true;
+}
+
+bool pack_reserve(struct packed *out, const struct packed *p, struct err *err) {
+    *out = (struct packed){
+        .kind = p->kind, .format = p->format, .k = p->k, .n = p->n};
+    pack_layout(out, p->kind);
+    return reserve(out, err);
+}
+
+bool pack_copy(struct packed *out, const struct gguf_tensor *t,
+               const atomic_bool *stop) {
+    struct job job = {
+        .out = out, .tensor = t, .row_bytes = quant_row_bytes(t->type, out->k)};
+    size_t tasks = (pack_panels(out) + PANELS_PER_TASK - 1) / PANELS_PER_TASK;
+
+    for (size_t i = 0; i < tasks; i++) {
+        if (atomic_load(stop)) return false;
+        pack_task(&job, (int)i, 0);
+    }
     return true;
 }
 
@@ -174,7 +193,7 @@ bool pack_floats(struct packed *out, const float *w, size_t n, size_t k,
 
     assert(kind != PACK_QUANT || k % KERNEL_GROUP == 0);
     pack_layout(&p, kind);
-    if (!pack_reserve(&p, err)) return false;
+    if (!reserve(&p, err)) return false;
     line = xalloc_array(p.k, sizeof *line);
     block = xalloc(
         quant_row_bytes(GGUF_Q8_0, (p.k / QUANT_GROUP + 1) * QUANT_GROUP));

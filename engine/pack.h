@@ -3,6 +3,8 @@
 #ifndef CORRAL_ENGINE_PACK_H
 #define CORRAL_ENGINE_PACK_H
 
+#include <stdatomic.h>
+
 #include "engine/activation.h"
 #include "engine/gguf.h"
 
@@ -40,6 +42,14 @@ MUST_USE bool pack_floats(struct packed *out, const float *w, size_t n,
                           size_t k, float scale, enum pack_kind kind,
                           struct err *err);
 void pack_clear(struct packed *p);
+
+/* A copy of `p`, which was left in its rows, in the kernels' layout: first its
+ * memory, then, from the same tensor, its numbers. False, with the copy of no
+ * use, once `stop` is set. */
+MUST_USE bool pack_reserve(struct packed *out, const struct packed *p,
+                           struct err *err);
+MUST_USE bool pack_copy(struct packed *out, const struct gguf_tensor *t,
+                        const atomic_bool *stop);
 
 /* out[i][c] = or += W * a[row + i] for the outputs of panels [from, end);
  * column c of `out` is output c of W. */

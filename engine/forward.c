@@ -24,6 +24,7 @@ enum {
     ROWS_PER_ADAPTED_TASK = 12, /* whole tiles for the products with A */
     ROW_NUMBERS_PER_TASK = 4096,
     MULTIPLY_ADDS_PER_TASK = 1 << 16,
+    WEIGHTS_PER_TASK = 1 << 20, /* what a thread may have to wait for another */
     FEED_ROWS = 64, /* whose gate and up are in the cache together */
     EVEN = KERNEL_GROUP / KERNEL_PANEL
 };
@@ -71,13 +72,20 @@ static int task_end(const struct pass *p, int task) {
     return end < p->s->count ? end : p->s->count;
 }
 
-/* Split `panels` of k inputs so that a task is worth its claim, and that
- * there are some for each thread; a multiple of `unit` each, since groups of 32
- * outputs, and heads, are quantised by the task that makes them. */
+size_t forward_panels_each(const struct model *m, size_t panels, size_t k) {
+    size_t pieces = 4 * (size_t)pool_threads(m->pool);
+    size_t each = (panels + pieces - 1) / pieces;
+    size_t most = WEIGHTS_PER_TASK / (KERNEL_PANEL * k) + 1;
+
+    return each < most ? each : most;
+}
+
+/* Split `panels` of k inputs so that a task is worth its claim; a multiple of
+ * `unit` each, since groups of 32 outputs, and heads, are quantised by the task
+ * that makes them. */
 static void run_columns(struct pass *p, size_t panels, size_t k, size_t unit,
                         pool_task *task) {
-    size_t pieces = 4 * (size_t)pool_threads(p->m->pool);
-    size_t each = (panels + pieces - 1) / pieces;
+    size_t each = forward_panels_each(p->m, panels, k);
     size_t panel_work = KERNEL_PANEL * k * (size_t)p->s->count;
     size_t least = MULTIPLY_ADDS_PER_TASK / panel_work + 1;
 

@@ -126,6 +126,10 @@ struct pass {
 const struct lora *adapter_lora(const struct adapter *a, int block,
                                 enum layer_matrix matrix);
 
+/* Panels of k inputs for one task: some tasks for each thread, and none so long
+ * that at the end all wait for one. */
+size_t forward_panels_each(const struct model *m, size_t panels, size_t k);
+
 void scratch_init(struct scratch *s, const struct model *m);
 void scratch_clear(struct scratch *s);
 

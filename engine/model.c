@@ -375,10 +375,9 @@ void model_logits(struct model *m, const float *hidden, int count,
 
     for (int done = 0; done < count; done += m->options.rows_max) {
         struct logits_job job = {m, count - done, 0, NULL};
-        int pieces = 8 * pool_threads(m->pool);
 
         if (job.rows > m->options.rows_max) job.rows = m->options.rows_max;
-        job.panels_each = (panels + pieces - 1) / pieces;
+        job.panels_each = (int)forward_panels_each(m, (size_t)panels, width);
         job.out = logits + (size_t)done * (size_t)m->shape.vocab;
         activation_begin(a, hidden + (size_t)done * width, width, width);
         for (int i = 0; i < job.rows; i++)

@@ -29,7 +29,7 @@ void activation_init(struct activation *a, size_t rows, size_t k_max) {
     size_t groups = k_max / KERNEL_GROUP;
     size_t most = rows * spills_max(groups);
 
-    *a = (struct activation){0};
+    *a = (struct activation){.k_max = k_max};
     a->q = reserve(a, rows * k_max, sizeof *a->q);
     a->scale = reserve(a, rows * groups, sizeof *a->scale);
     a->sum = reserve(a, rows * groups * 2, sizeof *a->sum);
@@ -52,6 +52,23 @@ void activation_clear(struct activation *a) {
     free(a->spill_sum);
     free(a->bf16);
     *a = (struct activation){0};
+}
+
+struct activation activation_from(const struct activation *a, size_t row) {
+    struct activation r = *a;
+    size_t groups = a->k_max / KERNEL_GROUP;
+    size_t most = row * spills_max(groups);
+
+    r.q += row * a->k_max;
+    r.scale += row * groups;
+    r.sum += row * groups * 2;
+    r.spills += row;
+    r.spill_group += most;
+    r.spill_q += most * KERNEL_GROUP;
+    r.spill_scale += most;
+    r.spill_sum += most * 2;
+    r.bf16 += row * a->k_max;
+    return r;
 }
 
 void activation_begin(struct activation *a, const float *f32, size_t stride,

@@ -24,6 +24,7 @@ enum activation_kind {
 struct activation {
     const float *f32;
     size_t f32_stride;
+    size_t k_max;
     size_t k;  /* now; the arrays below are dense for it */
     int8_t *q; /* these as in struct kernel_input */
     float *scale;
@@ -44,6 +45,9 @@ void activation_clear(struct activation *a);
  * from f32. */
 void activation_begin(struct activation *a, const float *f32, size_t stride,
                       size_t k);
+/* Borrowed: the same from row `row` on, as rows of k_max numbers lie. Begun
+ * anew, it may have another k. */
+struct activation activation_from(const struct activation *a, size_t row);
 /* Make columns [from, end) (multiples of 32) of a row in the forms `kinds`.
  * A whole row at once is finished too. */
 void activation_fill(struct activation *a, const struct kernels *kernels,

@@ -106,7 +106,7 @@ static bool read_part(struct adapter *a, const struct gguf *gguf,
     ok = pack_floats(&out->a, fa, rank, (size_t)ta->size[0], 1.0f,
                      exact ? PACK_F32 : PACK_QUANT, err) &&
          pack_floats(&out->b, fb, (size_t)tb->size[1], rank,
-                     alpha / (float)rank, exact ? PACK_F32 : PACK_BF16, err);
+                     alpha / (float)rank, exact ? PACK_F32 : PACK_QUANT, err);
     if (!ok) bad(gguf, err, name[0], "or its lora_b is not finite");
     a->bytes += out->a.bytes + out->b.bytes;
     *found += 2;

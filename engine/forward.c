@@ -483,8 +483,6 @@ void scratch_init(struct scratch *s, const struct model *m) {
     activation_init(&s->wide, rows, feed);
     for (size_t i = 0; i < LORA_SLOTS; i++) {
         activation_init(&s->ranks[i], rows, ADAPTER_RANK_MAX);
-        activation_begin(&s->ranks[i], s->rank + i * rows * ADAPTER_RANK_MAX,
-                         ADAPTER_RANK_MAX, ADAPTER_RANK_MAX);
         s->bytes += s->ranks[i].bytes;
     }
     attention_init(&s->attention, m);

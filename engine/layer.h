@@ -29,11 +29,11 @@ struct layer {
 };
 
 /* y += b * (a * x); the adapter's scale is in b. No data: no such part. Unless
- * the model is exact, `a` is Q8, since int8 is the form that x has for the
- * weights anyway, and `b` bf16: of so few inputs int8 would save nothing. */
+ * the model is exact both are Q8: int8 is the form that x has for the weights
+ * anyway, and for the few inputs of b it is the fastest. */
 struct lora {
     struct packed a; /* rank outputs */
-    struct packed b; /* rank inputs, rounded up to even */
+    struct packed b; /* rank inputs, rounded up to whole groups */
 };
 
 enum { ADAPTER_RANK_MAX = 128 };

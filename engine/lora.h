@@ -6,7 +6,7 @@
 #include "engine/layer.h"
 
 /* a * x of rows [from, end) for the matrices p->first to p->last, which share
- * the input `x` in its bf16 form (f32 when exact). */
+ * the input `x`. */
 void lora_down(struct pass *p, const struct activation *x, int from, int end);
 
 /* out += b * rank for panels [from, end) of `matrix` and the rows [row, last);

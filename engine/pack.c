@@ -186,12 +186,13 @@ static bool pack_q8_row(struct packed *p, size_t row, const float *w,
 
 bool pack_floats(struct packed *out, const float *w, size_t n, size_t k,
                  float scale, enum pack_kind kind, struct err *err) {
-    struct packed p = {.k = (k + 1) / 2 * 2, .n = n, .format = KERNEL_Q8};
+    size_t unit = kind == PACK_QUANT ? KERNEL_GROUP : 2;
+    struct packed p = {
+        .k = (k + unit - 1) / unit * unit, .n = n, .format = KERNEL_Q8};
     uint8_t *block;
     float *line;
     bool ok = true;
 
-    assert(kind != PACK_QUANT || k % KERNEL_GROUP == 0);
     pack_layout(&p, kind);
     if (!reserve(&p, err)) return false;
     line = xalloc_array(p.k, sizeof *line);

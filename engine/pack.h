@@ -36,8 +36,8 @@ struct packed {
 MUST_USE bool pack_tensor(struct packed *out, const struct gguf_tensor *t,
                           const struct kernels *kernels, bool exact,
                           struct pool *pool, struct err *err);
-/* From floats (n rows of k), times `scale`. PACK_QUANT is Q8_0, with k a
- * multiple of 32. */
+/* From floats (n rows of k), times `scale`. PACK_QUANT is Q8_0, with k
+ * rounded up to whole groups, PACK_BF16 with k rounded up to even. */
 MUST_USE bool pack_floats(struct packed *out, const float *w, size_t n,
                           size_t k, float scale, enum pack_kind kind,
                           struct err *err);

@@ -171,9 +171,8 @@ static void qkv_columns(struct pass *p, enum layer_matrix matrix, size_t from,
                  : matrix == LAYER_K ? s->kv
                                      : s->kv + kv_width;
 
-    pack_apply(&p->layer->matrix[matrix], m->kernels, &s->narrow, 0,
-               (size_t)s->count, from, end, out, (size_t)stride, false);
-    lora_up(p, matrix, from, end, 0, s->count, out, (size_t)stride);
+    lora_apply(p, matrix, &s->narrow, from, end, 0, s->count, out,
+               (size_t)stride, false);
     for (int row = 0; row < s->count; row++) {
         float *line = row_of(out, row, stride);
 
@@ -227,9 +226,8 @@ static void add_columns(struct pass *p, int task,
     size_t end = from + p->panels_each;
     size_t width = (size_t)p->m->shape.embedding;
 
-    pack_apply(&p->layer->matrix[p->first], p->m->kernels, input, 0,
-               (size_t)p->s->count, from, end, p->s->x, width, true);
-    lora_up(p, p->first, from, end, 0, p->s->count, p->s->x, width);
+    lora_apply(p, p->first, input, from, end, 0, p->s->count, p->s->x, width,
+               true);
 }
 
 static void output_task(void *user, int task, int thread) {
@@ -259,12 +257,9 @@ static void feed_rows(struct pass *p, size_t from, size_t end, int row,
     int kinds = kinds_of(p, LAYER_DOWN, LAYER_DOWN);
     float *gate = s->gate + (size_t)row * width;
 
-    pack_apply(&p->layer->matrix[LAYER_GATE], kernels, &s->narrow, (size_t)row,
-               (size_t)(last - row), from, end, gate, width, false);
-    pack_apply(&p->layer->matrix[LAYER_UP], kernels, &s->narrow, (size_t)row,
-               (size_t)(last - row), from, end, up, width, false);
-    lora_up(p, LAYER_GATE, from, end, row, last, gate, width);
-    lora_up(p, LAYER_UP, from, end, row, last, up, width);
+    lora_apply(p, LAYER_GATE, &s->narrow, from, end, row, last, gate, width,
+               false);
+    lora_apply(p, LAYER_UP, &s->narrow, from, end, row, last, up, width, false);
     for (int i = row; i < last; i++) {
         kernels->silu_mul(gate + first, up + first, count);
         activation_fill(&s->wide, kernels, kinds, (size_t)i, first,

@@ -21,6 +21,8 @@ enum {
     KERNEL_POSITIONS = 32, /* of a page of K and V */
     KERNEL_QUERIES_MAX = 32,
     KERNEL_HEAD_MAX = 512,
+    KERNEL_EXTRAS_MAX = 8,
+    KERNEL_EXTRA_GROUPS_MAX = 4,
     KERNEL_SPAN = 256,     /* positions that attention looks at in one go */
     KERNEL_CODE_MAX = 8191 /* of 16-bit codes of K and V */
 };
@@ -55,6 +57,8 @@ enum kernel_format {
  * scale is coarse, quantised once more after the first codes were taken off.
  * They stand in ascending order of their group and count like further groups
  * of the row. */
+struct kernel_extra;
+
 struct kernel_input {
     size_t rows;
     size_t groups;      /* of 32 inputs, in a row */
@@ -69,10 +73,22 @@ struct kernel_input {
     const int8_t *spill_q;       /* [rows][spills_max][32] */
     const float *spill_scale;    /* [rows][spills_max] */
     const float *spill_sum;      /* [rows][spills_max][2] */
+
+    const struct kernel_extra *extra; /* no two of them for one row; */
+    size_t extras;                    /* only if kernels.extras */
+};
+
+/* More inputs of some rows, with weights of their own: what an adapter adds to
+ * the same outputs. */
+struct kernel_extra {
+    const uint8_t *w;      /* KERNEL_Q8, its first panel that of the product */
+    size_t from, end;      /* the rows, counted as in the product */
+    struct kernel_input x; /* row 0 is row `from`; its spills are not used */
 };
 
 struct kernels {
     const char *name;
+    bool extras; /* are added by gemm_q() and gemm_rows() */
 
     /* x[k] to q[k], scale[k/32], sum[k/32][2] as in struct kernel_input; k is
      * a multiple of 32. */

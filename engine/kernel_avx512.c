@@ -74,6 +74,7 @@ static float to_i16(const float *x, size_t n, int16_t *out) {
 
 const struct kernels kernels_avx512 = {
     .name = "avx512",
+    .extras = true,
     .quantise = quantise,
     .to_bf16 = to_bf16,
     .to_i16 = to_i16,

@@ -112,6 +112,30 @@ INLINE __m512 row_spills(enum kernel_format format, const uint8_t *panel,
     return total;
 }
 
+/* What row `row` of the product has as extras in panel `panel`. */
+static __attribute__((noinline)) __m512 row_extras(const struct kernel_input *x,
+                                                   size_t panel, size_t row,
+                                                   __m512 total) {
+    const struct common none = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+
+    for (size_t i = 0; i < x->extras; i++) {
+        const struct kernel_extra *e = &x->extra[i];
+        size_t groups = e->x.groups;
+        const uint8_t *w = e->w + panel * kernel_panel_bytes(KERNEL_Q8, groups);
+
+        for (size_t g = 0; row >= e->from && row < e->end && g < groups; g++) {
+            struct kernel_place p = kernel_place(KERNEL_Q8, w, groups, g);
+            struct factors f = load_factors(KERNEL_Q8, &p, &none);
+            struct line line = line_at(&e->x, row - e->from, g);
+            __m512i code[PIECES];
+
+            load_codes(KERNEL_Q8, p.codes, code);
+            group_rows(false, code, &f, &line, 0, 1, &total);
+        }
+    }
+    return total;
+}
+
 typedef __m512 spills_function(const uint8_t *panel,
                                const struct kernel_input *x, size_t row,
                                size_t from, size_t end, __m512 total);
@@ -145,11 +169,11 @@ INLINE void few_chunk(enum kernel_format format, spills_function *spills,
         total[m] = spills(panel, x, row + m, from, end, total[m]);
 }
 
-/* A panel times `rows` rows, at most ROWS_FEW. */
+/* A panel, the product's `index`th, times `rows` rows, at most ROWS_FEW. */
 INLINE void few_panel(enum kernel_format format, spills_function *spills,
-                      const uint8_t *panel, const struct kernel_input *x,
-                      size_t row, size_t rows, float *out, size_t out_stride,
-                      __mmask16 mask, bool add) {
+                      const uint8_t *panel, size_t index,
+                      const struct kernel_input *x, size_t row, size_t rows,
+                      float *out, size_t out_stride, __mmask16 mask, bool add) {
     __m512 all[ROWS_FEW];
 
     UNROLL
@@ -161,6 +185,11 @@ INLINE void few_panel(enum kernel_format format, spills_function *spills,
         __m512 total[ROWS_FEW];
 
         few_chunk(format, spills, panel, x, row, rows, from, end, total);
+        if (x->extras && end == x->groups) {
+            UNROLL
+            for (size_t m = 0; m < rows; m++)
+                total[m] = row_extras(x, index, row + m, total[m]);
+        }
         UNROLL
         for (size_t m = 0; m < rows; m++)
             all[m] = _mm512_add_ps(all[m], total[m]);
@@ -177,8 +206,8 @@ INLINE void few(enum kernel_format format, spills_function *spills,
     size_t panel_bytes = kernel_panel_bytes(format, x->groups);
 
     for (size_t c = 0; c < columns; c += KERNEL_PANEL, w += panel_bytes)
-        few_panel(format, spills, w, x, row, rows, out + c, out_stride,
-                  lanes_below(columns - c), add);
+        few_panel(format, spills, w, c / KERNEL_PANEL, x, row, rows, out + c,
+                  out_stride, lanes_below(columns - c), add);
 }
 
 /* Groups [from, from + count) of a panel, from the beginning of a block. */
@@ -304,11 +333,66 @@ INLINE void tile_spills(bool halves, const struct unpacked *w, size_t panels,
     }
 }
 
+/* The extras of a product in the panels of a tile, unpacked. */
+struct extras {
+    const struct kernel_extra *at;
+    size_t count;
+    struct unpacked w[KERNEL_EXTRAS_MAX];
+};
+
+/* Row `m` of a tile at group `g` of an extra; a row that has none adds 0. */
+INLINE void take_extra(struct spilt *s, size_t m, const struct kernel_extra *e,
+                       size_t row, size_t g) {
+    bool has = row >= e->from && row < e->end;
+    struct line line = line_at(&e->x, has ? row - e->from : 0, g);
+
+    s->scale[m] = has ? *line.scale : 0;
+    s->sum[m][0] = has ? line.sum[0] : 0;
+    s->sum[m][1] = has ? line.sum[1] : 0;
+    memcpy(s->q[m], line.q, KERNEL_GROUP);
+}
+
+/* Of a whole tile, by itself: within the loop over the groups its registers
+ * would be missing. A smaller tile's sums beyond it are not used, and of one
+ * panel `stride` makes it two. */
+static __attribute__((noinline)) void tile_extras(const struct extras *extras,
+                                                  size_t row,
+                                                  __m512 total[PANELS][ROWS]) {
+    for (size_t i = 0; i < extras->count; i++) {
+        const struct kernel_extra *e = &extras->at[i];
+        struct unpacked at = extras->w[i];
+
+        if (row + ROWS <= e->from || row >= e->end) continue;
+        for (size_t g = 0; g < e->x.groups; g++) {
+            struct spilt s;
+            struct line line = {s.q[0], s.scale, s.sum[0]};
+
+            UNROLL
+            for (size_t m = 0; m < ROWS; m++) take_extra(&s, m, e, row + m, g);
+            tile_group(false, &at, PANELS, &line, 1, ROWS, total);
+            at.at += group_registers(false);
+        }
+    }
+}
+
+INLINE void add_extras(const struct extras *extras, size_t panels, size_t row,
+                       size_t rows, __m512 total[PANELS][ROWS]) {
+    __m512 all[PANELS][ROWS];
+
+    for (size_t p = 0; p < PANELS; p++)
+        for (size_t m = 0; m < ROWS; m++)
+            all[p][m] =
+                p < panels && m < rows ? total[p][m] : _mm512_setzero_ps();
+    tile_extras(extras, row, all);
+    for (size_t p = 0; p < panels; p++)
+        for (size_t m = 0; m < rows; m++) total[p][m] = all[p][m];
+}
+
 /* `panels` panels times `rows` rows, over the groups [from, from + count). */
 INLINE void tile(bool halves, const struct unpacked *w, size_t panels,
-                 const struct kernel_input *x, size_t row, size_t rows,
-                 size_t from, size_t count, float *out, size_t out_stride,
-                 __mmask16 mask, bool add) {
+                 const struct kernel_input *x, const struct extras *extras,
+                 size_t row, size_t rows, size_t from, size_t count, float *out,
+                 size_t out_stride, __mmask16 mask, bool add) {
     struct unpacked at = *w;
     struct line line = line_at(x, row, from);
     __m512 total[PANELS][ROWS];
@@ -327,6 +411,7 @@ INLINE void tile(bool halves, const struct unpacked *w, size_t panels,
     }
     if (x->spills)
         tile_spills(halves, w, panels, x, row, rows, from, count, total);
+    if (extras->count) add_extras(extras, panels, row, rows, total);
     UNROLL
     for (size_t p = 0; p < panels; p++) {
         __mmask16 lanes = p + 1 < panels ? 0xffff : mask;
@@ -340,13 +425,14 @@ INLINE void tile(bool halves, const struct unpacked *w, size_t panels,
 
 /* All rows of some unpacked groups; the last rows make a smaller tile. */
 INLINE void tiles(bool halves, const struct unpacked *w, size_t panels,
-                  const struct kernel_input *x, size_t from, size_t count,
-                  float *out, size_t out_stride, __mmask16 mask, bool add) {
+                  const struct kernel_input *x, const struct extras *extras,
+                  size_t from, size_t count, float *out, size_t out_stride,
+                  __mmask16 mask, bool add) {
     size_t row = 0;
 
 #define TILE(n)                                                                \
-    tile(halves, w, panels, x, row, n, from, count, out + row * out_stride,    \
-         out_stride, mask, add)
+    tile(halves, w, panels, x, extras, row, n, from, count,                    \
+         out + row * out_stride, out_stride, mask, add)
     for (; x->rows - row >= ROWS; row += ROWS) TILE(ROWS);
     switch (x->rows - row) {
     case 5:
@@ -373,10 +459,18 @@ INLINE void tiles(bool halves, const struct unpacked *w, size_t panels,
 /* A function for each, so that the loops above are compiled for it. */
 #define TILES(name, halves, panels)                                            \
     static void name(const struct unpacked *w, const struct kernel_input *x,   \
-                     size_t from, size_t count, float *out, size_t out_stride, \
-                     __mmask16 mask, bool add) {                               \
-        tiles(halves, w, panels, x, from, count, out, out_stride, mask, add);  \
+                     const struct extras *extras, size_t from, size_t count,   \
+                     float *out, size_t out_stride, __mmask16 mask,            \
+                     bool add) {                                               \
+        tiles(halves, w, panels, x, extras, from, count, out, out_stride,      \
+              mask, add);                                                      \
     }
+
+typedef void tiles_function(const struct unpacked *w,
+                            const struct kernel_input *x,
+                            const struct extras *extras, size_t from,
+                            size_t count, float *out, size_t out_stride,
+                            __mmask16 mask, bool add);
 
 TILES(tiles_one, false, 1)
 TILES(tiles_two, false, 2)
@@ -434,32 +528,58 @@ static const struct {
 #undef ROW
 };
 
+enum { EXTRA_ROOM = KERNEL_EXTRA_GROUPS_MAX * (PIECES + 3) };
+
+/* Panels [panel, panel + panels) of the product's extras into `room`. */
+static void unpack_extras(struct extras *out, const struct kernel_input *x,
+                          size_t panel, size_t panels, __m512i *room) {
+    out->at = x->extra;
+    out->count = x->extras;
+    for (size_t i = 0; i < x->extras; i++) {
+        const struct kernel_extra *e = &x->extra[i];
+        size_t groups = e->x.groups;
+        size_t bytes = kernel_panel_bytes(KERNEL_Q8, groups);
+
+        out->w[i] = (struct unpacked){room, panels > 1 ? EXTRA_ROOM : 0};
+        for (size_t p = 0; p < panels; p++, room += EXTRA_ROOM)
+            q8_unpack(e->w + (panel + p) * bytes, groups, 0, groups, room);
+    }
+}
+
+/* One or two panels at column `c` of the product. */
+static void many_panels(const struct avx512_source *source, const uint8_t *w,
+                        size_t c, size_t columns, const struct kernel_input *x,
+                        float *out, size_t out_stride, bool add) {
+    static const struct extras none;
+    const size_t panels = columns - c > KERNEL_PANEL ? PANELS : 1;
+    __mmask16 mask = lanes_below(columns - c - (panels - 1) * KERNEL_PANEL);
+    __m512i room[PANELS * CHUNK * (PIECES + 6)];
+    __m512i extra_room[PANELS * KERNEL_EXTRAS_MAX * EXTRA_ROOM];
+    struct unpacked u = {room, CHUNK * group_registers(source->halves)};
+    struct extras extras;
+
+    unpack_extras(&extras, x, c / KERNEL_PANEL, panels, extra_room);
+    for (size_t from = 0; from < x->groups; from += CHUNK) {
+        bool last = x->groups - from <= CHUNK;
+        size_t count = last ? x->groups - from : CHUNK;
+        tiles_function *all =
+            panels == PANELS ? source->halves ? tiles_two_halves : tiles_two
+            : source->halves ? tiles_one_halves
+                             : tiles_one;
+
+        for (size_t p = 0; p < panels; p++)
+            source->unpack(w + p * source->panel_bytes, x->groups, from, count,
+                           room + p * u.stride);
+        all(&u, x, last ? &extras : &none, from, count, out + c, out_stride,
+            mask, add || from > 0);
+    }
+}
+
 void avx512_gemm_unpacked(const struct avx512_source *source, const uint8_t *w,
                           size_t columns, const struct kernel_input *x,
                           float *out, size_t out_stride, bool add) {
-    const bool halves = source->halves;
-    __m512i room[PANELS * CHUNK * (PIECES + 6)];
-    struct unpacked u = {room, CHUNK * group_registers(halves)};
-
     for (size_t c = 0; c < columns; c += PANELS * KERNEL_PANEL) {
-        bool two = columns - c > KERNEL_PANEL;
-        size_t last = c + (two ? KERNEL_PANEL : 0);
-        __mmask16 mask = lanes_below(columns - last);
-
-        for (size_t from = 0; from < x->groups; from += CHUNK) {
-            size_t count = x->groups - from < CHUNK ? x->groups - from : CHUNK;
-            bool more = add || from > 0;
-
-            for (size_t p = 0; p < (two ? 2 : 1); p++)
-                source->unpack(w + p * source->panel_bytes, x->groups, from,
-                               count, room + p * u.stride);
-            if (two)
-                (halves ? tiles_two_halves : tiles_two)(
-                    &u, x, from, count, out + c, out_stride, mask, more);
-            else
-                (halves ? tiles_one_halves : tiles_one)(
-                    &u, x, from, count, out + c, out_stride, mask, more);
-        }
+        many_panels(source, w, c, columns, x, out, out_stride, add);
         w += PANELS * source->panel_bytes;
     }
 }

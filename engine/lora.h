@@ -1,5 +1,5 @@
-/* lora.h - the adapters' parts of a layer: out += b * (a * x) for the rows that
- * carry one. Part of forward; nobody else includes it. */
+/* lora.h - the matrices of a layer with the adapters' parts: b * (a * x) for
+ * the rows that carry one. Part of forward; nobody else includes it. */
 #ifndef CORRAL_ENGINE_LORA_H
 #define CORRAL_ENGINE_LORA_H
 
@@ -9,9 +9,11 @@
  * the input `x`. */
 void lora_down(struct pass *p, const struct activation *x, int from, int end);
 
-/* out += b * rank for panels [from, end) of `matrix` and the rows [row, last);
- * out[0] is column 0 of row `row`. */
-void lora_up(const struct pass *p, enum layer_matrix matrix, size_t from,
-             size_t end, int row, int last, float *out, size_t stride);
+/* out = or += (matrix + b * a) * x for panels [from, end) of `matrix` and the
+ * rows [row, last), of which lora_down() made a * x; out[0] is column 0 of row
+ * `row`. */
+void lora_apply(const struct pass *p, enum layer_matrix matrix,
+                const struct activation *x, size_t from, size_t end, int row,
+                int last, float *out, size_t stride, bool add);
 
 #endif

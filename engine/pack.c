@@ -213,25 +213,34 @@ bool pack_floats(struct packed *out, const float *w, size_t n, size_t k,
     return true;
 }
 
-void pack_apply(const struct packed *p, const struct kernels *kernels,
-                const struct activation *a, size_t row, size_t rows,
-                size_t from, size_t end, float *out, size_t out_stride,
-                bool add) {
+static void apply_quant(const struct packed *p, const struct kernels *kernels,
+                        const struct kernel_input *x, const uint8_t *w,
+                        size_t columns, float *out, size_t out_stride,
+                        bool add) {
+    if (p->rows)
+        kernels->gemm_rows[p->format](w, columns, x, out, out_stride, add);
+    else
+        kernels->gemm_q(p->format, w, columns, x, out, out_stride, add);
+}
+
+void pack_apply_extra(const struct packed *p, const struct kernels *kernels,
+                      const struct activation *a, size_t row, size_t rows,
+                      size_t from, size_t end, const struct kernel_extra *extra,
+                      size_t extras, float *out, size_t out_stride, bool add) {
     size_t first = from * KERNEL_PANEL;
     size_t columns = end * KERNEL_PANEL < p->n ? end * KERNEL_PANEL : p->n;
     const uint8_t *w = p->data + from * p->panel_bytes;
 
-    assert(p->kind == PACK_QUANT ? a->k == p->k : a->k >= p->k);
+    assert(p->kind == PACK_QUANT ? a->k == p->k : a->k >= p->k && !extras);
     if (first >= columns || !rows) return;
     columns -= first;
     out += first;
     if (p->kind == PACK_QUANT) {
         struct kernel_input x = activation_input(a, row, rows);
 
-        if (p->rows)
-            kernels->gemm_rows[p->format](w, columns, &x, out, out_stride, add);
-        else
-            kernels->gemm_q(p->format, w, columns, &x, out, out_stride, add);
+        x.extra = extra;
+        x.extras = extras;
+        apply_quant(p, kernels, &x, w, columns, out, out_stride, add);
     } else if (p->kind == PACK_BF16)
         kernels->gemm_bf16((const uint16_t *)(const void *)w, p->k, columns,
                            a->bf16 + row * a->k, a->k, rows, out, out_stride,
@@ -240,4 +249,12 @@ void pack_apply(const struct packed *p, const struct kernels *kernels,
         gemm_f32((const float *)(const void *)w, p->k, columns,
                  a->f32 + row * a->f32_stride, a->f32_stride, rows, out,
                  out_stride, add);
+}
+
+void pack_apply(const struct packed *p, const struct kernels *kernels,
+                const struct activation *a, size_t row, size_t rows,
+                size_t from, size_t end, float *out, size_t out_stride,
+                bool add) {
+    pack_apply_extra(p, kernels, a, row, rows, from, end, NULL, 0, out,
+                     out_stride, add);
 }

@@ -57,6 +57,12 @@ void pack_apply(const struct packed *p, const struct kernels *kernels,
                 const struct activation *a, size_t row, size_t rows,
                 size_t from, size_t end, float *out, size_t out_stride,
                 bool add);
+/* The same of PACK_QUANT, with extras whose `w` is at panel `from` too and
+ * whose rows count from `row`; kernels->extras is true, or there are none. */
+void pack_apply_extra(const struct packed *p, const struct kernels *kernels,
+                      const struct activation *a, size_t row, size_t rows,
+                      size_t from, size_t end, const struct kernel_extra *extra,
+                      size_t extras, float *out, size_t out_stride, bool add);
 size_t pack_panels(const struct packed *p);
 
 #endif

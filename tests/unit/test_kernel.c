@@ -286,11 +286,70 @@ static void check_rows_alone(const struct kernels *k,
     free(w);
 }
 
+/* Extras of rows 2 to 8 and 9 to 16, of one group and of the most there may be:
+ * near to two products that are added, and a row's bits do not depend on the
+ * rows beside it. */
+static void check_extras(const struct kernels *k, enum kernel_format format,
+                         size_t columns) {
+    enum { ROWS = 23, GROUPS = 32, MOST = 48 };
+    static const struct {
+        size_t from, end, groups;
+    } parts[2] = {{2, 9, 1}, {9, 17, KERNEL_EXTRA_GROUPS_MAX}};
+    uint8_t *w = make_panels(format, GROUPS, MOST / 16, false);
+    struct kernel_extra extra[2];
+    struct rows r, of[2];
+    uint8_t *more[2];
+    float want[ROWS * MOST] = {0}, got[ROWS * MOST] = {0}, alone[MOST];
+
+    make_rows(&r, ROWS, GROUPS);
+    kernels_scalar.gemm_q(format, w, columns, &r.x, want, MOST, false);
+    for (size_t i = 0; i < 2; i++) {
+        size_t rows = parts[i].end - parts[i].from;
+
+        more[i] = make_panels(KERNEL_Q8, parts[i].groups, MOST / 16, false);
+        make_rows(&of[i], rows, parts[i].groups);
+        of[i].x.spills = NULL;
+        kernels_scalar.gemm_q(KERNEL_Q8, more[i], columns, &of[i].x,
+                              want + parts[i].from * MOST, MOST, true);
+        extra[i] = (struct kernel_extra){more[i], parts[i].from, parts[i].end,
+                                         of[i].x};
+    }
+    r.x.extra = extra;
+    r.x.extras = 2;
+    k->gemm_q(format, w, columns, &r.x, got, MOST, false);
+    for (size_t i = 0; i < ROWS * MOST; i++)
+        assert_float_equal(got[i], want[i], 2e-5f * size_of(want, ROWS * MOST));
+    for (size_t row = 0; row < ROWS; row++) {
+        struct kernel_input one = activation_input(&r.a, row, 1);
+        size_t i = row >= parts[1].from;
+        struct kernel_extra own = extra[i];
+
+        if (row >= own.from && row < own.end) {
+            own.x = activation_input(&of[i].a, row - own.from, 1);
+            own.from = 0;
+            own.end = 1;
+            one.extra = &own;
+            one.extras = 1;
+        }
+        k->gemm_q(format, w, columns, &one, alone, MOST, false);
+        assert_memory_equal(alone, got + row * MOST, columns * sizeof *alone);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        clear_rows(&of[i]);
+        free(more[i]);
+    }
+    clear_rows(&r);
+    free(w);
+}
+
 static void check_formats(const struct kernels *k) {
     check_each_gemm_q(k);
     for (int f = 0; f < KERNEL_FORMATS; f++) {
         check_exact(k, (enum kernel_format)f);
         check_rows_alone(k, (enum kernel_format)f);
+        if (!k->extras) continue;
+        check_extras(k, (enum kernel_format)f, 48);
+        check_extras(k, (enum kernel_format)f, 7);
     }
 }
 

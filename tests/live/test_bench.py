@@ -6,7 +6,7 @@ import math
 
 from conftest import run
 
-ENGINE = """start_ms rss_start_mb prefill_tok_s prefill_ms_100 decode_tok_s
+ENGINE = """start_ms rss_start_mb packed_ms prefill_tok_s prefill_ms_100 decode_tok_s
     decode8_tok_s memory_gb_s weights_gb_s decode_gb_s decode_share
     decode_share_file decode_share_weights gap_p50_ms gap_p99_ms
     grammar_mask_us grammar_share quote_ratio quote_accepted plain_ratio rss_mb rss_kv_mb rss_file_mb file_mb

@@ -18,6 +18,9 @@ from .data import LABELS
 
 FOLDS = 5
 FEATURES = 27
+# What a held-out row by hand that is not English counts beside one of dev: there are
+# more of them than of dev's rows in most languages, and they are harder.
+HELD_OTHERS = 0.3
 # Share of safe rows (INJ: of rows without injection) that may pass each threshold.
 RATES_UNSAFE = {"strict": 0.12, "balanced": 0.052, "loose": 0.015}
 RATES_CATEGORY = {"strict": 0.01, "balanced": 0.005, "loose": 0.002}
@@ -98,15 +101,21 @@ def answers(rows):
     return np.array([r["role"] == "agent" for r in rows])
 
 
+def weighed(w, rows, is_dev):
+    """What the rows count when the combiner is fitted."""
+    less = ~is_dev & np.array([r["lang"] != "en" for r in rows])
+    return w * np.where(less, HELD_OTHERS, 1.0)[:, None]
+
+
 def cross_validated(lm, ng, y, w, rows, is_dev, seed=1):
     """P of every row from a combiner that never saw its group, and whether each
     label's thresholds (of the same folds' dev rows) are passed: (rows, 16, 3)."""
-    g, a = groups(rows), answers(rows)
+    g, a, weight = groups(rows), answers(rows), weighed(w, rows, is_dev)
     fold = np.random.default_rng(seed).permutation(g.max() + 1)[g] % FOLDS
     p, passed = np.zeros((len(rows), 16)), np.zeros((len(rows), 16, 3), bool)
     for f in range(FOLDS):
         held = fold == f
-        c = fit(lm[~held], ng[~held], a[~held], y[~held], w[~held])
+        c = fit(lm[~held], ng[~held], a[~held], y[~held], weight[~held])
         k = ~held & is_dev
         t = thresholds(apply(c, lm[k], ng[k], a[k]), y[k], w[k])
         p[held] = apply(c, lm[held], ng[held], a[held])

@@ -65,7 +65,7 @@ def do_fit(a):
     rows, is_dev, y, w, ng, lm = judged(a, [a.kind])
     lm = lm[a.kind]
     answer = combine.answers(rows)
-    c = combine.fit(lm, ng, answer, y, w)
+    c = combine.fit(lm, ng, answer, y, combine.weighed(w, rows, is_dev))
     t = combine.thresholds(combine.apply(c, lm, ng, answer)[is_dev], y[is_dev], w[is_dev])
     path = f"{a.models}/{FILES[a.kind]}"
     export.calibrate(path, c, t)

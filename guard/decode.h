@@ -55,8 +55,8 @@ MUST_USE bool decode_text(struct span text, size_t decided, struct decoded *out,
                           struct err *err);
 void decoded_clear(struct decoded *d);
 /* The parts of a text that are encoded, each with at least `reach` bytes of
- * what is not on both sides, blanks in a row counting as one and bytes beyond
- * ASCII as none: decoded alone, each is what it is in the whole. A part that is
+ * what is not on both sides, blanks in a row counting as one and what is
+ * beyond ASCII as in plain_reach_on(): decoded alone, each is what it is in the whole. A part that is
  * most of the text is all of it. ERR_LIMIT as decode_text(). */
 MUST_USE bool decode_parts(struct span text, size_t reach,
                            struct stretches *out, struct err *err);

@@ -381,6 +381,11 @@ static size_t coded_bytes(const struct decode_layer *l) {
     return size;
 }
 
+/* A cipher gives as many bytes as it takes, a code gives fewer. */
+static bool is_code(const struct decode_layer *l) {
+    return coded_bytes(l) > l->changed.bytes;
+}
+
 /* What a text's codes say, read in its turn: the last layer, or the first one
  * that is spelled oddly throughout, whose words may look like a cipher. */
 static void decoded_out(const struct decoded *d, struct bytes *out,
@@ -388,7 +393,7 @@ static void decoded_out(const struct decoded *d, struct bytes *out,
     struct span top = {NULL, 0};
     bool any = false, sure = false;
 
-    for (int i = 0; i < d->count && !sure; i++) {
+    for (int i = 0; i < d->count && (!sure || is_code(&d->layers[i])); i++) {
         top = span_bytes(&d->layers[i].view.text);
         out->size = 0;
         any = spell_out(top, out, changed, &sure);
@@ -406,8 +411,9 @@ bool reading_of(struct span text, struct bytes *out, bool *instead) {
     *instead = false;
     if (!decode_text(text, 0, &d, NULL)) return false;
     any = spell_out(text, out, &changed, &sure);
-    /* Between signs, what is left of the words may look like a cipher. */
-    if (!sure && is_worth(&d)) {
+    /* Between signs, what is left of the words may look like a cipher; the
+     * lines of a code look like words with signs. */
+    if (is_worth(&d) && (!sure || is_code(&d.layers[0]))) {
         decoded_out(&d, out, &changed);
         any = true;
     }

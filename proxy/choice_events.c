@@ -69,7 +69,9 @@ void choice_event_approval(struct choice *c, struct span checks) {
     tell(c, &event,
          begin(c, "approval", &event) &&
              put(&event, "id", span_of(approval_id(c->approval))) &&
-             put_call(c, &event) && put(&event, "checks", checks) &&
+             /* The client runs its own tools: not before it may. */
+             (!c->call_server || put_call(c, &event)) &&
+             put(&event, "checks", checks) &&
              bytes_printf(&event, NULL, ",\"expires\":%lld",
                           (long long)expires));
 }
@@ -80,6 +82,8 @@ void choice_event_verdict(struct choice *c, const struct verdict *v) {
     cJSON *json;
 
     if (!wanted(c) || v->action == VERDICT_BLOCK) return;
+    /* Of a call that is a block, too; its id may be what was found. */
+    if (v->action == VERDICT_REDACT && c->channel == CHANNEL_TOOL_CALL) return;
     json = verdict_to_answer(v, c->channel);
     tell(c, &event,
          json && begin(c, "verdict", &event) &&

@@ -15,6 +15,9 @@ static void catch_up(struct rates *r, const struct key_limits *l,
     double ms = t.now_ms > r->at_ms ? (double)(t.now_ms - r->at_ms) : 0;
 
     r->requests = run_back(r->requests, l->requests_per_minute, ms);
+    /* The limit may have been lowered since. */
+    if (r->requests > (double)l->requests_per_minute)
+        r->requests = (double)l->requests_per_minute;
     r->tokens = run_back(r->tokens, l->tokens_per_minute, ms);
     r->at_ms = t.now_ms;
     if (t.wall_s / DAY_S > r->day) {

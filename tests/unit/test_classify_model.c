@@ -83,8 +83,14 @@ static struct span text_of(const cJSON *object, const char *key) {
     return span_of(cJSON_IsString(item) ? item->valuestring : NULL);
 }
 
-/* `worst` keeps the largest difference seen. */
-static void check_case(const cJSON *one, enum guard_model model, float *worst) {
+/* How far the engine's probabilities are from the trainer's. */
+struct differences {
+    float worst, sum;
+    int count;
+};
+
+static void check_case(const cJSON *one, enum guard_model model,
+                       struct differences *d) {
     const cJSON *p = cJSON_GetObjectItem(one, "p");
     const cJSON *ids = cJSON_GetObjectItem(one, "ids");
     struct guard_turn turns[2] = {{GUARD_USER, text_of(one, "prompt")},
@@ -108,9 +114,12 @@ static void check_case(const cJSON *one, enum guard_model model, float *worst) {
         float want = (float)cJSON_GetArrayItem(p, l)->valuedouble;
         float off = fabsf(scores[l] - want);
 
-        if (off > *worst) *worst = off;
-        /* Weights of 4 bits and activations of 8: not the trainer's floats. */
-        if (!(off < 0.04f))
+        if (off > d->worst) d->worst = off;
+        d->sum += off;
+        d->count++;
+        /* Activations of 8 bits: not the trainer's floats, and the nearer to an
+         * even chance a probability is, the more is made of it. */
+        if (!(off < 0.09f))
             fail_msg("model %d, \"%.40s\", label %d: %.4f, not %.4f",
                      (int)model, turns[0].text.at, l, (double)scores[l],
                      (double)want);
@@ -123,7 +132,7 @@ static void test_golden(void **state) {
     struct err err = {0};
     const cJSON *kind, *one;
     cJSON *root;
-    float worst = 0;
+    struct differences d = {0};
 
     (void)state;
     assert_non_null(guard);
@@ -137,9 +146,11 @@ static void test_golden(void **state) {
 
         assert_true(cJSON_GetArraySize(cases) >= 10);
         cJSON_ArrayForEach(one, cases) check_case(
-            one, full ? GUARD_MODEL_FULL : GUARD_MODEL_ACTIVATED, &worst);
+            one, full ? GUARD_MODEL_FULL : GUARD_MODEL_ACTIVATED, &d);
     }
-    print_message("largest difference of a probability: %.4f\n", (double)worst);
+    print_message("differences of a probability: at most %.4f, mean %.5f\n",
+                  (double)d.worst, (double)(d.sum / (float)d.count));
+    assert_true(d.sum / (float)d.count < 0.003f);
     cJSON_Delete(root);
     bytes_free(&text);
 }

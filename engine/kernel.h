@@ -21,7 +21,7 @@ enum {
     KERNEL_POSITIONS = 32, /* of a page of K and V */
     KERNEL_QUERIES_MAX = 32,
     KERNEL_HEAD_MAX = 512,
-    KERNEL_EXTRAS_MAX = 8,
+    KERNEL_EXTRAS_MAX = 17, /* the most adapters, and the rows without one */
     KERNEL_EXTRA_GROUPS_MAX = 4,
     KERNEL_SPAN = 256,     /* positions that attention looks at in one go */
     KERNEL_CODE_MAX = 8191 /* of 16-bit codes of K and V */
@@ -53,12 +53,12 @@ enum kernel_format {
     KERNEL_FORMATS
 };
 
+struct kernel_extra;
+
 /* Activations of some rows, borrowed. A row may have spills: groups whose
  * scale is coarse, quantised once more after the first codes were taken off.
  * They stand in ascending order of their group and count like further groups
  * of the row. */
-struct kernel_extra;
-
 struct kernel_input {
     size_t rows;
     size_t groups;      /* of 32 inputs, in a row */
@@ -105,9 +105,9 @@ struct kernels {
     void (*gemm_q)(enum kernel_format format, const uint8_t *w, size_t columns,
                    const struct kernel_input *x, float *out, size_t out_stride,
                    bool add);
-    /* The same, from a model file's own rows, one after the other, which are
-     * never packed; bit for bit what gemm_q() gives. `columns` is a multiple
-     * of 16. NULL for the formats that are to be packed. */
+    /* The same, from a model file's own rows, one after the other; bit for bit
+     * what gemm_q() gives of them packed. `columns` is a multiple of 16. NULL
+     * for the formats that must be packed first. */
     void (*gemm_rows[KERNEL_FORMATS])(const uint8_t *w, size_t columns,
                                       const struct kernel_input *x, float *out,
                                       size_t out_stride, bool add);

@@ -1,5 +1,5 @@
-/* The AVX-512 table: K-quants as a model file has them. A large model is thus
- * not copied when it is opened, and its pages stay the file's. 16 rows are a
+/* The AVX-512 table: K-quants as a model file has them. A large model can
+ * thus serve before it is packed (repack.h). 16 rows are a
  * panel; the same 16 bytes of each are turned into four registers in which a
  * lane holds four inputs of one row, as in kernel_layout.h, so all that follows
  * is what packed panels get. */

@@ -2,6 +2,10 @@
 
 #include <assert.h>
 
+#include "engine/job.h"
+
+static_assert((int)ENGINE_ADAPTERS_MAX < (int)KERNEL_EXTRAS_MAX,
+              "how an adapter is added must not hang on what else is there");
 static_assert(ADAPTER_RANK_MAX <= KERNEL_EXTRA_GROUPS_MAX * KERNEL_GROUP,
               "the kernels have room for the largest rank");
 

@@ -1,5 +1,5 @@
 /* pack.h - a weight matrix in the kernels' layout, or in that of its file where
- * the kernels can read it as fast. Immutable once packed. */
+ * the kernels can read it, if slower. Immutable once packed. */
 #ifndef CORRAL_ENGINE_PACK_H
 #define CORRAL_ENGINE_PACK_H
 

@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <unistd.h>
 
 #include "base/bytes.h"
 
@@ -51,8 +51,9 @@ bool repack_add(struct repack *r, struct packed *p, const struct gguf_tensor *t,
 static void *copy_all(void *user) {
     struct repack *r = user;
 
-    /* Of this thread only, on Linux; a failure costs no more than speed. */
-    (void)setpriority(PRIO_PROCESS, 0, NICE);
+    /* Of this thread only, on Linux, and beside the others'; a failure costs no
+     * more than speed. */
+    (void)!nice(NICE);
     for (size_t i = 0; i < r->count; i++) {
         struct entry *e = &r->entries[i];
 

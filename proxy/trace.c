@@ -55,7 +55,7 @@ void trace_continue(struct span came, bool sampled, char out[TRACE_SIZE],
     memcpy(out + ID_AT, fresh[0], FRESH_SIZE);
     memcpy(out + ID_AT + FRESH_SIZE, fresh[1], ID_SIZE - FRESH_SIZE);
     out[SPAN_AT - 1] = '-';
-    memcpy(out + SPAN_AT, fresh[1] + ID_SIZE - FRESH_SIZE, SPAN_SIZE);
+    memcpy(out + SPAN_AT, fresh[1] + (ID_SIZE - FRESH_SIZE), SPAN_SIZE);
     memcpy(out + FLAGS_AT - 1, sampled ? "-01" : "-00", 4);
     *parent = '\0';
     if (!is_sound(came)) return;

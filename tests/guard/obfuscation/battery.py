@@ -18,7 +18,6 @@ import pathlib
 import subprocess
 import sys
 import tempfile
-import textwrap
 import unicodedata
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -85,7 +84,6 @@ DISGUISES = {
     "base32": lambda t: base64.b32encode(t.encode()).decode(),
     "Morse": morse,
     "tag characters": tags,
-    "wrapped base64": lambda t: textwrap.fill(base64.b64encode(t.encode()).decode(), 24),
     "base64 of leet": lambda t: base64.b64encode(t.translate(LEET).encode()).decode(),
 }
 

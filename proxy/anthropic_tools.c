@@ -67,9 +67,7 @@ static bool choose_named(struct chat_request *r, const cJSON *json,
             r->choice_name = r->tools[i].name;
             return true;
         }
-    if (r->tool_count) return bad(err, "tool_choice.name", "no such tool");
-    r->choice = CHOICE_NAMED; /* of Corral's own, perhaps */
-    return arena_copy(r->arena, span_of(name), &r->choice_name, err);
+    return bad(err, "tool_choice.name", "no such tool");
 }
 
 static bool choose(struct chat_request *r, const cJSON *json, struct err *err) {

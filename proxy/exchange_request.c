@@ -40,16 +40,10 @@ static bool offer_tools(struct exchange *x, struct err *err) {
     return true;
 }
 
-/* A client that brings no tools may name one of ours. */
 static bool check_choice(const struct chat_request *r, struct err *err) {
-    if (r->choice == CHOICE_REQUIRED && !r->tool_count)
-        return err_set_field(err, ERR_INPUT, "tool_choice",
-                             "tool_choice: required, but there are no tools");
-    if (r->choice != CHOICE_NAMED) return true;
-    for (int i = 0; i < r->tool_count; i++)
-        if (span_equal(r->tools[i].name, r->choice_name)) return true;
+    if (r->choice != CHOICE_REQUIRED || r->tool_count) return true;
     return err_set_field(err, ERR_INPUT, "tool_choice",
-                         "tool_choice: no such tool");
+                         "tool_choice: required, but there are no tools");
 }
 
 static bool find_model(struct exchange *x, struct err *err) {

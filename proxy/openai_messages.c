@@ -334,10 +334,7 @@ bool openai_tool_named(struct openai_reader *p, const cJSON *name,
             r->choice_name = r->tools[i].name;
             return true;
         }
-    if (r->tool_count) return openai_bad(p, path, "no such tool");
-    r->choice = CHOICE_NAMED; /* of Corral's own, perhaps */
-    return arena_copy(r->arena, span_of(name->valuestring), &r->choice_name,
-                      p->err);
+    return openai_bad(p, path, "no such tool");
 }
 
 static bool choice_word(struct openai_reader *p, const char *word,

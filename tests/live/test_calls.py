@@ -97,20 +97,3 @@ def test_our_own_tools_run_and_the_answer_tells_the_result(server):
     """What ./run shows first."""
     calls, text = ask(server, "What is 17 times 23?")
     assert calls == [] and "391" in text
-
-
-def test_one_of_our_own_tools_by_name(server):
-    """The client declares none, and says which it wants: it is called, once."""
-    session = server.http.post("/v1/sessions", json={}).json()["id"]
-    named = {"type": "function", "function": {"name": "calculator"}}
-    body = {"model": "default", "content": "Hello!", "tool_choice": named, "max_tokens": 160}
-    path = f"/v1/sessions/{session}/messages"
-    answer = server.http.post(path, json={**body, "temperature": 0})
-    assert answer.status_code == 200, answer.text
-    entries = server.http.get(f"/v1/sessions/{session}").json()["entries"]
-    made = [e["message"]["tool_calls"] for e in entries if e.get("message", {}).get("tool_calls")]
-    assert made and made[0][0]["function"]["name"] == "calculator"
-    body["tool_choice"] = {"type": "function", "function": {"name": "no_such_tool"}}
-    answer = server.http.post(path, json=body)
-    assert answer.status_code == 400 and answer.json()["error"]["param"] == "tool_choice"
-    assert "no_such_tool" not in answer.text

@@ -345,6 +345,9 @@ static bool spell_out(struct span text, struct bytes *out, size_t *changed,
     if (!fold_for_reading(text, &folded)) return false;
     any = text_spell(&folded, SPELL_ONE_LIKELY, false, &spelled);
     if (any) s.view = &spelled;
+    /* Each byte of either is written once at most; one sign may be several
+     * letters of the view. */
+    out->limit = text.size + s.view->text.size + 1;
     write_words(&s);
     s.sure = s.mixed >= MIXED_MIN && (s.mixed * MIXED_MOST >= s.words ||
                                       s.fluent * MIXED_SHARE >= s.words);
@@ -398,7 +401,10 @@ static void decoded_out(const struct decoded *d, struct bytes *out,
         out->size = 0;
         any = spell_out(top, out, changed, &sure);
     }
-    if (!any) bytes_put(out, top);
+    if (!any) {
+        out->limit = top.size + 1;
+        bytes_put(out, top);
+    }
     *changed = coded_bytes(&d->layers[0]);
 }
 
@@ -407,7 +413,6 @@ bool reading_of(struct span text, struct bytes *out, bool *instead) {
     size_t changed = 0;
     bool any, sure;
 
-    out->limit = text.size * 4 + 1;
     *instead = false;
     if (!decode_text(text, 0, &d, NULL)) return false;
     any = spell_out(text, out, &changed, &sure);

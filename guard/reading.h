@@ -9,7 +9,7 @@
 
 /* Written to `out` when it is worth another look; false when the text says
  * what it says. *instead: so much of the text is disguised that as it stands it
- * says nothing. Not longer than 4 bytes for each of the text's. Linear. A text
+ * says nothing. Linear, though one sign may be read as up to 18 letters. A text
  * past the limits of text_fold() has no other reading. */
 bool reading_of(struct span text, struct bytes *out, bool *instead);
 

@@ -129,10 +129,33 @@ static void test_instead(void **state) {
     bytes_free(&out);
 }
 
+/* One sign of three bytes that is a word of eighteen: its reading is longer
+ * than any disguise of letters. */
+static void test_squared(void **state) {
+    const char sign[] = "\u3316", letters[] = "\u30AD\u30ED\u30E1\u30FC\u30C8"
+                                              "\u30EB";
+    struct bytes raw = {0}, want = {0}, out = {0};
+    bool instead;
+
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        bytes_puts(&raw, sign);
+        /* What nobody sees, so that it is read at all. */
+        if (i < 3) bytes_puts(&raw, "\x01");
+        bytes_puts(&want, letters);
+    }
+    assert_true(reading_of(span_bytes(&raw), &out, &instead));
+    assert_true(span_equal(span_bytes(&out), span_bytes(&want)));
+    assert_true(instead);
+    bytes_free(&raw);
+    bytes_free(&want);
+    bytes_free(&out);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_disguised),
-                                       cmocka_unit_test(test_plain),
-                                       cmocka_unit_test(test_instead)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_disguised), cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_instead), cmocka_unit_test(test_squared)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

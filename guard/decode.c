@@ -15,6 +15,8 @@ struct layer_writer {
     struct decode_layer *layer; /* its map leads to `in` until it is done */
     size_t copied, capacity, run_capacity;
     size_t settled; /* bytes of `in` that no later text changes */
+    size_t run_end; /* of the last run */
+    size_t tried[DECODE_BASES];
     /* NULL: each byte is looked at. */
     const struct decode_quiet *quiet;
     struct stretches *places; /* only where the runs are is asked; or NULL */
@@ -77,6 +79,7 @@ static bool found_at(struct layer_writer *w, const struct decode_found *f,
     if (f->open && f->begin < w->settled) w->settled = f->begin;
     if (f->from == f->end) return false;
     write_run(w, f, escape);
+    w->run_end = f->end;
     return true;
 }
 
@@ -98,7 +101,7 @@ static size_t try_word(struct layer_writer *w, size_t at,
     size_t end;
 
     if (may_be_number(w->in, at)) {
-        end = decode_group(w->in, at, f);
+        end = decode_group(w->in, at, w->tried, f);
         if (found_at(w, f, false)) return end;
     }
     end = decode_token(w->in, at, f);
@@ -146,6 +149,7 @@ static void walk_context(struct layer_writer *w, size_t end) {
 static void walk(struct layer_writer *w, size_t at) {
     struct decode_found here, turned;
     bool any = decode_cipher(w->in, at, w->quiet, &turned);
+    size_t next;
 
     here.shuffled = false; /* only the ciphers say */
     walk_context(w, at);
@@ -154,14 +158,17 @@ static void walk(struct layer_writer *w, size_t at) {
         if (any && at > turned.from)
             any = decode_cipher(w->in, at, w->quiet, &turned);
         if (at >= w->in.size) break;
-        if (any && at == turned.from) {
+        if (w->quiet && !(any && at == turned.from))
+            at = decode_plain(w->in, at, any ? turned.from : w->in.size);
+        next = walk_one(w, at, &here);
+        /* The letters of a code may look like a cipher, turned they are noise;
+         * those of a cipher are no code. */
+        if (any && at == turned.from && w->run_end <= at) {
             (void)found_at(w, &turned, false);
             at = turned.end;
             any = decode_cipher(w->in, at, w->quiet, &turned);
         } else {
-            if (w->quiet)
-                at = decode_plain(w->in, at, any ? turned.from : w->in.size);
-            at = walk_one(w, at, &here);
+            at = next;
         }
     }
     if (turned.open && turned.begin < w->settled) w->settled = turned.begin;

@@ -6,9 +6,18 @@
 
 enum {
     GROUPS_MIN = 4,
-    DECIMALS_MIN = 6, /* numbers in a row are common */
+    DECIMALS_MIN = 6,
     MORSE_MIN = 4,
-    SIGNS_MAX = 7 /* of one letter in Morse */
+    ROW_LONG = 64, /* numbers; of one that gives no text only */
+    ROW_TAIL = 32, /* so many are read again, as what they begin */
+    SIGNS_MAX = 7  /* of one letter in Morse */
+};
+
+/* How a code of numbers writes one, and how many it must have. */
+struct numbers {
+    int base;
+    size_t least, most; /* digits */
+    size_t count_min;
 };
 
 static int digit(char c) {
@@ -50,22 +59,30 @@ static bool is_control(int value) {
            value == 0x7F;
 }
 
-/* `*end`: behind the numbers that were read and gave no text. They are not read
- * again, or a long row of them would be read once for each. */
-static bool read_numbers(struct span in, size_t at, int base, size_t least,
-                         size_t most, size_t count_min,
-                         struct decode_found *found, size_t *end) {
-    size_t letters = 0, i = at;
+static bool has_letters(const struct decode_found *found) {
+    size_t letters = 0;
+
+    for (size_t i = 0; i < found->count; i++) {
+        char small = (char)(found->bytes[i].value | 32);
+
+        letters += small >= 'a' && small <= 'z';
+    }
+    return 2 * letters >= found->count;
+}
+
+/* Numbers of one base, from `at` on. */
+static void read_row(struct span in, size_t at, const struct numbers *n,
+                     struct decode_found *found) {
+    size_t i = at;
     int value;
 
     found->from = found->end = at;
     found->count = 0;
     while (i < in.size && i - at < DECODE_BLOCK) {
-        size_t behind = number(in, i, base, least, most, &value);
+        size_t behind = number(in, i, n->base, n->least, n->most, &value);
 
         if (behind == i || value > 0xFF || is_control(value)) break;
-        if (base == 10 && value > 0x7E) break;
-        if ((value | 32) >= 'a' && (value | 32) <= 'z') letters++;
+        if (n->base == 10 && value > 0x7E) break;
         found->bytes[found->count++] =
             (struct decode_byte){(char)value, (uint32_t)i, (uint32_t)behind};
         found->end = behind;
@@ -74,24 +91,37 @@ static bool read_numbers(struct span in, size_t at, int base, size_t least,
         if (i == behind) break;
     }
     found->open = found->open || i >= in.size;
-    if (found->count >= count_min && 2 * letters >= found->count &&
+}
+
+static bool read_numbers(struct span in, size_t at, const struct numbers *n,
+                         struct decode_found *found, size_t *tried) {
+    if (at < *tried) return false;
+    read_row(in, at, n, found);
+    if (found->count >= n->count_min && has_letters(found) &&
         decode_is_text(found->bytes, found->count))
         return true;
-    if (found->end > *end) *end = found->end;
+    if (found->count > ROW_LONG)
+        *tried = found->bytes[found->count - ROW_TAIL].from;
+    found->count = decode_legible(found->bytes, found->count);
+    if (found->count && has_letters(found)) return true;
     found->end = found->from;
     return false;
 }
 
-size_t decode_group(struct span in, size_t at, struct decode_found *found) {
-    size_t end = at;
+size_t decode_group(struct span in, size_t at, size_t tried[DECODE_BASES],
+                    struct decode_found *found) {
+    static const struct numbers kinds[DECODE_BASES] = {
+        {2, 8, 8, GROUPS_MIN},
+        {16, 2, 2, GROUPS_MIN},
+        /* Numbers in a row are common. */
+        {10, 2, 3, DECIMALS_MIN}};
 
     found->open = false;
-    found->begin = at;
-    if (read_numbers(in, at, 2, 8, 8, GROUPS_MIN, found, &end) ||
-        read_numbers(in, at, 16, 2, 2, GROUPS_MIN, found, &end) ||
-        read_numbers(in, at, 10, 2, 3, DECIMALS_MIN, found, &end))
-        return found->end;
-    return end > at ? end : at + 1;
+    found->begin = found->from = found->end = at;
+    for (int k = 0; k < DECODE_BASES; k++)
+        if (read_numbers(in, at, &kinds[k], found, &tried[k]))
+            return found->end;
+    return at + 1;
 }
 
 /* By the signs behind a leading 1: a dot is 0, a dash 1. */

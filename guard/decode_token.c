@@ -59,25 +59,31 @@ static bool is_plain(unsigned char c) {
            (c >= '0' && c <= '9') || memchr(" .,:;!?'-\n", c, 10);
 }
 
+bool decode_is_bad(struct span s, size_t *took) {
+    uint32_t point;
+    bool valid;
+
+    *took = utf8_decode(s, &point, &valid);
+    /* A sequence that the block's end cuts is not bad. */
+    if (!valid && utf8_complete(s) == 0) {
+        *took = s.size;
+        return false;
+    }
+    return !valid ||
+           (point < 0x20 && point != '\t' && point != '\n' && point != '\r') ||
+           (point >= 0x7F && point < 0xA0);
+}
+
 bool decode_is_text(const struct decode_byte *bytes, size_t count) {
     char text[DECODE_BLOCK_MAX];
     size_t at = 0, bad = 0, plain = 0;
 
     for (size_t i = 0; i < count; i++) text[i] = bytes[i].value;
     while (at < count) {
-        uint32_t point;
-        bool valid;
-        size_t took =
-            utf8_decode((struct span){text + at, count - at}, &point, &valid);
+        size_t took;
 
-        /* A sequence that the block's end cuts is not bad. */
-        if (!valid && utf8_complete((struct span){text + at, count - at}) == 0)
-            break;
-        if (!valid ||
-            (point < 0x20 && point != '\t' && point != '\n' && point != '\r') ||
-            (point >= 0x7F && point < 0xA0))
-            bad++;
-        if (point < 0x80 && is_plain((unsigned char)point)) plain++;
+        bad += decode_is_bad((struct span){text + at, count - at}, &took);
+        plain += is_plain((unsigned char)text[at]);
         if (bad * BAD_IN > count || (bad && count < CLEAN_BYTES)) return false;
         at += took;
     }
@@ -137,6 +143,8 @@ static bool try_bits(struct span in, size_t at, size_t end, int bits,
                      int (*value)(char), struct decode_found *found) {
     read_bits(in, at, end, bits, value, found);
     if (found->count && decode_is_text(found->bytes, found->count)) return true;
+    found->count = decode_legible(found->bytes, found->count);
+    if (found->count) return true;
     found->end = found->from;
     return false;
 }

@@ -35,10 +35,21 @@ bool decode_token_letter(char c);
 size_t decode_token(struct span in, size_t at, struct decode_found *found);
 /* Is this text, rather than what random bytes would give. */
 bool decode_is_text(const struct decode_byte *bytes, size_t count);
+/* Begins `s`, which is not empty, with what no text has; *took: of its bytes.
+ */
+bool decode_is_bad(struct span s, size_t *took);
+
+/* decode_legible.c: of bytes that are no text as a whole, those passages stay
+ * that are, with a blank between two of them. How many there are: 0, none. */
+size_t decode_legible(struct decode_byte *bytes, size_t count);
+
+enum { DECODE_BASES = 3 /* that numbers are written to */ };
 
 /* decode_group.c: codes with blanks between them, and Morse. `at` begins a
- * word. */
-size_t decode_group(struct span in, size_t at, struct decode_found *found);
+ * word. tried[]: up to where a long row of numbers, which gave no text, is not
+ * read again from each of them; zero at first. */
+size_t decode_group(struct span in, size_t at, size_t tried[DECODE_BASES],
+                    struct decode_found *found);
 size_t decode_morse(struct span in, size_t at, struct decode_found *found);
 
 /* decode_escape.c: one escape. */

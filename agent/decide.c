@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
 /* What the decision may read of a message and of a description: it must stay
  * quick, and the beginning says what is wanted. */
 enum {
@@ -61,17 +63,9 @@ struct decision {
     int scored;
 };
 
-static struct span shortened(struct span s, size_t most) {
-    size_t size = s.size < most ? s.size : most;
-
-    while (size && size < s.size && ((unsigned char)s.at[size] & 0xC0) == 0x80)
-        size--; /* not inside a character */
-    return span_slice(s, 0, size);
-}
-
 /* One line: a line break could begin a line of its own making. */
 static void put_line(struct bytes *out, struct span s, size_t most) {
-    s = shortened(s, most);
+    s = utf8_head(s, most);
     for (size_t i = 0; i < s.size; i++) {
         char c = (unsigned char)s.at[i] < ' ' ? ' ' : s.at[i];
 

@@ -37,10 +37,7 @@ static const struct chat_tool_call *call_of(const struct chat_message *list,
 static bool put_line(struct bytes *out, const char *who, struct span name,
                      struct span text, size_t most, struct err *err) {
     if (!text.size) return true;
-    if (text.size > most) {
-        text.size = most;
-        text.size = utf8_complete(text);
-    }
+    text = utf8_head(text, most);
     return bytes_printf(out, err, "\n\n%s%.*s: ", who, (int)name.size,
                         name.at) &&
            bytes_append(out, text.at, text.size, err);

@@ -32,10 +32,7 @@ void tool_result_put(struct bytes *out, const char *prefix, struct span text) {
     size_t room = TOOL_RESULT_BYTES_MAX - strlen(prefix);
     bool cut = text.size > room;
 
-    if (cut) {
-        text.size = room - strlen(cut_mark);
-        text.size = utf8_complete(text);
-    }
+    if (cut) text = utf8_head(text, room - strlen(cut_mark));
     bytes_puts(out, prefix);
     bytes_put(out, text);
     if (cut) bytes_puts(out, cut_mark);

@@ -49,6 +49,11 @@ bool span_equal(struct span a, struct span b) {
     return a.size == b.size && (a.size == 0 || !memcmp(a.at, b.at, a.size));
 }
 
+bool span_blank(struct span s) {
+    while (s.size && ascii_blank(s.at[s.size - 1])) s.size--;
+    return !s.size;
+}
+
 bool span_is(struct span s, const char *text) {
     return span_equal(s, span_of(text));
 }

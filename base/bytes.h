@@ -46,6 +46,11 @@ bool span_equal(struct span a, struct span b);
 static inline char ascii_lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
 }
+/* A space, a tab, or what ends a line or a page. */
+static inline bool ascii_blank(char c) {
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+bool span_blank(struct span s); /* nothing else, or nothing at all */
 bool span_is(struct span s, const char *text);
 bool span_starts(struct span s, struct span prefix);
 /* Index of the first `needle`, or SIZE_MAX. An empty needle is at 0. */

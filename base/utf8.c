@@ -154,3 +154,15 @@ size_t utf8_complete(struct span s) {
 bool utf8_inside(struct span s, size_t at) {
     return at < s.size && ((unsigned char)s.at[at] & 0xC0) == 0x80;
 }
+
+size_t utf8_back(struct span s, size_t at) {
+    size_t back = at;
+
+    for (int i = 1; i < UTF8_MAX && back && utf8_inside(s, back); i++) back--;
+    /* A run of bytes that no sequence begins has no start. */
+    return utf8_inside(s, back) ? at : back;
+}
+
+struct span utf8_head(struct span s, size_t most) {
+    return span_slice(s, 0, utf8_back(s, most));
+}

@@ -23,5 +23,11 @@ bool utf8_valid(struct span s);
 size_t utf8_complete(struct span s);
 /* Is s.at[at] inside a sequence, not its first byte; false past the end. */
 bool utf8_inside(struct span s, size_t at);
+/* Where the sequence begins that s.at[at] is inside of, at most 3 bytes before;
+ * `at` when it is inside of none. */
+size_t utf8_back(struct span s, size_t at);
+/* As much of the head of `s` as fits into `most` bytes, no character of it cut.
+ */
+struct span utf8_head(struct span s, size_t most);
 
 #endif

@@ -34,12 +34,6 @@ static bool read_line(struct rows *r, bool *whole) {
     return any;
 }
 
-static bool is_blank(struct span s) {
-    for (size_t i = 0; i < s.size; i++)
-        if (!strchr(" \t\r", s.at[i])) return false;
-    return true;
-}
-
 /* "S1" to "S14" as a number, else 0. */
 static int category(const cJSON *item) {
     const char *text = cJSON_IsString(item) ? item->valuestring : "";
@@ -129,7 +123,7 @@ enum rows_status rows_next(struct rows *r, struct row_text *out,
                           r->line, strerror(errno));
             return ROWS_BAD;
         }
-    } while (whole && is_blank(span_bytes(&r->text)));
+    } while (whole && span_blank(span_bytes(&r->text)));
     if (!whole) {
         (void)err_set(&why, ERR_LIMIT, "line past %d bytes",
                       ROWS_LINE_BYTES_MAX);

@@ -231,8 +231,7 @@ static size_t block_end(struct span in, size_t from, size_t end) {
     end = from + DECODE_BLOCK;
     while (end > from + DECODE_BLOCK - WORD_MAX && letters_index(in.at[end]))
         end--;
-    while (((unsigned char)in.at[end] & 0xC0) == 0x80) end--;
-    return end;
+    return utf8_back(in, end);
 }
 
 static void cipher_write(struct span in, const struct passage *s,

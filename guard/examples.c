@@ -24,12 +24,6 @@ static bool next_line(struct lines *l, struct span *out) {
     return true;
 }
 
-static bool is_blank(struct span s) {
-    for (size_t i = 0; i < s.size; i++)
-        if (s.at[i] != ' ' && s.at[i] != '\t' && s.at[i] != '\r') return false;
-    return true;
-}
-
 static bool bad(const struct lines *l, const char *why) {
     return err_set(l->err, ERR_INPUT, "%s:%d: %s", l->path, l->line, why);
 }
@@ -57,7 +51,7 @@ static bool read_row(const struct lines *l, const cJSON *row,
 
     if (!cJSON_IsObject(row)) return bad(l, "expected a JSON object");
     if (!json_only_keys(row, "", keys, &why)) return bad(l, why.text);
-    if (!cJSON_IsString(text) || is_blank(span_of(text->valuestring)))
+    if (!cJSON_IsString(text) || span_blank(span_of(text->valuestring)))
         return bad(l, "text must be a text");
     if (strlen(text->valuestring) > EXAMPLES_TEXT_MAX)
         return bad(l, "the text is past 64 KiB");
@@ -117,7 +111,7 @@ bool examples_parse(struct examples *out, struct span file, const char *path,
     out->list = xalloc_array(EXAMPLES_MAX, sizeof *out->list);
     hash_sha256_hex(file, out->digest);
     while (ok && next_line(&l, &line))
-        if (!is_blank(line)) ok = add_line(out, &l, line);
+        if (!span_blank(line)) ok = add_line(out, &l, line);
     least = out->positives < out->count - out->positives
                 ? out->positives
                 : out->count - out->positives;

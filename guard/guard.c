@@ -115,9 +115,8 @@ const struct peer *guard_peer(const struct guard *g) {
 
 static bool append_head(struct bytes *out, struct span text, size_t most,
                         struct err *err) {
-    struct span head = span_slice(text, 0, most);
+    struct span head = utf8_head(text, most);
 
-    if (head.size < text.size) head.size = utf8_complete(head);
     return bytes_append(out, head.at, head.size, err);
 }
 

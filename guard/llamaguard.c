@@ -394,11 +394,6 @@ static bool add_window(struct llamaguard_job *job, const struct peer_request *r,
     return prompt_of(job->g, &one, &w->prompt, err);
 }
 
-static size_t before_inside(struct span text, size_t at) {
-    while (utf8_inside(text, at)) at--;
-    return at;
-}
-
 /* A token is a byte or more, and what breaks the spell of a fence makes two
  * bytes three: so much of the text surely fits beside the rest. */
 static bool add_windows(struct llamaguard_job *job,
@@ -421,9 +416,9 @@ static bool add_windows(struct llamaguard_job *job,
     if (room < ROOM_MIN / 2)
         return err_set(err, ERR_LIMIT,
                        "the conversation leaves no room for the judged text");
-    for (;; from = before_inside(text, end - room / 4)) {
-        end = text.size - from > room ? before_inside(text, from + room)
-                                      : text.size;
+    for (;; from = utf8_back(text, end - room / 4)) {
+        end =
+            text.size - from > room ? utf8_back(text, from + room) : text.size;
         if (!add_window(job, r, from, end, err)) return false;
         if (end == text.size) return true;
     }

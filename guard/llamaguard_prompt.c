@@ -189,13 +189,9 @@ static bool put(struct bytes *out, const char *text, struct err *err) {
     return bytes_append(out, text, strlen(text), err);
 }
 
-static bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static struct span trimmed(struct span s) {
-    while (s.size && is_space(s.at[s.size - 1])) s.size--;
-    while (s.size && is_space(s.at[0])) s = span_slice(s, 1, s.size);
+    while (s.size && ascii_blank(s.at[s.size - 1])) s.size--;
+    while (s.size && ascii_blank(s.at[0])) s = span_slice(s, 1, s.size);
     return s;
 }
 

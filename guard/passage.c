@@ -8,16 +8,12 @@
 /* U+0964, with which a Hindi sentence ends. */
 static const char danda[] = "\xe0\xa5\xa4";
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 /* Where a sentence or a line that goes to `at` ends there. */
 static bool ends_at(struct span text, size_t at) {
     char before = text.at[at - 1];
 
     if (before == '\n') return true;
-    if (!is_blank(text.at[at])) return false;
+    if (!ascii_blank(text.at[at])) return false;
     return before == '.' || before == '!' || before == '?' ||
            (at >= 3 && !memcmp(text.at + at - 3, danda, 3));
 }
@@ -27,9 +23,7 @@ static size_t passage_end(struct span text, size_t from) {
     size_t most = text.size - from;
 
     if (most > PASSAGE_BYTES_MAX) {
-        most = PASSAGE_BYTES_MAX;
-        most = utf8_complete(span_slice(text, from, from + most));
-        if (!most) most = PASSAGE_BYTES_MAX;
+        most = utf8_back(text, from + PASSAGE_BYTES_MAX) - from;
     }
     for (size_t size = PASSAGE_BYTES_MIN; size < most; size++)
         if (ends_at(text, from + size)) return from + size;

@@ -6,13 +6,6 @@
 
 const float peer_thresholds[LEVEL_OFF] = {0.25f, 0.5f, 0.75f};
 
-static struct span head_of(struct span text, size_t most) {
-    struct span head = span_slice(text, 0, most);
-
-    if (head.size < text.size) head.size = utf8_complete(head);
-    return head;
-}
-
 int peer_turns(const struct guard_turn *turns, int count,
                struct guard_turn *out) {
     int from = count > PEER_TURNS_MAX ? count - PEER_TURNS_MAX : 0, taken = 0;
@@ -21,7 +14,7 @@ int peer_turns(const struct guard_turn *turns, int count,
     for (int i = from; i < count; i++) {
         out[taken] = turns[i];
         if (i < count - 1)
-            out[taken].text = head_of(turns[i].text, PEER_TURN_BYTES);
+            out[taken].text = utf8_head(turns[i].text, PEER_TURN_BYTES);
         taken++;
     }
     return taken;
@@ -58,7 +51,7 @@ struct peer_text *peer_text_new(const struct peer *p, enum guard_role role,
     t->role = role;
     if (count) t->before = peer_turns(before, count, t->turns);
     for (int i = 0; i < t->before; i++) {
-        struct span head = head_of(t->turns[i].text, PEER_TURN_BYTES);
+        struct span head = utf8_head(t->turns[i].text, PEER_TURN_BYTES);
 
         t->kept[i] = span_dup(head);
         t->turns[i].text = (struct span){t->kept[i], head.size};
@@ -80,14 +73,8 @@ void peer_text_add(struct peer_text *t, struct span piece) {
     const size_t stride = PEER_TEXT_BYTES / 2;
 
     bytes_put(&t->text, piece);
-    while (t->text.size > PEER_TEXT_BYTES) {
-        size_t drop = stride;
-
-        while (drop < t->text.size &&
-               ((unsigned char)t->text.at[drop] & 0xC0) == 0x80)
-            drop++;
-        bytes_drop(&t->text, drop);
-    }
+    while (t->text.size > PEER_TEXT_BYTES)
+        bytes_drop(&t->text, utf8_back(span_bytes(&t->text), stride));
 }
 
 void *peer_text_judge(const struct peer_text *t, struct peer_request *r,

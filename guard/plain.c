@@ -7,10 +7,6 @@
 #include "guard/block.h"
 #include "guard/plain_kind.h"
 
-static bool is_blank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 static void shift_put(struct plain *p, size_t shift) {
     struct plain_shift *last =
         p->shift_count ? &p->shifts[p->shift_count - 1] : NULL;
@@ -32,7 +28,7 @@ static size_t put_blanks(struct plain *p, struct span raw, size_t at) {
     size_t from = at;
     char blank = ' ';
 
-    for (; at < raw.size && is_blank(raw.at[at]); at++)
+    for (; at < raw.size && ascii_blank(raw.at[at]); at++)
         if (raw.at[at] != ' ' && raw.at[at] != '\t') blank = '\n';
     p->text[p->size++] = blank;
     if (at > from + 1) shift_put(p, at - p->size);
@@ -71,7 +67,7 @@ static size_t put_bytes(struct plain *p, struct span raw, size_t at,
     while (at < end) {
         char c = raw.at[at];
 
-        if (is_blank(c))
+        if (ascii_blank(c))
             at = put_blanks(p, raw, at);
         else if ((unsigned char)c >= 0x80)
             at = put_beyond(p, raw, at);
@@ -155,11 +151,10 @@ void plain_raw_span(const struct plain *p, size_t *from, size_t *end) {
     *from = plain_raw(p, *from);
     *end = plain_raw(p, *end);
     /* Some letters are several of ASCII. */
-    while (utf8_inside(p->raw, *from)) --*from;
+    *from = utf8_back(p->raw, *from);
     while (utf8_inside(p->raw, *end)) ++*end;
-    while (*from && is_mark(p->raw, *from, &size)) do
-            --*from;
-        while (*from && utf8_inside(p->raw, *from));
+    while (*from && is_mark(p->raw, *from, &size))
+        *from = utf8_back(p->raw, *from - 1);
     while (is_mark(p->raw, *end, &size)) *end += size;
 }
 
@@ -186,7 +181,7 @@ static bool counts(struct span raw, size_t at, bool *gap) {
         plain = kind->plain && !kind->mark;
     }
     if (plain) *gap = false;
-    if (is_blank(c)) *gap = true;
+    if (ascii_blank(c)) *gap = true;
     return plain || (*gap && !was);
 }
 

@@ -81,8 +81,7 @@ bool start_run(const struct rules *r, const struct start *start,
     struct run run = {.cap = p->cap};
     struct span window;
 
-    while (utf8_inside(text, stop)) stop--;
-    window = span_slice(text, start->at, stop);
+    window = span_slice(text, start->at, utf8_back(text, stop));
     *end = start->at;
     if (rules_run(r, p->run, window, on_run, &run) != HS_SUCCESS)
         return err_set(err, ERR_UNAVAILABLE, "the rules failed to run");

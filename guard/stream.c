@@ -193,7 +193,7 @@ static bool rule(const struct guard_stream *s, size_t end, size_t ahead,
 
     if (from < s->start) from = s->start;
     while (from < s->decided &&
-           ((unsigned char)s->text.at[from - s->start] & 0xC0) == 0x80)
+           utf8_inside(span_bytes(&s->text), from - s->start))
         from++;
     base = s->decided - from;
     window = part(s, from, end + ahead);
@@ -290,10 +290,6 @@ static bool flush(struct guard_stream *s) {
 
 /* ---- places ---- */
 
-static bool is_blank(char c) {
-    return c == ' ' || c == '\n' || c == '\t' || c == '\r';
-}
-
 /* The first place at `step` bytes or more behind `from` that any cut of the
  * text gives: before a blank that follows a word, as the tokenizer's own pieces
  * begin, or `wait` bytes later. False when it has not arrived. */
@@ -304,7 +300,7 @@ static bool place_next(const struct guard_stream *s, size_t from, size_t step,
 
     *ahead = 0;
     for (size_t at = step; at < text.size && at < most; at++)
-        if (is_blank(text.at[at]) && !is_blank(text.at[at - 1])) {
+        if (ascii_blank(text.at[at]) && !ascii_blank(text.at[at - 1])) {
             *end = from + at;
             *ahead = 1; /* every cut has seen the blank */
             return true;

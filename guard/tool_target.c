@@ -4,10 +4,6 @@
 #include <string.h>
 #include <strings.h>
 
-static bool is_blank(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
-
 /* Arguments that hold what is said, not to whom. */
 static bool is_prose_name(const char *name) {
     static const char *const names[] = {
@@ -24,7 +20,7 @@ static int words(const char *text) {
     int count = 0;
 
     for (const char *c = text; *c; c++)
-        count += !is_blank(*c) && (c == text || is_blank(c[-1]));
+        count += !ascii_blank(*c) && (c == text || ascii_blank(c[-1]));
     return count;
 }
 

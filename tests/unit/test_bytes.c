@@ -25,6 +25,9 @@ static void test_span(void **state) {
     assert_true(span_equal(span_of(NULL), span_of("")));
     assert_false(span_equal(s, span_of("hellO")));
     assert_false(span_equal(s, span_of("hell")));
+    assert_true(span_blank(span_of("")) && span_blank(span_of(" \t\r\n\v\f")));
+    assert_false(span_blank(span_of(" a ")));
+    assert_false(span_blank((struct span){"\0", 1}));
     assert_true(span_starts(s, span_of("he")));
     assert_true(span_starts(s, span_of("")));
     assert_false(span_starts(span_of("he"), s));

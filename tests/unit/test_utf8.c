@@ -95,6 +95,22 @@ static void test_complete(void **state) {
     assert_int_equal(utf8_complete(span_of("ab\x80\x80\x80\x80")), 6);
 }
 
+static void test_back(void **state) {
+    struct span s = span_of("a\xC3\xBC\xE2\x82\xAC\xF0\x9F\x98\x80");
+    const size_t starts[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10, 11};
+
+    (void)state;
+    for (size_t at = 0; at < sizeof starts / sizeof *starts; at++) {
+        assert_int_equal(utf8_back(s, at), starts[at]);
+        assert_int_equal(utf8_head(s, at).size, at < 10 ? starts[at] : 10);
+    }
+    /* No start within reach: a place is as good as another. */
+    s = span_of("a\x80\x80\x80\x80\x80");
+    assert_int_equal(utf8_back(s, 3), 0);
+    assert_int_equal(utf8_back(s, 5), 5);
+    assert_int_equal(utf8_back(span_of("\x80"), 0), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_point),
@@ -102,6 +118,7 @@ int main(void) {
         cmocka_unit_test(test_valid),
         cmocka_unit_test(test_valid_anywhere),
         cmocka_unit_test(test_complete),
+        cmocka_unit_test(test_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

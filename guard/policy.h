@@ -125,24 +125,18 @@ bool policy_admits_tool(const struct policy *p, int tool);
 MUST_USE bool policy_scan(const struct policy *p, enum channel channel,
                           int item, struct span text, struct verdict *v,
                           struct err *err);
-/* The first byte of a text still arriving that is, or could still become, part
- * of a rule or entity match of an acting check of this channel (or that could
- * lengthen one already found): everything before it is decided.
- * text.size when nothing is pending. */
-size_t policy_hold(const struct policy *p, enum channel channel,
-                   struct span text);
 /* The same for a stream that keeps some text before what is still undecided:
- * text[0..decided) was decided by policy_hold() before, and is here only for
- * what stands beside a match (64 bytes are enough). No match of an acting check
- * begins there any more; what seems to is the cut's doing, and must not hide a
- * match behind it. `decided` at most text.size. */
+ * text[0..decided) was decided by policy_scan_hold() before, and is here only
+ * for what stands beside a match (64 bytes are enough). No match of an acting
+ * check begins there any more; what seems to is the cut's doing, and must not
+ * hide a match behind it. `decided` at most text.size. */
 MUST_USE bool policy_scan_tail(const struct policy *p, enum channel channel,
                                int item, struct span text, size_t decided,
                                struct verdict *v, struct err *err);
-size_t policy_hold_tail(const struct policy *p, enum channel channel,
-                        struct span text, size_t decided);
-/* Both in one, which decodes and searches the text once; `text` is complete
- * (utf8_complete()). */
+/* The same for a text still arriving, and *hold: the first byte that is, or
+ * could still become, part of a match of an acting check (or that could
+ * lengthen one already found), text.size when nothing is pending. Everything
+ * before it is decided. `text` is complete (utf8_complete()). */
 MUST_USE bool policy_scan_hold(const struct policy *p, enum channel channel,
                                int item, struct span text, size_t decided,
                                size_t *hold, struct verdict *v,

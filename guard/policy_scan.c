@@ -122,25 +122,22 @@ static bool scan_check(const struct policy_check *c, const struct searched *r,
 /* Each check looks for its own kinds: what one check finds must not swallow a
  * match of another, which may act otherwise. `layer`: NULL for raw text. */
 static bool scan_entities(const struct policy *p, enum channel channel,
-                          bool acting_only, struct span text,
-                          const struct text_view *layer, size_t decided,
-                          struct matches *m, struct err *err) {
+                          struct span text, const struct text_view *layer,
+                          size_t decided, struct matches *m, struct err *err) {
     struct searched plain = {layer ? span_bytes(&layer->text) : text, NULL,
                              layer};
     bool ok = true, simple = text_is_simple(plain.text);
     struct text_view view;
     struct searched folded = {.view = &view, .layer = layer};
 
-    if (!wanted(p, channel, acting_only)) return true;
+    if (!wanted(p, channel, false)) return true;
     if (!simple && !text_fold(plain.text, &view, err)) return false;
     if (!simple) folded.text = span_bytes(&view.text);
     for (int i = 0; ok && i < p->check_count; i++) {
         const struct policy_check *c = &p->checks[i];
         size_t from;
 
-        if (c->check.kind != CHECK_ENTITIES || !c->check.on[channel] ||
-            (acting_only && policy_is_shadow(p, &c->check)))
-            continue;
+        if (c->check.kind != CHECK_ENTITIES || !c->check.on[channel]) continue;
         from = policy_is_shadow(p, &c->check) ? 0 : decided;
         ok = scan_check(c, &plain, from, m, err) &&
              (simple || scan_check(c, &folded, from, m, err));
@@ -210,8 +207,8 @@ static bool scan_one(const struct policy *p, enum channel channel,
               scan_rules(p, channel, true, text, layer, 0, m, err);
 
     v->stage_us[STAGE_RULES] += since(&start);
-    ok = ok && scan_entities(p, channel, false, text,
-                             layer ? &layer->view : NULL, decided, m, err);
+    ok = ok && scan_entities(p, channel, text, layer ? &layer->view : NULL,
+                             decided, m, err);
     v->stage_us[STAGE_ENTITIES] += since(&start);
     return ok;
 }
@@ -373,33 +370,16 @@ static void pull_back(const struct policy *p, struct span raw,
     }
 }
 
-/* The matches of acting checks, in the text and its layers. */
-static bool find_acting(const struct policy *p, enum channel channel,
-                        struct span raw, const struct decoded *d,
-                        size_t decided, struct matches *m) {
-    bool ok = true;
-
-    for (int i = -1; ok && i < d->count; i++) {
-        const struct decode_layer *layer = i < 0 ? NULL : &d->layers[i];
-
-        ok = scan_rules(p, channel, false, raw, layer, decided, m, NULL) &&
-             scan_entities(p, channel, true, raw, layer ? &layer->view : NULL,
-                           decided, m, NULL);
-    }
-    return ok;
-}
-
 /* Does anything of the channel hold a text back. */
 static bool holds(const struct policy *p, enum channel channel) {
     return p->rulesets[channel][0].rules || wanted(p, channel, true);
 }
 
-/* policy_hold_tail() of what is whole UTF-8 and decoded already. `m`: what was
- * found in it, or NULL. */
+/* The first byte of a text still arriving that is, or could still become, part
+ * of a match of an acting check. `m`: what was found in it. */
 static size_t hold_decoded(const struct policy *p, enum channel channel,
                            struct span raw, struct decoded *d, size_t decided,
                            const struct matches *m) {
-    struct matches own = {.at = NULL};
     size_t hold = raw.size;
 
     decoded_settle(d, raw, decided);
@@ -414,29 +394,8 @@ static size_t hold_decoded(const struct policy *p, enum channel channel,
     }
     /* Nothing is pending: then no match reaches over the end either, but what
      * a code says may tell what the next text is. */
-    if (hold < raw.size || d->count) {
-        if (m)
-            pull_back(p, raw, d, m, &hold);
-        else if (find_acting(p, channel, raw, d, decided, &own))
-            pull_back(p, raw, d, &own, &hold);
-        else
-            hold = 0;
-    }
-    free(own.at);
+    if (hold < raw.size || d->count) pull_back(p, raw, d, m, &hold);
     return hold < decided ? decided : hold;
-}
-
-size_t policy_hold_tail(const struct policy *p, enum channel channel,
-                        struct span text, size_t decided) {
-    struct span raw = span_slice(text, 0, utf8_complete(text));
-    struct decoded d;
-    size_t hold;
-
-    if (!holds(p, channel)) return raw.size;
-    if (!decode_text(raw, decided, &d, NULL)) return decided;
-    hold = hold_decoded(p, channel, raw, &d, decided, NULL);
-    decoded_clear(&d);
-    return hold;
 }
 
 bool policy_scan_hold(const struct policy *p, enum channel channel, int item,
@@ -461,9 +420,4 @@ bool policy_scan_hold(const struct policy *p, enum channel channel, int item,
     decoded_clear(&d);
     free(m.at);
     return ok;
-}
-
-size_t policy_hold(const struct policy *p, enum channel channel,
-                   struct span text) {
-    return policy_hold_tail(p, channel, text, 0);
 }

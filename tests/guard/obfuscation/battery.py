@@ -212,7 +212,11 @@ def total(table):
 def short_of(kind, table):
     """Disguises under which too little is kept, and what they block more of all
     that is harmless, when that is too much."""
-    lost = [n for n, c in table.items() if c["kept"] < BARS[kind] * c["found"]]
+    lost = [
+        n
+        for n, c in table.items()
+        if not c["found"] or c["kept"] < BARS[kind] * c["found"]
+    ]
     return lost + [f"{total(table)[1]:+.3f}"] * (total(table)[1] >= MOVED_MAX)
 
 

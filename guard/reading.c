@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "guard/decode.h"
 #include "guard/letters.h"
+#include "guard/reading_apart.h"
 #include "guard/text_spell.h"
 
 enum {
@@ -408,21 +409,38 @@ static void decoded_out(const struct decoded *d, struct bytes *out,
     *changed = coded_bytes(&d->layers[0]);
 }
 
-bool reading_of(struct span text, struct bytes *out, bool *instead) {
+/* One that is not set apart. */
+static bool read_joined(struct span text, struct bytes *out, size_t *changed) {
     struct decoded d;
-    size_t changed = 0;
     bool any, sure;
 
-    *instead = false;
     if (!decode_text(text, 0, &d, NULL)) return false;
-    any = spell_out(text, out, &changed, &sure);
+    any = spell_out(text, out, changed, &sure);
     /* Between signs, what is left of the words may look like a cipher; the
      * lines of a code look like words with signs. */
     if (is_worth(&d) && (!sure || is_code(&d.layers[0]))) {
-        decoded_out(&d, out, &changed);
+        decoded_out(&d, out, changed);
         any = true;
     }
-    *instead = any && changed * INSTEAD_SHARE >= text.size;
     decoded_clear(&d);
+    return any;
+}
+
+bool reading_of(struct span text, struct bytes *out, bool *instead) {
+    struct bytes joined = {.at = NULL};
+    size_t apart = 0, changed = 0;
+    bool any;
+
+    if (!reading_apart(text, &joined, &apart)) {
+        any = read_joined(text, out, &changed);
+    } else {
+        if (!read_joined(span_bytes(&joined), out, &changed)) {
+            out->limit = joined.size + 1;
+            bytes_put(out, span_bytes(&joined));
+        }
+        any = true;
+    }
+    *instead = any && (apart + changed) * INSTEAD_SHARE >= text.size;
+    bytes_free(&joined);
     return any;
 }

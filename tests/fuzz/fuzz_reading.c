@@ -8,6 +8,7 @@
 #include "guard/language.h"
 #include "guard/passage.h"
 #include "guard/reading.h"
+#include "guard/reading_apart.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -25,11 +26,15 @@ static float look(const void *user, struct span passage) {
     return (float)passage.size;
 }
 
-/* What codes say need not be valid. */
+/* What codes say need not be valid, nor what letters set apart spell. */
 static bool has_codes(struct span text) {
+    struct bytes joined = {.at = NULL};
     struct decoded d;
+    size_t changed = 0;
     bool any = decode_text(text, 0, &d, NULL) && d.count;
 
+    any = reading_apart(text, &joined, &changed) || any;
+    bytes_free(&joined);
     decoded_clear(&d);
     return any;
 }

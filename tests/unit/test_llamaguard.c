@@ -187,6 +187,15 @@ static void test_windows(void **state) {
     a = ask(g, &r);
     assert_false(a.ok);
     assert_int_equal(a.err.code, ERR_LIMIT);
+    /* Bytes that no character begins with are cut anywhere. */
+    r.tokens_max = 0;
+    text.size = 0;
+    while (text.size < 12000)
+        bytes_puts(&text, text.size == 9000 ? " bomb  bomb  bomb " : "\x80");
+    turn.text = span_bytes(&text);
+    a = ask(g, &r);
+    assert_true(a.ok);
+    assert_true(a.scores[LABEL_UNSAFE] > 0.5f);
     bytes_free(&text);
     llamaguard_close(g);
 }

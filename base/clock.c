@@ -47,6 +47,17 @@ void clock_stamp(char out[25]) {
     out[24] = '\0';
 }
 
+void clock_put_ms(uint64_t ns, char out[CLOCK_MS_SIZE]) {
+    char room[BYTES_DIGITS_SIZE];
+    uint64_t tenths = ns / 100000 + (ns % 100000 >= 50000);
+    struct span whole = bytes_digits((int64_t)(tenths / 10), room);
+
+    memcpy(out, whole.at, whole.size);
+    out[whole.size] = '.';
+    out[whole.size + 1] = (char)('0' + tenths % 10);
+    out[whole.size + 2] = '\0';
+}
+
 bool clock_parse(struct span text, int64_t *ms) {
     static const char form[] = "dddd-dd-ddTdd:dd:ddZ";
     const int days = 10; /* bytes of a date alone */

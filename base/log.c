@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -9,11 +10,18 @@
 #include "base/clock.h"
 #include "base/log_json.h"
 
-enum { LINE_SIZE = 1024, JSON_SIZE = 2048 };
+enum { LINE_SIZE = 1024, JSON_SIZE = 2048, GATHERED_SIZE = PIPE_BUF };
 
 static _Atomic int level_least = LOG_INFO;
 static _Atomic int format_now = LOG_LOGFMT;
 static atomic_ullong lines_lost;
+
+static _Thread_local struct {
+    bool on;
+    unsigned lines;
+    size_t size;
+    char text[GATHERED_SIZE];
+} gathered;
 
 static const char *const level_names[] = {"debug", "info", "warn", "error",
                                           "off"};
@@ -61,13 +69,37 @@ unsigned long long log_lost(void) {
 /* One write, so that lines of several threads do not mix. A pipe that nobody
  * reads would hold up whoever writes, the event loop for one; and a log that
  * cannot be written is no reason to stop serving. */
-static void write_line(const char *line, size_t size) {
+static void write_lines(const char *text, size_t size, unsigned lines) {
     struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};
 
     if (poll(&out, 1, 0) == 1 && (out.revents & POLLOUT) &&
-        write(STDERR_FILENO, line, size) == (ssize_t)size)
+        write(STDERR_FILENO, text, size) == (ssize_t)size)
         return;
-    atomic_fetch_add(&lines_lost, 1);
+    atomic_fetch_add(&lines_lost, lines);
+}
+
+void log_flush(void) {
+    if (!gathered.size) return;
+    write_lines(gathered.text, gathered.size, gathered.lines);
+    gathered.size = 0;
+    gathered.lines = 0;
+}
+
+void log_gather(bool on) {
+    gathered.on = on;
+    if (!on) log_flush();
+}
+
+static void put_line(enum log_level level, const char *line, size_t size) {
+    if (!gathered.on) {
+        write_lines(line, size, 1);
+        return;
+    }
+    if (size > sizeof gathered.text - gathered.size) log_flush();
+    memcpy(gathered.text + gathered.size, line, size);
+    gathered.size += size;
+    gathered.lines++;
+    if (level >= LOG_WARN) log_flush();
 }
 
 static size_t put_part(char *line, size_t size, const char *key,
@@ -107,12 +139,12 @@ void log_event(enum log_level level, const char *event, const char *format,
     if (atomic_load(&format_now) == LOG_JSON) {
         size = log_json(line, json, sizeof json - 1);
         json[size++] = '\n';
-        write_line(json, size);
+        put_line(level, json, size);
         return;
     }
     size = strlen(line);
     line[size++] = '\n';
-    write_line(line, size);
+    put_line(level, line, size);
 }
 
 const char *log_quote(const char *text, char *out, size_t out_size) {

@@ -24,6 +24,12 @@ MUST_USE bool log_level_from_name(const char *name, enum log_level *out);
 void log_event(enum log_level level, const char *event, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* Lines of this thread that are less than a warning wait for log_flush(), for
+ * as many as a pipe takes in one piece, or for a warning: a loop that answers
+ * many requests at a time writes them together. */
+void log_gather(bool on);
+void log_flush(void);
+
 /* `text` as a quoted logfmt value in `out` (cut to fit); returns `out`. */
 const char *log_quote(const char *text, char *out, size_t out_size);
 

@@ -115,24 +115,12 @@ void exchange_count(struct exchange *x, int status) {
     metrics_tokens(m, TOKENS_COMPLETION, x->reply.usage.completion_tokens);
 }
 
-/* With one decimal: what is less than half of it is left out. */
-static void put_ms(uint64_t ns, char out[24]) {
-    char room[BYTES_DIGITS_SIZE];
-    uint64_t tenths = (ns + 50000) / 100000;
-    struct span whole = bytes_digits((int64_t)(tenths / 10), room);
-
-    memcpy(out, whole.at, whole.size);
-    out[whole.size] = '.';
-    out[whole.size + 1] = (char)('0' + tenths % 10);
-    out[whole.size + 2] = '\0';
-}
-
 static int put_headers(struct exchange *x,
                        struct http_header headers[HEADERS_MAX],
-                       char guard_ms[24]) {
+                       char guard_ms[CLOCK_MS_SIZE]) {
     int count = 0;
 
-    put_ms(x->guard_ns, guard_ms);
+    clock_put_ms(x->guard_ns, guard_ms);
     if (*x->decision)
         headers[count++] = (struct http_header){span_of("x-corral-decision"),
                                                 span_of(x->decision)};
@@ -148,7 +136,7 @@ static int put_headers(struct exchange *x,
 
 static void answer(struct exchange *x, int status, const struct bytes *body) {
     struct http_header headers[HEADERS_MAX];
-    char guard_ms[24];
+    char guard_ms[CLOCK_MS_SIZE];
     int count = put_headers(x, headers, guard_ms);
 
     exchange_count(x, status);
@@ -160,7 +148,7 @@ static void answer(struct exchange *x, int status, const struct bytes *body) {
 
 void exchange_begin_stream(struct exchange *x) {
     struct http_header headers[HEADERS_MAX];
-    char guard_ms[24];
+    char guard_ms[CLOCK_MS_SIZE];
     int count;
 
     if (exchange_streaming(x)) return;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "guard/policy.h"
 #include "proxy/access.h"
 #include "proxy/addresses.h"
@@ -43,6 +44,8 @@ struct service {
     struct audit *audit;
     struct tracer *tracer;
     uv_timer_t timer;
+    uv_prepare_t prepare;
+    int handles; /* open or closing */
     int64_t started;
     bool away; /* another one is the first loop's */
     bool draining;
@@ -550,9 +553,17 @@ static void on_tick(uv_timer_t *timer) {
     if (s->exchanges.responses) responses_store_tick(s->exchanges.responses);
 }
 
+/* The loop is about to wait: what it had to say goes out in one piece. */
+static void on_prepare(uv_prepare_t *prepare) {
+    (void)prepare;
+    log_flush();
+    log_gather(true);
+}
+
 static void on_closed(uv_handle_t *handle) {
     struct service *s = handle->data;
 
+    if (--s->handles) return;
     policy_free(s->policy);
     approvals_free(s->exchanges.approvals);
     responses_store_free(s->exchanges.responses);
@@ -605,13 +616,19 @@ struct service *service_new(const struct service_options *o) {
     (void)uv_timer_init(o->loop, &s->timer);
     s->timer.data = s;
     (void)uv_timer_start(&s->timer, on_tick, TICK_MS, TICK_MS);
+    (void)uv_prepare_init(o->loop, &s->prepare);
+    s->prepare.data = s;
+    (void)uv_prepare_start(&s->prepare, on_prepare);
+    s->handles = 2;
     return s;
 }
 
 void service_close(struct service *s) {
     if (!s) return;
     exchange_end_resumed(&s->exchanges);
+    log_gather(false);
     uv_close((uv_handle_t *)&s->timer, on_closed);
+    uv_close((uv_handle_t *)&s->prepare, on_closed);
 }
 
 struct conn_handler service_handler(struct service *s) {

@@ -68,11 +68,30 @@ static void test_parse(void **state) {
     assert_true(ms == -1);
 }
 
+static void lasted(uint64_t ns, const char *want) {
+    char text[CLOCK_MS_SIZE];
+
+    clock_put_ms(ns, text);
+    assert_string_equal(text, want);
+}
+
+static void test_ms(void **state) {
+    (void)state;
+    lasted(0, "0.0");
+    lasted(49999, "0.0");
+    lasted(50000, "0.1");
+    lasted(999949999, "999.9");
+    lasted(999950000, "1000.0");
+    lasted(35234567890, "35234.6");
+    lasted(UINT64_MAX, "18446744073709.6");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_monotonic),
         cmocka_unit_test(test_stamp),
         cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_ms),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* test_log.c - one event, one line, whatever the values are; and lines of
  * several threads do not mix. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,11 +136,102 @@ static void test_levels(void **state) {
     assert_int_equal(level, LOG_OFF);
 }
 
+static void log_gathered(void) {
+    off_t before;
+
+    log_gather(true);
+    log_event(LOG_INFO, "one", "x=1");
+    log_event(LOG_INFO, "two", "x=2");
+    assert_int_equal(lseek(STDERR_FILENO, 0, SEEK_END), 0);
+    log_flush();
+    assert_true(lseek(STDERR_FILENO, 0, SEEK_END) > 0);
+    log_flush(); /* nothing is told twice */
+    log_event(LOG_INFO, "three", "x=3");
+    log_event(LOG_WARN, "four", "x=4"); /* it and what came before: now */
+    before = lseek(STDERR_FILENO, 0, SEEK_END);
+    log_event(LOG_INFO, "five", "x=5");
+    assert_int_equal(lseek(STDERR_FILENO, 0, SEEK_END), before);
+    log_gather(false);
+    log_event(LOG_INFO, "six", "x=6");
+}
+
+/* In their order, each once. */
+static void test_gathered(void **state) {
+    static const char *const events[] = {"one",  "two",  "three",
+                                         "four", "five", "six"};
+    struct bytes out = {0};
+    const char *at;
+
+    (void)state;
+    capture(log_gathered, &out);
+    at = out.at;
+    for (int i = 0; i < 6; i++) {
+        const char *found = strstr(at, events[i]);
+
+        assert_non_null(found);
+        at = found + 1;
+    }
+    assert_null(strstr(at, "event="));
+    bytes_free(&out);
+}
+
+static void log_gathered_many(void) {
+    log_gather(true);
+    for (int i = 0; i < 500; i++) log_event(LOG_INFO, "many", "i=%d.", i);
+    log_gather(false);
+}
+
+/* More than there is room for. */
+static void test_gathered_many(void **state) {
+    struct bytes out = {0};
+    char *at, want[16];
+
+    (void)state;
+    capture(log_gathered_many, &out);
+    at = out.at;
+    for (int i = 0; i < 500; i++) {
+        (void)snprintf(want, sizeof want, "i=%d.\n", i);
+        at = strstr(at, want);
+        assert_non_null(at);
+    }
+    bytes_free(&out);
+}
+
+static void log_unread(void) {
+    int ends[2];
+
+    assert_int_equal(pipe2(ends, O_NONBLOCK), 0);
+    while (write(ends[1], "x", 1) == 1) {
+    }
+    assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+    log_gather(true);
+    for (int i = 0; i < 3; i++) log_event(LOG_INFO, "unread", "i=%d", i);
+    log_gather(false);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
+/* Each line that is lost counts. */
+static void test_gathered_lost(void **state) {
+    unsigned long long before = log_lost();
+    struct bytes out = {0};
+
+    (void)state;
+    capture(log_unread, &out);
+    assert_int_equal(log_lost() - before, 3);
+    bytes_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_line),       cmocka_unit_test(test_long),
-        cmocka_unit_test(test_quote_fits), cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_line),
+        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_quote_fits),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_gathered),
+        cmocka_unit_test(test_gathered_many),
+        cmocka_unit_test(test_gathered_lost),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,13 +25,21 @@ static void pool_drop(void) {
     pool.left = 0;
 }
 
+/* The kernel gives 256 bytes at a time, which would be 16 questions: it is
+ * asked for a key of ChaCha20, whose stream is as hard to tell from chance. */
+static void pool_fill(void) {
+    unsigned char seed[randombytes_SEEDBYTES];
+
+    randombytes_buf(seed, sizeof seed);
+    randombytes_buf_deterministic(pool.at, sizeof pool.at, seed);
+    sodium_memzero(seed, sizeof seed);
+    pool.left = sizeof pool.at;
+}
+
 /* At most POOL_SIZE bytes. They are wiped here, so that what a process once
  * gave out cannot be read in it later. */
 static void pool_take(void *out, size_t size) {
-    if (pool.left < size) {
-        randombytes_buf(pool.at, sizeof pool.at);
-        pool.left = sizeof pool.at;
-    }
+    if (pool.left < size) pool_fill();
     pool.left -= size;
     memcpy(out, pool.at + pool.left, size);
     memset(pool.at + pool.left, 0, size);

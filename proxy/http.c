@@ -568,6 +568,31 @@ bool http_type_is(struct span content_type, const char *type) {
     return is_word(trim(span_slice(content_type, 0, end)), type);
 }
 
+static void hide_controls(char *at, size_t size) {
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)at[i];
+
+        if (c < 32 || c == 127) at[i] = '?';
+    }
+}
+
+#define EACH_BYTE (UINT64_MAX / 255)
+
+/* Whether any might be a control, eight at a time. */
+static bool may_have_controls(const char *at, size_t size) {
+    uint64_t found = 0, eight, without_del;
+
+    for (; size >= sizeof eight; at += sizeof eight, size -= sizeof eight) {
+        memcpy(&eight, at, sizeof eight);
+        without_del = eight ^ (EACH_BYTE * 127);
+        found |= ((eight - EACH_BYTE * ' ') & ~eight) |
+                 ((without_del - EACH_BYTE) & ~without_del);
+    }
+    for (; size; at++, size--)
+        if ((unsigned char)*at < ' ' || *at == 127) return true;
+    return (found & (EACH_BYTE * 0x80)) != 0;
+}
+
 void http_put_header(struct bytes *out, struct span name, struct span value) {
     size_t from;
 
@@ -575,11 +600,8 @@ void http_put_header(struct bytes *out, struct span name, struct span value) {
     bytes_puts(out, ": ");
     from = out->size;
     bytes_put(out, value);
-    for (size_t i = from; i < out->size; i++) {
-        unsigned char c = (unsigned char)out->at[i];
-
-        if (c < 32 || c == 127) out->at[i] = '?';
-    }
+    if (may_have_controls(value.at, value.size))
+        hide_controls(out->at + from, value.size);
     bytes_puts(out, "\r\n");
 }
 

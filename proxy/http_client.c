@@ -264,7 +264,7 @@ static void put_request(const struct http_call_options *o, struct bytes *out) {
         http_put_header(out, span_of("content-length"),
                         bytes_digits((int64_t)o->body.size, digits));
     }
-    http_put_header(out, span_of("accept-encoding"), span_of("identity"));
+    bytes_puts(out, "accept-encoding: identity\r\n");
     if (!o->pool) http_put_header(out, span_of("connection"), span_of("close"));
     bytes_puts(out, "\r\n");
     bytes_put(out, o->body);

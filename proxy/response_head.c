@@ -62,7 +62,7 @@ void response_head_put(const struct response_head *h, struct bytes *out) {
     for (int i = 0; i < h->header_count; i++)
         http_put_header(out, h->headers[i].name, h->headers[i].value);
     bytes_put(out, h->extra);
-    put_text(out, "x-content-type-options", "nosniff");
+    bytes_puts(out, "x-content-type-options: nosniff\r\n");
     put_cors(h, out);
     if (!h->keep_alive)
         put_text(out, "connection", "close");

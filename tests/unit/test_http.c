@@ -510,6 +510,26 @@ static void test_put_header(void **state) {
     bytes_free(&out);
 }
 
+/* Wherever a control stands, it goes; and nothing else does. */
+static void test_put_header_anywhere(void **state) {
+    (void)state;
+    for (size_t at = 0; at < 20; at++) {
+        for (int c = 1; c < 256; c++) {
+            char value[21] = "abcdefgh\x80\xff \x7e~ijklmn";
+            char want[64];
+            struct bytes out = {0};
+
+            value[at] = (char)c;
+            http_put_header(&out, span_of("x"), span_of(value));
+            if (c < 32 || c == 127) value[at] = '?';
+            (void)snprintf(want, sizeof want, "x: %s\r\n", value);
+            assert_int_equal(out.size, strlen(want));
+            assert_memory_equal(out.at, want, out.size);
+            bytes_free(&out);
+        }
+    }
+}
+
 static void test_type(void **state) {
     (void)state;
     assert_true(http_type_is(span_of("application/json"), "application/json"));
@@ -557,12 +577,19 @@ static void test_error(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_request),    cmocka_unit_test(test_body),
-        cmocka_unit_test(test_smuggling),  cmocka_unit_test(test_chunks),
-        cmocka_unit_test(test_limits),     cmocka_unit_test(test_expect),
-        cmocka_unit_test(test_response),   cmocka_unit_test(test_bad_response),
-        cmocka_unit_test(test_put_header), cmocka_unit_test(test_type),
-        cmocka_unit_test(test_error),      cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_request),
+        cmocka_unit_test(test_body),
+        cmocka_unit_test(test_smuggling),
+        cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_expect),
+        cmocka_unit_test(test_response),
+        cmocka_unit_test(test_bad_response),
+        cmocka_unit_test(test_put_header),
+        cmocka_unit_test(test_type),
+        cmocka_unit_test(test_error),
+        cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_put_header_anywhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

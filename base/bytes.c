@@ -31,31 +31,15 @@ char *xstrdup(const char *text) {
     return must(strdup(text));
 }
 
-struct span span_of(const char *text) {
-    return (struct span){text, text ? strlen(text) : 0};
-}
-
-struct span span_bytes(const struct bytes *b) {
-    return (struct span){b->at, b->size};
-}
-
 struct span span_slice(struct span s, size_t from, size_t end) {
     if (end > s.size) end = s.size;
     if (from > end) from = end;
     return (struct span){s.at ? s.at + from : NULL, end - from};
 }
 
-bool span_equal(struct span a, struct span b) {
-    return a.size == b.size && (a.size == 0 || !memcmp(a.at, b.at, a.size));
-}
-
 bool span_blank(struct span s) {
     while (s.size && ascii_blank(s.at[s.size - 1])) s.size--;
     return !s.size;
-}
-
-bool span_is(struct span s, const char *text) {
-    return span_equal(s, span_of(text));
 }
 
 bool span_starts(struct span s, struct span prefix) {
@@ -79,18 +63,11 @@ char *span_dup(struct span s) {
     return copy;
 }
 
-/* As it is for nearly all that is appended. */
-static inline bool has_room(const struct bytes *b, size_t size) {
-    size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
-
-    return size <= b->capacity - b->size && b->size + size <= limit;
-}
-
 bool bytes_reserve(struct bytes *b, size_t size, struct err *err) {
     size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
     size_t capacity = b->capacity ? b->capacity : 256;
 
-    if (has_room(b, size)) return true;
+    if (bytes_have_room(b, size)) return true;
     if (b->size > limit || size > limit - b->size)
         return err_set(err, ERR_LIMIT, "text past %zu bytes", limit);
     while (capacity - b->size < size) capacity *= 2;
@@ -101,14 +78,6 @@ bool bytes_reserve(struct bytes *b, size_t size, struct err *err) {
 
 void bytes_expect(struct bytes *b, size_t size) {
     if (!bytes_reserve(b, size, NULL)) return;
-}
-
-bool bytes_append(struct bytes *b, const void *at, size_t size,
-                  struct err *err) {
-    if (!has_room(b, size) && !bytes_reserve(b, size, err)) return false;
-    if (size) memcpy(b->at + b->size, at, size);
-    b->size += size;
-    return true;
 }
 
 bool bytes_printf(struct bytes *b, struct err *err, const char *format, ...) {
@@ -138,16 +107,12 @@ bool bytes_printf(struct bytes *b, struct err *err, const char *format, ...) {
     return true;
 }
 
-void bytes_put(struct bytes *b, struct span s) {
+void bytes_must_grow(struct bytes *b, size_t size) {
     struct err err; /* filled when it is read, and large */
 
-    if (bytes_append(b, s.at, s.size, &err)) return;
+    if (bytes_reserve(b, size, &err)) return;
     (void)fprintf(stderr, "corral: %s\n", err.text);
     abort();
-}
-
-void bytes_puts(struct bytes *b, const char *text) {
-    bytes_put(b, span_of(text));
 }
 
 struct span bytes_digits(int64_t value, char room[BYTES_DIGITS_SIZE]) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/err.h"
 
@@ -38,10 +39,21 @@ void *xrealloc_array(void *at, size_t count, size_t size)
     __attribute__((returns_nonnull));
 char *xstrdup(const char *text) __attribute__((malloc, returns_nonnull));
 
-struct span span_of(const char *text);         /* borrows, text may be NULL */
-struct span span_bytes(const struct bytes *b); /* borrowed until b changes */
+/* A request goes through the small ones a few hundred times, and most of what
+ * they are given the compiler knows: they are put in where they are called. */
+
+/* Borrows; `text` may be NULL. */
+static inline struct span span_of(const char *text) {
+    return (struct span){text, text ? strlen(text) : 0};
+}
+/* Borrowed until b changes. */
+static inline struct span span_bytes(const struct bytes *b) {
+    return (struct span){b->at, b->size};
+}
 struct span span_slice(struct span s, size_t from, size_t end); /* clamped */
-bool span_equal(struct span a, struct span b);
+static inline bool span_equal(struct span a, struct span b) {
+    return a.size == b.size && (a.size == 0 || !memcmp(a.at, b.at, a.size));
+}
 /* Of ASCII's capital letters the small one; any other byte as it is. */
 static inline char ascii_lower(char c) {
     return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
@@ -51,27 +63,47 @@ static inline bool ascii_blank(char c) {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 bool span_blank(struct span s); /* nothing else, or nothing at all */
-bool span_is(struct span s, const char *text);
+static inline bool span_is(struct span s, const char *text) {
+    return span_equal(s, span_of(text));
+}
 bool span_starts(struct span s, struct span prefix);
 /* Index of the first `needle`, or SIZE_MAX. An empty needle is at 0. */
 size_t span_find(struct span s, struct span needle);
 /* A NUL-terminated copy, the caller frees. */
 char *span_dup(struct span s) __attribute__((returns_nonnull));
 
+/* Room for `size` more bytes in one piece. */
+MUST_USE bool bytes_reserve(struct bytes *b, size_t size, struct err *err);
+/* As there is for nearly all that is appended. */
+static inline bool bytes_have_room(const struct bytes *b, size_t size) {
+    size_t limit = b->limit ? b->limit : BYTES_LIMIT_DEFAULT;
+
+    return size <= b->capacity - b->size && b->size + size <= limit;
+}
 /* Append; ERR_LIMIT past the limit, and then nothing was appended. */
-MUST_USE bool bytes_append(struct bytes *b, const void *at, size_t size,
-                           struct err *err);
+MUST_USE static inline bool bytes_append(struct bytes *b, const void *at,
+                                         size_t size, struct err *err) {
+    if (!bytes_have_room(b, size) && !bytes_reserve(b, size, err)) return false;
+    if (size) memcpy(b->at + b->size, at, size);
+    b->size += size;
+    return true;
+}
 MUST_USE bool bytes_printf(struct bytes *b, struct err *err, const char *format,
                            ...) PRINTF_LIKE(3, 4);
 /* The same for text of our own whose size we know to be within the limit:
  * aborts instead of failing. */
-void bytes_put(struct bytes *b, struct span s);
-void bytes_puts(struct bytes *b, const char *text);
+void bytes_must_grow(struct bytes *b, size_t size);
+static inline void bytes_put(struct bytes *b, struct span s) {
+    if (!bytes_have_room(b, s.size)) bytes_must_grow(b, s.size);
+    if (s.size) memcpy(b->at + b->size, s.at, s.size);
+    b->size += s.size;
+}
+static inline void bytes_puts(struct bytes *b, const char *text) {
+    bytes_put(b, span_of(text));
+}
 void bytes_put_int(struct bytes *b, int64_t value);
 /* The number in digits: a part of `room`. */
 struct span bytes_digits(int64_t value, char room[BYTES_DIGITS_SIZE]);
-/* Room for `size` more bytes in one piece. */
-MUST_USE bool bytes_reserve(struct bytes *b, size_t size, struct err *err);
 /* About so many bytes more will come: room for them is made at once. What will
  * not fit is told where it is appended. */
 void bytes_expect(struct bytes *b, size_t size);

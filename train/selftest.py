@@ -7,7 +7,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from corral_train import authored_phrases, authored_scaffold, combine, ngrams, written  # noqa: E402
+from corral_train import authored_phrases, authored_scaffold, combine, ngrams, tool_builtin, tool_dialogues, written  # noqa: E402,E501
 from corral_train.data import LABELS, cut, long_rows, target  # noqa: E402
 
 
@@ -29,6 +29,33 @@ def check_ngrams():
     want = 5 * 5 / (5 * 4 ** 0.5) + 0.25
     assert abs(model.logits("a")[0] - want) < 1e-6
     assert model.logits("")[0] == 0.25
+
+
+class Letters:
+    """A tokeniser for the checks: a token is a letter."""
+    open, close = {r: [1, 2] for r in ("system", "user", "assistant")}, [3, 4]
+
+    def encode(self, text):
+        return [ord(c) for c in text]
+
+
+def check_tool_conversations():
+    import random
+
+    turns = [("user", "ab", False), ("assistant", "c", True)]
+    ids, learned, positions, part = tool_dialogues.encode_tree(Letters(), "s", [turns, turns])
+    assert ids == [1, 2, 115, 3, 4] + [1, 2, 97, 98, 3, 4, 1, 2, 99, 3, 4] * 2
+    assert [i for i, l in zip(ids, learned) if l] == [99, 3] * 2, "what the assistant says, and its end"
+    assert positions == list(range(16)) + list(range(5, 16)), "each branch goes on from the beginning"
+    assert part == [0] * 5 + [1] * 11 + [2] * 11
+    declared, requests, rng = tool_builtin.read(), tool_builtin.Requests(), random.Random(2)
+    for one in declared:
+        assert sum(map(len, requests.says[one["name"]].values())) >= 60, one["name"]
+        for _ in range(300):
+            text, arguments, result, answer = tool_builtin.Own(one, requests, rng).request(rng)
+            assert text and result and answer and "{found}" not in text
+            assert set(one["parameters"].get("required", [])) <= set(arguments) <= \
+                set(one["parameters"]["properties"]), (text, arguments)
 
 
 def check_combiner():
@@ -150,6 +177,7 @@ def check_gradients(torch):
 def main():
     check_ngrams()
     check_combiner()
+    check_tool_conversations()
     check_rows()
     check_phrases()
     check_scaffold()

@@ -82,6 +82,20 @@ def calibrate(path, combiner, thresholds):
     r.data.flush()
 
 
+def load_lora(model, tensors):
+    """The adapter's numbers from a file's tensors by name, float32."""
+    import torch
+
+    with torch.no_grad():
+        for i, layer in enumerate(model.layers):
+            for name, parts in FUSED.items():
+                fused = layer[name]
+                for part, (rows, cols) in zip(parts, fused.blocks()):
+                    for matrix, where, end in ((fused.A, cols, "a"), (fused.B, rows, "b")):
+                        values = torch.from_numpy(tensors[f"blk.{i}.{part}.weight.lora_{end}"])
+                        matrix[where] = values.to(matrix.device)
+
+
 def load(path, base_path, device="cpu", dtype=None):
     """A guard with exactly the numbers of an exported file, and its combiner
     (16, 27) and thresholds (16, 3)."""
@@ -96,13 +110,8 @@ def load(path, base_path, device="cpu", dtype=None):
     rank = t["blk.0.attn_q.weight.lora_a"].shape[0]
     guard = Guard(base_path, gguf_field(r, "corral.guard.kind"), rank,
                   gguf_field(r, "adapter.lora.alpha"), 0, device, dtype or torch.bfloat16)
+    load_lora(guard.model, t)
     with torch.no_grad():
-        for i, layer in enumerate(guard.model.layers):
-            for name, parts in FUSED.items():
-                fused = layer[name]
-                for part, (rows, cols) in zip(parts, fused.blocks()):
-                    fused.A[cols] = torch.from_numpy(t[f"blk.{i}.{part}.weight.lora_a"]).to(device)
-                    fused.B[rows] = torch.from_numpy(t[f"blk.{i}.{part}.weight.lora_b"]).to(device)
         guard.head.copy_(torch.from_numpy(t["head.weight"]))
         guard.bias.copy_(torch.from_numpy(t["head.bias"]))
     return guard, t["guard.combiner"], t["guard.thresholds"].T

@@ -5,7 +5,7 @@ import json
 import os
 import random
 
-from . import tool_catalogue
+from . import tool_builtin, tool_catalogue
 from .tool_catalogue import Offer
 
 SYSTEMS = ["You are a helpful AI assistant named SmolLM, trained by Hugging Face",
@@ -26,6 +26,13 @@ NO_TOOL = ["I'm sorry, none of my tools can do that.", "I have no tool for that,
            "I can't do that with the tools that I have."]
 FAILED = ["error: the service did not answer", "error: not found", "error: permission denied",
           "error: too many requests"]
+CHAINED_WEB = ["Search the web for {words} and open the first result.", "Find a page about {words} and read it.",
+               "Look up {words} online, then tell me what the first hit says.",
+               "Google {words} and summarise the top page."]
+CHAINED_SUM = [("How many rows does {table} have, times {by}?", "*"),
+               ("Take the number of {table} in the database and divide it by {by}.", "/"),
+               ("Count the entries of the table {table} and add {by}.", "+"),
+               ("Each of the {table} rows costs {by} cents. What do all cost?", "*")]
 SORRY = ["That did not work: {why}.", "I could not do it: {why}.", "Sorry, the tool failed: {why}."]
 
 
@@ -109,23 +116,117 @@ def dialogue(tools, plain, rng, rounds_max=6):
     return turns
 
 
+def chained(own, rng):
+    """A request of two steps: the second call needs what the first one found."""
+    search, fetch = own.get("web_search"), own.get("web_fetch")
+    query, sums = own.get("sql_query"), own.get("calculator")
+    if search and fetch and (not (query and sums) or rng.random() < 0.5):
+        words, title, url, text = rng.choice(search.requests.web)
+        said = rng.choice(CHAINED_WEB).format(words=words)
+        first = (search, {search.key: words}, f"1. {title}\n   {url}\n   {text[:24]}...\n")
+        second = (fetch, {fetch.key: url}, f"{url}\n\n# {title}\n\n{text}")
+        answer = f"{text} ({url})"
+    elif query and sums:
+        table = rng.choice(tool_builtin.DATABASES[query.database]).split()[2]
+        count, by = rng.randint(3, 400), rng.randint(2, 40)
+        said, sign = rng.choice(CHAINED_SUM)
+        said = said.format(table=table, by=by)
+        first = (query, {query.key: f"SELECT count(*) FROM {table}"}, f"count(*)\n{count}")
+        total = tool_builtin.calculated(f"{count} {sign} {by}")
+        second = (sums, {sums.key: f"{count} {sign} {by}"}, total)
+        answer = f"There are {count}, so that makes {total}."
+    else:
+        return None
+    turns = [("user", spoken(said, rng), False)]
+    for tool, arguments, result in (first, second):
+        turns += [("assistant", call_text([(tool.name, arguments)]), True),
+                  ("user", result_text([result]), False)]
+    return turns + [("assistant", answer, True)]
+
+
+def branch(offers, absent, plain, rng):
+    """One way in which a conversation about these tools goes on."""
+    what, turns = rng.random(), []
+    asking = [o for o in offers if isinstance(o, Offer) and o.tool.missing]
+    if what < 0.06:
+        turns = chained({o.name: o for o in offers if isinstance(o, tool_builtin.Own)}, rng) or []
+    elif what < 0.09 and asking:
+        said, back = rng.choice(rng.choice(asking).tool.missing)
+        turns = [("user", spoken(said, rng), False), ("assistant", back, True)]
+    elif what < 0.14:
+        turns = [("user", spoken(absent.request(rng)[0], rng), False),
+                 ("assistant", rng.choice(NO_TOOL), True)]
+    elif what < 0.30:
+        p = rng.choice(plain)
+        turns = [("user", p["question"], False), ("assistant", p["answer"], True)]
+    if not turns:
+        round_called(offers, rng, turns)
+        if len(turns) == 4 and rng.random() < 0.4:
+            turns = turns[:2]
+    return turns
+
+
+def tree(tools, plain, own, rng, count=24):
+    """(system turn, [turns]): what is offered, most of the tokens, is read once,
+    and each branch goes on from it as if there were no other."""
+    declared, requests, others, chat = own
+    if rng.random() < 0.7:
+        mine = declared if rng.random() < 0.5 else rng.sample(declared, rng.randint(2, 6))
+        drawn = rng.sample(others, rng.choice((0, 0, 1, 2, 3)) if len(mine) < 7 else rng.choice((0, 0, 0, 1, 2)))
+        offers = [tool_builtin.Own(d, requests, rng) for d in mine] + [Offer(t, rng) for t in drawn]
+        absent = Offer(rng.choice([t for t in others if t not in drawn]), rng)
+        plain = plain + chat * 3
+    else:
+        drawn = rng.sample(tools, rng.choice((1, 2, 2, 3, 3, 4, 5, 6)) + 1)
+        offers, absent = [Offer(t, rng) for t in drawn[:-1]], Offer(drawn[-1], rng)
+    rng.shuffle(offers)
+    lines = "".join("\n" + json.dumps(o.declaration(), ensure_ascii=False) for o in offers)
+    return rng.choice(SYSTEMS) + BEFORE + lines + BEHIND, \
+        [branch(offers, absent, plain, rng) for _ in range(count)]
+
+
+def encode_turn(chat, role, text, learn):
+    head, body = chat.open[role], chat.encode(text)
+    return head + body + chat.close, [0] * len(head) + [int(learn)] * (len(body) + 1) + \
+        [0] * (len(chat.close) - 1)
+
+
+def encode_tree(chat, system, branches, limit=1536):
+    """(token ids, 1 where the token is learned, positions, branch of each token,
+    0 being the common beginning); whole branches up to the limit."""
+    ids, learned = encode_turn(chat, "system", system, False)
+    begin = len(ids)
+    positions, part = list(range(begin)), [0] * begin
+    for number, turns in enumerate(branches, 1):
+        more, learn = [], []
+        for role, text, wanted in turns:
+            one, other = encode_turn(chat, role, text, wanted)
+            more, learn = more + one, learn + other
+        if len(ids) + len(more) > limit:
+            continue
+        ids, learned = ids + more, learned + learn
+        positions += range(begin, begin + len(more))
+        part += [number] * len(more)
+    return ids, learned, positions, part
+
+
 def encode(chat, turns, limit=1024):
-    """(token ids, 1 where the token is learned); whole turns up to the limit."""
+    """A conversation, as encode_tree() has a tree with one branch."""
     ids, learned = [], []
     for role, text, learn in turns:
-        head = chat.open[role]
-        body = chat.encode(text)
-        more = head + body + chat.close
-        if len(ids) + len(more) > limit:
+        one, other = encode_turn(chat, role, text, learn)
+        if len(ids) + len(one) > limit:
             break
-        ids += more
-        learned += [0] * len(head) + [int(learn)] * (len(body) + 1) + \
-            [0] * (len(chat.close) - 1)
-    return ids, learned
+        ids, learned = ids + one, learned + other
+    return ids, learned, list(range(len(ids))), [0] * len(ids)
 
 
-def draw(seed, which="catalogue"):
-    """An endless row of conversations."""
+def draw(seed, chat, which="catalogue"):
+    """An endless row of conversations and trees, encoded."""
     tools, plain, rng = tool_catalogue.read(which), plain_answers(), random.Random(seed)
+    own = tool_builtin.read(), tool_builtin.Requests(), tool_builtin.others(tools), tool_builtin.plain()
     while True:
-        yield dialogue(tools, plain, rng)
+        if rng.random() < 0.75:
+            yield encode_tree(chat, *tree(tools, plain, own, rng))
+        else:
+            yield encode(chat, dialogue(tools, plain, rng))

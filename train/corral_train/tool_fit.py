@@ -2,46 +2,67 @@
 assistant's turns alone. Seeded; goes on from its checkpoint."""
 import argparse
 import os
+import random
 import time
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from . import tool_dialogues
+from . import export, tool_dialogues
 from .fit import rate
 from .guard import pad
 from .llama import Llama, fastest_dtype
 from .tokens import Chat
 
-STEP_TOKENS = 4096  # between two updates
 MICRO_TOKENS = 2048
 
 
 def micro_batches(chat, seed):
-    """Conversations of like length, so that little is padding."""
-    source = tool_dialogues.draw(seed)
+    """Conversations of like length, so that little is padding; a tree alone."""
+    source = tool_dialogues.draw(seed, chat)
     while True:
-        drawn = sorted((tool_dialogues.encode(chat, next(source)) for _ in range(24)),
-                       key=lambda d: len(d[0]))
-        pack = []
+        drawn = sorted((next(source) for _ in range(24)), key=lambda d: len(d[0]))
+        packs, pack = [], []
         for d in drawn:
             if pack and (len(pack) + 1) * len(d[0]) > MICRO_TOKENS:
-                yield pack
+                packs.append(pack)
                 pack = []
             pack.append(d)
-        yield pack
+        packs.append(pack)
+        # Else the first step of each draw has the short ones, the last the long.
+        random.Random(len(packs[0][0][0])).shuffle(packs)
+        yield from packs
+
+
+def seen_by(pack, device):
+    """What is added to the scores: a token sees the common beginning and what
+    stands before it in its own branch."""
+    part, _ = pad([d[3] for d in pack], device)
+    causal = torch.ones(part.shape[1], part.shape[1], dtype=torch.bool, device=device).tril()
+    own = (part[:, :, None] == part[:, None]) | (part[:, None] == 0)
+    return torch.zeros(own.shape, device=device).masked_fill_(~(own & causal), float("-inf"))[:, None]
 
 
 def loss_of(model, weights, pack):
     """The sum over the learned tokens, and how many they are."""
     ids, _ = pad([d[0] for d in pack], model.device)
     learned, _ = pad([d[1] for d in pack], model.device)
-    positions = torch.arange(ids.shape[1], device=ids.device)[None]
-    hidden = model.normed(model.forward(ids, positions, weights))
+    positions, _ = pad([d[2] for d in pack], model.device)
+    hidden = model.normed(model.forward(ids, positions, weights, mask=seen_by(pack, model.device)))
     wanted = learned[:, 1:].bool()
     logits = hidden[:, :-1][wanted] @ model.embed.float().t()
     return F.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum"), int(wanted.sum())
+
+
+def begin_from(model, path):
+    """Go on from an exported file, with exactly its numbers."""
+    import gguf
+
+    r = gguf.GGUFReader(path)
+    export.load_lora(model, {t.name: gguf.dequantize(t.data, t.tensor_type).astype(np.float32)
+                             for t in r.tensors})
 
 
 def main():
@@ -55,6 +76,8 @@ def main():
     p.add_argument("--lr-b", type=float, default=3.0, help="B's rate over A's (LoRA+)")
     p.add_argument("--tokens", type=int, default=1_500_000)
     p.add_argument("--minutes", type=float, default=1e9, help="end by then, cooled down")
+    p.add_argument("--step-tokens", type=int, default=4096, help="between two updates")
+    p.add_argument("--init", help="an adapter file of the same rank to go on from")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=os.cpu_count())
     a = p.parse_args()
@@ -65,6 +88,8 @@ def main():
     path = f"{a.work}/tools.pt"
     chat, model = Chat(a.base), Llama(a.base, device, fastest_dtype(device))
     model.add_lora(a.rank, a.alpha, a.seed)
+    if a.init:
+        begin_from(model, a.init)
     params = {f"{n}.{k}": v for n, one, two in model.lora_parameters()
               for k, v in (("A", one), ("B", two))}
     adam = torch.optim.AdamW(
@@ -100,11 +125,11 @@ def main():
         for group in adam.param_groups:
             group["lr"] = a.lr * group["factor"] * rate(share, step)
         weights, taken, total, learned = model.weights_merged(), 0, 0.0, 0
-        while taken < STEP_TOKENS:
+        while taken < a.step_tokens:
             pack = next(source)
             micro += 1
             loss, count = loss_of(model, weights, pack)
-            (loss / (STEP_TOKENS / 4)).backward()
+            (loss / (a.step_tokens / 4)).backward()
             taken += sum(len(d[0]) for d in pack)
             total += loss.item()
             learned += count

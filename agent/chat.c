@@ -10,6 +10,25 @@ void chat_request_init(struct chat_request *r, struct arena *arena) {
                                .choices = 1};
 }
 
+bool chat_check_choice(const struct chat_request *r, struct err *err) {
+    if (r->choice == CHOICE_REQUIRED && !r->tool_count)
+        return err_set_field(err, ERR_INPUT, "tool_choice",
+                             "tool_choice: required, but there are no tools");
+    if (r->choice != CHOICE_NAMED) return true;
+    for (int i = 0; i < r->tool_count; i++)
+        if (span_equal(r->tools[i].name, r->choice_name)) return true;
+    return err_set_field(err, ERR_INPUT, r->choice_field, "%s: no such tool",
+                         r->choice_field);
+}
+
+bool chat_choose(struct chat_request *r, struct span name, const char *field,
+                 struct err *err) {
+    r->choice = CHOICE_NAMED;
+    r->choice_field = field;
+    return arena_copy(r->arena, name, &r->choice_name, err) &&
+           (!r->tool_count || chat_check_choice(r, err));
+}
+
 const char *chat_role_name(enum chat_role role) {
     switch (role) {
     case CHAT_SYSTEM:

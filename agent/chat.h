@@ -55,7 +55,8 @@ struct chat_request {
     struct chat_tool *tools;
     int tool_count;
     enum chat_choice choice;
-    struct span choice_name; /* CHOICE_NAMED */
+    struct span choice_name;  /* CHOICE_NAMED */
+    const char *choice_field; /* where it stands in the client's form */
     bool parallel_calls;
     bool legacy_calls; /* the client knows functions only, not tools */
     enum chat_format format;
@@ -96,6 +97,12 @@ struct chat_request {
 
 /* A request that asks for nothing in particular. */
 void chat_request_init(struct chat_request *r, struct arena *arena);
+/* The client's word that `name` be called, in its field `field` (a literal). It
+ * has to be one of its tools; a client without any may mean one of ours. */
+MUST_USE bool chat_choose(struct chat_request *r, struct span name,
+                          const char *field, struct err *err);
+/* Is there a tool for what the client demands? Once all tools are known. */
+MUST_USE bool chat_check_choice(const struct chat_request *r, struct err *err);
 /* The call that the result messages[index] answers: the last one before it that
  * has its id. NULL: it comes out of nowhere. */
 const struct chat_tool_call *chat_call_of(const struct chat_request *r,

@@ -61,13 +61,7 @@ static bool choose_named(struct chat_request *r, const cJSON *json,
 
     if (!json_get_string(json, "tool_choice", "name", &name, err)) return false;
     if (!name) return bad(err, "tool_choice.name", "missing");
-    for (int i = 0; i < r->tool_count; i++)
-        if (span_is(r->tools[i].name, name)) {
-            r->choice = CHOICE_NAMED;
-            r->choice_name = r->tools[i].name;
-            return true;
-        }
-    return bad(err, "tool_choice.name", "no such tool");
+    return chat_choose(r, span_of(name), "tool_choice.name", err);
 }
 
 static bool choose(struct chat_request *r, const cJSON *json, struct err *err) {

@@ -40,12 +40,6 @@ static bool offer_tools(struct exchange *x, struct err *err) {
     return true;
 }
 
-static bool check_choice(const struct chat_request *r, struct err *err) {
-    if (r->choice != CHOICE_REQUIRED || r->tool_count) return true;
-    return err_set_field(err, ERR_INPUT, "tool_choice",
-                         "tool_choice: required, but there are no tools");
-}
-
 static bool find_model(struct exchange *x, struct err *err) {
     x->llm = router_find(x->context->router, x->request.model);
     if (x->llm) x->router = router_use(x->context->router);
@@ -107,7 +101,7 @@ bool exchange_prepare(struct exchange *x, struct err *err) {
            fields_collect(&x->request, &x->fields, &x->field_count, err) &&
            questions_plan(&x->request, x->policy, &x->questions,
                           &x->question_count, err) &&
-           offer_tools(x, err) && check_choice(&x->request, err);
+           offer_tools(x, err) && chat_check_choice(&x->request, err);
 }
 
 /* One call in each message, as the session's record has them: with the words

@@ -324,17 +324,9 @@ bool openai_tools(struct openai_reader *p, const cJSON *body) {
 
 bool openai_tool_named(struct openai_reader *p, const cJSON *name,
                        const char *path) {
-    struct chat_request *r = p->out;
-
     if (!cJSON_IsString(name))
         return openai_bad(p, path, "needs a function's name");
-    for (int i = 0; i < r->tool_count; i++)
-        if (span_is(r->tools[i].name, name->valuestring)) {
-            r->choice = CHOICE_NAMED;
-            r->choice_name = r->tools[i].name;
-            return true;
-        }
-    return openai_bad(p, path, "no such tool");
+    return chat_choose(p->out, span_of(name->valuestring), path, p->err);
 }
 
 static bool choice_word(struct openai_reader *p, const char *word,

@@ -2,6 +2,7 @@
 never has two calls (docs/agent.md, "When a call is made")."""
 
 import json
+import re
 
 import pytest
 
@@ -86,6 +87,50 @@ def test_few_tokens_left_do_not_choose_the_shorter_tool(server):
     for tools in ((CLOCK, SUM), (SUM, CLOCK)):
         calls, _ = ask(server, "What is 17 times 23?", *tools, max_tokens=45)
         assert calls == [("calculator", {"expression": "17 * 23"})]
+
+
+def calls_judged(server):
+    """How many calls the policy was asked about."""
+    text = server.http.get("/metrics").text
+    found = re.findall(r'^corral_verdicts_total\{[^}]*channel="tool_call"[^}]*\} (\d+)', text, re.M)
+    return sum(map(int, found))
+
+
+def test_one_of_our_own_tools_by_name(server):
+    """A client that declares none says which it wants: it is called, whatever
+    the model would have done."""
+    before = calls_judged(server)
+    body = {"model": "default", "temperature": 0, "max_tokens": 160,
+            "messages": [{"role": "user", "content": "Hello!"}]}  # fmt: skip
+    assert server.http.post("/v1/chat/completions", json=body).status_code == 200
+    assert calls_judged(server) == before
+    named = {"type": "function", "function": {"name": "calculator"}}
+    answer = server.http.post("/v1/chat/completions", json={**body, "tool_choice": named})
+    assert answer.status_code == 200, answer.text
+    assert calls_judged(server) > before
+    assert "tool_calls" not in answer.json()["choices"][0]["message"]
+
+
+NAMED = [
+    ("/v1/chat/completions", "tool_choice.function.name",
+     {"messages": [{"role": "user", "content": "Hello!"}]},
+     lambda name: {"type": "function", "function": {"name": name}}),
+    ("/v1/responses", "tool_choice.name", {"input": "Hello!"},
+     lambda name: {"type": "function", "name": name}),
+    ("/v1/messages", "tool_choice.name",
+     {"max_tokens": 100, "messages": [{"role": "user", "content": "Hello!"}]},
+     lambda name: {"type": "tool", "name": name}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path, field, body, choice", NAMED)
+def test_a_named_tool_in_each_dialect(server, path, field, body, choice):
+    body = {"model": "default", "temperature": 0, **body}
+    answer = server.http.post(path, json={**body, "tool_choice": choice("time")})
+    assert answer.status_code == 200, answer.text
+    refused = server.http.post(path, json={**body, "tool_choice": choice("no_such_tool")})
+    assert refused.status_code == 400 and f"{field}: no such tool" in refused.text
+    assert "no_such_tool" not in refused.text
 
 
 def test_no_tool_is_needed(server):

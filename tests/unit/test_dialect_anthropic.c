@@ -60,7 +60,8 @@ static void test_bad(void **state) {
     check_bad(BODY(",\"tools\":[{\"name\":\"f\"}]"), "tools[0].input_schema");
     check_bad(BODY(",\"tools\":[{\"name\":\"a b\"}]"), "tools[0].name");
     check_bad(BODY(",\"tools\":[" TOOL "," TOOL "]"), "tools[1].name");
-    check_bad(BODY(",\"tool_choice\":{\"type\":\"tool\",\"name\":\"f\"}"),
+    check_bad(BODY(",\"tools\":[" TOOL "],\"tool_choice\":{\"type\":\"tool\","
+                   "\"name\":\"g\"}"),
               "tool_choice.name");
     check_bad(BODY(",\"tool_choice\":{\"type\":\"tool\"}"), "tool_choice.name");
     check_bad(BODY(",\"tool_choice\":\"any\""), "tool_choice");

@@ -268,6 +268,19 @@ static void test_server_tool(void **state) {
     post(&w, ASK(",\"tool_choice\":\"required\""));
     assert_int_equal(tool_runs, 1);
     world_close(&w);
+    /* Or of one of them. */
+    world_open(&w, POLICY(""));
+    model.script = (struct script){
+        .text = "", .piece = 3, .tool = "oracle", .arguments = "{}"};
+    post(&w, ASK(",\"tool_choice\":{\"function\":{\"name\":\"oracle\"}}"));
+    assert_int_equal(tool_runs, 1);
+    world_close(&w);
+    /* But of none that the policy forbids. */
+    world_open(&w, POLICY("tools: {allow: [other]}\n"));
+    post(&w, ASK(",\"tool_choice\":{\"function\":{\"name\":\"oracle\"}}"));
+    assert_int_equal(w.status, 400);
+    assert_true(answered(&w, "\"param\":\"tool_choice.function.name\""));
+    world_close(&w);
     world_open(&w, POLICY("tools: {allow: [other]}\n"));
     post(&w, ASK(",\"tool_choice\":\"required\""));
     assert_int_equal(w.status, 400);

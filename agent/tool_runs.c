@@ -29,7 +29,7 @@ struct tool_runs {
 };
 
 void tool_result_put(struct bytes *out, const char *prefix, struct span text) {
-    size_t room = TOOL_RESULT_BYTES_MAX - strlen(prefix);
+    size_t room = TOOL_SHOWN_BYTES_MAX - strlen(prefix);
     bool cut = text.size > room;
 
     if (cut) text = utf8_head(text, room - strlen(cut_mark));
@@ -106,11 +106,23 @@ bool tool_runs_denied(const struct tool_runs *r, int index) {
 
 /* ---- running ---- */
 
+/* Whatever the model may read of a result is judged in one piece with what it
+ * may not: so nothing is cut off here, and what is too long is left out. */
+static void put_whole(struct bytes *out, bool ok, struct span text) {
+    if (!ok) bytes_puts(out, "error: ");
+    if (text.size <= TOOL_RESULT_BYTES_MAX)
+        bytes_put(out, text);
+    else
+        (void)!bytes_printf(
+            out, NULL, "%sthe result has %zu bytes, of %d at most",
+            ok ? "error: " : "", text.size, TOOL_RESULT_BYTES_MAX);
+}
+
 static void end(struct run *run, bool ok, struct span text) {
     run->live = NULL;
     run->state = DONE;
     run->all->running--;
-    tool_result_put(&run->result, ok ? "" : "error: ", text);
+    put_whole(&run->result, ok, text);
     run->all->o.on_done(run->all->o.user);
 }
 

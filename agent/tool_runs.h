@@ -40,11 +40,13 @@ bool tool_runs_denied(const struct tool_runs *r, int index);
 
 /* Begin what may begin now; call it again after each on_done(). */
 void tool_runs_start(struct tool_runs *r);
-/* False: it is not there yet. Borrowed. Cut to TOOL_RESULT_BYTES_MAX, with a
- * mark that says so; an error begins with "error: ". */
+/* False: it is not there yet. Borrowed. All of what the tool said, to be
+ * judged; an error, so also one in place of what passes TOOL_RESULT_BYTES_MAX,
+ * begins with "error: ". */
 bool tool_runs_result(const struct tool_runs *r, int index, struct span *out);
 
-/* `text` as a result, cut where it is too long. */
+/* `text` as the model is shown it: cut where it passes TOOL_SHOWN_BYTES_MAX,
+ * with a mark that says so. */
 void tool_result_put(struct bytes *out, const char *prefix, struct span text);
 
 #endif

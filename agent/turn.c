@@ -15,7 +15,13 @@
 #include "agent/tool_runs.h"
 #include "base/clock.h"
 
-enum { TURN_SAME_CALLS_MAX = 2 };
+enum {
+    TURN_SAME_CALLS_MAX = 2,
+    /* Where a server does not count: of a token, and what a template puts
+     * around a message. */
+    TOKEN_BYTES = 4,
+    MESSAGE_BYTES = 16
+};
 
 enum state {
     BEGIN,         /* start a generation */
@@ -62,6 +68,7 @@ struct turn {
     struct span result;     /* arena */
     enum answer answer;
 
+    int64_t spent; /* tokens, of the limit */
     struct turn_end end;
     int frames; /* of ours that are on the stack */
     bool driving;
@@ -222,6 +229,29 @@ static void usage_add(struct llm_usage *sum, const struct llm_usage *u) {
     sum->completion_ns += u->completion_ns;
 }
 
+/* A server that says nothing of its use would never come to the limit. Texts
+ * have fewer tokens than this, most of the time. */
+static int64_t tokens_guessed(const struct turn *t) {
+    size_t bytes = t->text.size;
+
+    for (int i = 0; i < t->shown.message_count; i++) {
+        const struct chat_message *m = &t->shown.messages[i];
+
+        bytes += m->text.size + MESSAGE_BYTES;
+        for (int k = 0; k < m->call_count; k++)
+            bytes += m->calls[k].name.size + m->calls[k].arguments.size;
+    }
+    for (int i = 0; i < t->call_count; i++)
+        bytes += t->calls[i].name.size + t->calls[i].arguments.size;
+    return (int64_t)(bytes / TOKEN_BYTES);
+}
+
+static int64_t tokens_used(const struct turn *t, const struct llm_usage *u) {
+    int64_t said = (int64_t)u->prompt_tokens + u->completion_tokens;
+
+    return said ? said : tokens_guessed(t);
+}
+
 /* What the model said becomes part of the conversation it reads next. */
 static bool keep_answer(struct turn *t) {
     struct chat_message *m = message_add(t, CHAT_ASSISTANT);
@@ -241,6 +271,7 @@ static void on_generated(void *user, const struct llm_end *end) {
     enter(t);
     t->generation = NULL;
     usage_add(&t->end.usage, &end->usage);
+    t->spent += tokens_used(t, &end->usage);
     if (!end->ok) {
         t->end.err = end->err;
         finish(t, TURN_FAILED);
@@ -307,8 +338,7 @@ static bool launch(struct turn *t) {
 static void begin(struct turn *t) {
     if (t->end.steps >= t->limits.steps)
         limit(t, TURN_LIMIT_STEPS, "too many steps", t->limits.steps);
-    else if (t->end.usage.prompt_tokens >
-             t->limits.tokens - t->end.usage.completion_tokens)
+    else if (t->spent > t->limits.tokens)
         limit(t, TURN_LIMIT_TOKENS, "too many tokens", t->limits.tokens);
     else if (!launch(t))
         finish(t, TURN_FAILED);
@@ -462,8 +492,14 @@ static void results_done(struct turn *t) {
 }
 
 static void keep_allowed(struct turn *t) {
-    keep_message(t, tool_runs_call(t->runs, t->result_index++));
+    const struct chat_tool_call *call =
+        tool_runs_call(t->runs, t->result_index++);
+
     t->state = RUNNING;
+    if (t->result.size > TOOL_SHOWN_BYTES_MAX && !keep_result(t, "", t->result))
+        finish(t, TURN_FAILED);
+    else
+        keep_message(t, call);
 }
 
 /* The next result, if it is there. */

@@ -18,7 +18,9 @@ struct turn_limits {
     int steps;      /* generations */
     int tool_calls; /* in all */
     int seconds;
-    int tokens; /* read and written, over all generations */
+    /* Read and written, over all generations; guessed by their size for a
+     * server that does not say. */
+    int tokens;
 };
 
 #define TURN_LIMITS_DEFAULT                                                    \

@@ -1,5 +1,6 @@
 /* choice_calls.c - a choice's tool calls and their results: each waits for a
  * verdict of its own, and where that says `ask`, for a person. */
+#include "agent/tool_runs.h"
 #include "base/clock.h"
 #include "proxy/approvals.h"
 #include "proxy/choice_state.h"
@@ -251,6 +252,18 @@ void choice_ask_call(void *user, const struct chat_tool_call *call,
         choice_judge_call(c);
 }
 
+/* What was judged, as far as the model reads it: the record and the client have
+ * the same. */
+static void show_result(struct choice *c, struct span judged) {
+    struct bytes text = {0};
+
+    tool_result_put(&text, "", judged);
+    journal_result(c->o.journal, &c->call, span_bytes(&text));
+    choice_event_result(c, "", span_bytes(&text));
+    turn_answer_text(c->turn, span_bytes(&text));
+    bytes_free(&text);
+}
+
 static void on_result_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
     struct bytes text = {0};
@@ -261,17 +274,12 @@ static void on_result_verdict(void *user, const struct verdict *v) {
         choice_block(c, CHANNEL_TOOL_RESULT, v);
         return;
     }
-    if (v->action != VERDICT_REDACT) {
-        journal_result(c->o.journal, &c->call, c->result);
-        choice_event_result(c, "", c->result);
-        turn_answer(c->turn, true);
-    } else if (verdict_redact(v, 0, c->result, &text, &err)) {
-        journal_result(c->o.journal, &c->call, span_bytes(&text));
-        choice_event_result(c, "", span_bytes(&text));
-        turn_answer_text(c->turn, span_bytes(&text));
-    } else {
+    if (v->action != VERDICT_REDACT)
+        show_result(c, c->result);
+    else if (verdict_redact(v, 0, c->result, &text, &err))
+        show_result(c, span_bytes(&text));
+    else
         c->o.on_fail(c->o.user, &err);
-    }
     bytes_free(&text);
 }
 

@@ -88,7 +88,7 @@ static void call_end(struct tool_run *r, bool ok, struct span text) {
 }
 
 static void call_answer(struct tool_run *r, const struct mcp_incoming *in) {
-    struct bytes text = {.limit = TOOL_RESULT_BYTES_MAX};
+    struct bytes text = {.limit = MCP_MESSAGE_BYTES_MAX};
     bool ok = false;
 
     if (in->kind == MCP_ANSWER) {

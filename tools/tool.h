@@ -9,7 +9,9 @@
 
 enum {
     TOOL_NAME_MAX = 64,
-    TOOL_RESULT_BYTES_MAX = 64 << 10,
+    TOOL_RESULT_BYTES_MAX = 256 << 10, /* a longer one is an error */
+    /* What the model is shown of it, once all of it was judged. */
+    TOOL_SHOWN_BYTES_MAX = 64 << 10,
     TOOL_ARGUMENT_BYTES_MAX = 64 << 10
 };
 

@@ -343,7 +343,7 @@ struct tool *tool_http_open(const struct tool_options *o, struct err *err) {
         read_method(e, o, err) && read_schema(e, o, err) &&
         read_url(e, o, err) && read_headers(e, o, err) &&
         option_int(o, "timeout_s", 1, 600, &e->timeout_s, err) &&
-        option_int(o, "result_bytes_max", 64, TOOL_RESULT_BYTES_MAX - 100,
+        option_int(o, "result_bytes_max", 64, TOOL_SHOWN_BYTES_MAX - 100,
                    &e->result_bytes_max, err))
         e->fetcher = fetcher_by_options(o, true, err);
     if (!e->fetcher) {

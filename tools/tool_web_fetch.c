@@ -205,7 +205,7 @@ struct tool *web_fetch_open(const struct tool_options *o, struct err *err) {
         option_int(o, "timeout_s", 1, 300, &w->timeout_s, err) &&
         option_int(o, "page_bytes_max", 1024, READABLE_HTML_BYTES_MAX,
                    &w->page_bytes_max, err) &&
-        option_int(o, "text_bytes_max", 256, TOOL_RESULT_BYTES_MAX - 9000,
+        option_int(o, "text_bytes_max", 256, TOOL_SHOWN_BYTES_MAX - 9000,
                    &w->text_bytes_max, err) &&
         option_bool(o, "other_host", &w->other_host, err))
         w->fetcher = fetcher_by_options(o, false, err);

@@ -22,9 +22,9 @@ def fail(reason: str) -> str:
 
 
 @server.tool()
-def huge(size: int) -> str:
-    """A long text."""
-    return "x" * size
+def huge(size: int, backwards: str = "") -> str:
+    """A long text, and at its end another one, from back to front."""
+    return "x" * size + backwards[::-1]
 
 
 @server.tool()

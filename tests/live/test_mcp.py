@@ -197,8 +197,23 @@ def check_peer(corral):
     assert corral.call("peer__add", a=40, b=2).endswith("42")
     failed = corral.call("peer__fail", reason="no luck")
     assert failed.startswith("error: ") and "fail" in failed
-    # Past what a model is given, and past what a message may have.
-    assert 60_000 < len(corral.call("peer__huge", size=1_000_000)) < 70_000
+    # Past what a model is given, and past what is judged in one piece.
+    assert 60_000 < len(corral.call("peer__huge", size=200_000)) < 70_000
+    too_much = corral.call("peer__huge", size=1_000_000)
+    assert too_much == "error: the result has 1000000 bytes, of 262144 at most"
+
+
+def test_judged_before_it_is_cut(world):
+    """What stands behind the 64 kB that a model reads is judged with them."""
+    corral = world({"name": "peer", "command": python(PEER)})
+    caller = world.caller
+    caller.tool = ("peer__huge", {"size": 150_000, "backwards": "gnissorc arbez "})
+    answer = corral.client.chat.completions.create(
+        model="any", messages=[{"role": "user", "content": "Do it."}]
+    )
+    assert answer.choices[0].finish_reason == "content_filter"
+    assert len(caller.requests) == 1, "the model reads nothing of it"
+    assert corral.call("peer__huge", size=150_000, backwards="xyz").startswith("xxx")
 
 
 def test_modern_stdio(world):

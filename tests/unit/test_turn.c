@@ -20,6 +20,7 @@ struct scripted {
     const char *text;
     const char *calls[4][2];
     enum llm_finish finish;
+    bool silent; /* it does not say what it used */
     const char *error;
 };
 
@@ -32,7 +33,7 @@ struct fake_llm {
     int cancelled;
     int last_message_count;
     enum chat_choice last_choice;
-    char last_text[TOOL_RESULT_BYTES_MAX + 1]; /* of the last message */
+    char last_text[TOOL_SHOWN_BYTES_MAX + 1]; /* of the last message */
 };
 
 struct llm_call {
@@ -93,12 +94,11 @@ static void play(struct fake_llm *llm) {
         call->events.on_tool_call(call->events.user, &c);
     }
     if (!call->dead) {
-        struct llm_end end = {.ok = !step->error,
-                              .finish = step->finish,
-                              .usage = {.prompt_tokens = 3,
-                                        .cached_tokens = 1,
-                                        .completion_tokens = 2}};
+        struct llm_end end = {.ok = !step->error, .finish = step->finish};
 
+        if (!step->silent)
+            end.usage = (struct llm_usage){
+                .prompt_tokens = 3, .cached_tokens = 1, .completion_tokens = 2};
         if (step->error)
             (void)err_set(&end.err, ERR_UNAVAILABLE, "%s", step->error);
         llm->live = NULL;
@@ -152,13 +152,13 @@ static void slow_finish(bool ok, const char *text) {
 static struct tool_run *big_run(const struct tool *tool, const cJSON *arguments,
                                 const struct tool_context *context,
                                 tool_done *done, void *user) {
-    size_t size = TOOL_RESULT_BYTES_MAX + 10;
+    size_t size = (size_t)json_field(arguments, "size")->valueint;
     char *text = xalloc(size);
 
     (void)tool;
     (void)context;
-    (void)arguments;
     memset(text, 'x', size);
+    text[size - 1] = '!';
     done(user, true, (struct span){text, size});
     free(text);
     return NULL;
@@ -195,6 +195,8 @@ struct world {
     uint64_t fence_key;
     const char *denial; /* told to turn_deny() when a call is asked about */
     struct bytes log;   /* what the hooks saw, one line each */
+    size_t result_size; /* of the last one that was asked about */
+    char result_last;   /* its last byte */
     struct turn_end end;
     bool ended;
 };
@@ -246,6 +248,8 @@ static void ask_result(void *user, const struct chat_tool_call *call,
 
     (void)call;
     note(w, "result ", span_slice(result, 0, 60));
+    w->result_size = result.size;
+    w->result_last = result.size ? result.at[result.size - 1] : '\0';
     if (w->replacement)
         turn_answer_text(w->turn, span_of(w->replacement));
     else
@@ -513,14 +517,34 @@ static void test_later(void **state) {
 
 static void test_long_result(void **state) {
     static const struct scripted script[] = {
-        {.calls = {{"big", "{}"}}, .finish = LLM_TOOL_CALLS}, {.text = "."}};
+        {.calls = {{"big", "{\"size\":262144}"}}, .finish = LLM_TOOL_CALLS},
+        {.text = "."}};
+    struct world w;
+
+    (void)state;
+    /* Asked about whole, to its last byte; then cut for the model. */
+    RUN(&w, script);
+    play_all(&w.llm);
+    assert_int_equal(w.result_size, TOOL_RESULT_BYTES_MAX);
+    assert_int_equal(w.result_last, '!');
+    assert_int_equal(strlen(w.llm.last_text), TOOL_SHOWN_BYTES_MAX);
+    assert_non_null(strstr(w.llm.last_text, "cut off]"));
+    world_clear(&w);
+}
+
+static void test_result_too_long(void **state) {
+    static const struct scripted script[] = {
+        {.calls = {{"big", "{\"size\":262145}"}}, .finish = LLM_TOOL_CALLS},
+        {.text = "."}};
     struct world w;
 
     (void)state;
     RUN(&w, script);
     play_all(&w.llm);
-    assert_int_equal(strlen(w.llm.last_text), TOOL_RESULT_BYTES_MAX);
-    assert_non_null(strstr(w.llm.last_text, "cut off]"));
+    assert_string_equal(w.llm.last_text,
+                        "error: the result has 262145 bytes, of "
+                        "262144 at most");
+    assert_int_equal(w.end.finish, TURN_STOP);
     world_clear(&w);
 }
 
@@ -560,6 +584,47 @@ static void test_limits(void **state) {
     assert_non_null(strstr(w.end.err.text, "same tool call"));
     assert_int_equal(w.end.limit, TURN_LIMIT_SAME_CALL);
     world_clear(&w);
+}
+
+/* How many generations begin under a limit. */
+static int rounds_within(const struct scripted *script, int tokens) {
+    char question[400];
+    struct world w;
+    int steps;
+
+    memset(question, 'q', sizeof question);
+    world_init(&w, script, 3);
+    w.message.text = (struct span){question, sizeof question};
+    world_start(&w, (struct turn_limits){8, 16, 300, tokens});
+    play_all(&w.llm);
+    steps = w.end.steps;
+    if (w.end.finish == TURN_LIMIT)
+        assert_int_equal(w.end.limit, TURN_LIMIT_TOKENS);
+    else
+        assert_int_equal(w.end.finish, TURN_STOP);
+    world_clear(&w);
+    return steps;
+}
+
+static void test_token_limit(void **state) {
+    static const struct scripted told[] = {
+        {.calls = {{"calculator", "{\"expression\":\"1\"}"}}},
+        {.calls = {{"calculator", "{\"expression\":\"2\"}"}}},
+        {.text = "."}};
+    static const struct scripted silent[] = {
+        {.calls = {{"calculator", "{\"expression\":\"1\"}"}}, .silent = true},
+        {.calls = {{"calculator", "{\"expression\":\"2\"}"}}, .silent = true},
+        {.text = ".", .silent = true}};
+
+    (void)state;
+    /* Five tokens a round, as the model says. */
+    assert_int_equal(rounds_within(told, 4), 1);
+    assert_int_equal(rounds_within(told, 9), 2);
+    assert_int_equal(rounds_within(told, 10), 3);
+    /* By the size of what was sent: a hundred and more. */
+    assert_int_equal(rounds_within(silent, 100), 1);
+    assert_int_equal(rounds_within(silent, 200), 2);
+    assert_int_equal(rounds_within(silent, 1000), 3);
 }
 
 static void test_other_ends(void **state) {
@@ -766,6 +831,8 @@ int main(void) {
         cmocka_unit_test(test_replaced),
         cmocka_unit_test(test_later),
         cmocka_unit_test(test_long_result),
+        cmocka_unit_test(test_result_too_long),
+        cmocka_unit_test(test_token_limit),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_other_ends),
         cmocka_unit_test(test_start_fails),

@@ -82,6 +82,15 @@ static uint64_t tokens(const struct classes *c) {
            (block_behind(first & even, even) & odd);
 }
 
+/* The last byte of each run that ends its line, and may go on in the next. */
+static uint64_t line_ends(const struct classes *c) {
+    uint64_t line = block_is(c->block, '\n') | block_is(c->block, '\r') |
+                    block_is(c->block, '\\');
+    uint64_t blank = block_is(c->block, ' ') | block_is(c->block, '\t');
+
+    return c->token & (line >> 1 | (blank >> 1 & (blank | line) >> 2));
+}
+
 /* The first byte of the run that has bit `at`, or `at` itself. */
 static int run_start(const struct classes *c, int at) {
     if (!(c->token >> at & 1)) return at;
@@ -92,7 +101,8 @@ size_t decode_plain(struct span in, size_t at, size_t end) {
     while (end - at > BLOCK_SIZE) {
         struct classes c = classes_of(in.at + at);
         int cut = run_start(&c, CUT_MAX);
-        uint64_t found = escapes(&c) | morse(&c) | numbers(&c) | tokens(&c);
+        uint64_t found =
+            escapes(&c) | morse(&c) | numbers(&c) | tokens(&c) | line_ends(&c);
         /* Padding makes a run longer; it stands behind it. */
         uint64_t padding = block_is(c.block, '=') & c.token << 1;
 

@@ -79,13 +79,16 @@ size_t decode_quiet(const struct decode_quiet *q, struct span in, size_t at,
  * many times. */
 enum { FALLS = 3 };
 
-/* A word of letters of which one is no digit of hex, behind a blank: no code of
- * numbers or signs goes on over it, no token begins before it. */
+/* A word of letters of which one is no digit of hex, behind a blank and a word
+ * of the same line: no code of numbers or signs goes on over it, no token
+ * begins before it. */
 static bool parts_codes(struct span text, size_t at) {
     bool other = false;
     size_t end = at;
 
-    if (!at || text.at[at - 1] != ' ') return false;
+    if (at < 2 || text.at[at - 1] != ' ' ||
+        letters_index(text.at[at - 2]) == LETTERS_EDGE)
+        return false;
     while (end < text.size && letters_index(text.at[end]) != LETTERS_EDGE)
         other |= (text.at[end++] | 0x20) > 'f';
     return other && end >= at + 3 && end < text.size && text.at[end] == ' ';

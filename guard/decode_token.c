@@ -28,18 +28,18 @@ static const unsigned char
             ['+'] = 63,   ['-'] = 63,   ['/'] = 64,   ['_'] = 64};
 #undef ROW
 
-static int base64_value(char c) {
+int decode_base64_value(char c) {
     return base64_letters[(unsigned char)c] - 1;
 }
 
-static int base32_value(char c) {
+int decode_base32_value(char c) {
     if (c >= 'A' && c <= 'Z') return c - 'A';
     if (c >= 'a' && c <= 'z') return c - 'a';
     if (c >= '2' && c <= '7') return c - '2' + 26;
     return -1;
 }
 
-static int hex_value(char c) {
+int decode_hex_value(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     if (c >= 'a' && c <= 'f') return c - 'a' + 10;
     if (c >= 'A' && c <= 'F') return c - 'A' + 10;
@@ -47,7 +47,7 @@ static int hex_value(char c) {
 }
 
 bool decode_token_letter(char c) {
-    return base64_value(c) >= 0;
+    return decode_base64_value(c) >= 0;
 }
 
 static bool is_line_end(char c) {
@@ -130,7 +130,7 @@ static bool all_are(struct span in, size_t at, size_t end, int (*value)(char)) {
 static bool is_base32(struct span in, size_t at, size_t end) {
     bool upper = false, lower = false;
 
-    if (end - at < BASE32_MIN || !all_are(in, at, end, base32_value))
+    if (end - at < BASE32_MIN || !all_are(in, at, end, decode_base32_value))
         return false;
     for (; at < end; at++) {
         upper = upper || (in.at[at] >= 'A' && in.at[at] <= 'Z');
@@ -161,13 +161,15 @@ static bool try_block(struct span in, size_t at, size_t end,
                       struct decode_found *found) {
     size_t shifts = end - at >= SHIFTS_MIN ? 4 : 1;
 
-    if (all_are(in, at, end, hex_value) &&
-        try_bits(in, at, end, 4, hex_value, found))
+    if (all_are(in, at, end, decode_hex_value) &&
+        try_bits(in, at, end, 4, decode_hex_value, found))
         return true;
-    if (is_base32(in, at, end) && try_bits(in, at, end, 5, base32_value, found))
+    if (is_base32(in, at, end) &&
+        try_bits(in, at, end, 5, decode_base32_value, found))
         return true;
     for (size_t shift = 0; shift < shifts; shift++)
-        if (try_bits(in, at + shift, end, 6, base64_value, found)) return true;
+        if (try_bits(in, at + shift, end, 6, decode_base64_value, found))
+            return true;
     return false;
 }
 
@@ -194,8 +196,12 @@ static size_t stretch(struct span in, size_t at, bool *open) {
 }
 
 size_t decode_token(struct span in, size_t at, struct decode_found *found) {
-    size_t end = stretch(in, at, &found->open);
+    size_t end;
+    bool open;
 
+    if (decode_wrapped(in, at, found)) return found->end;
+    end = stretch(in, at, &open);
+    found->open = found->open || open;
     found->begin = at;
     if (end - at == DECODE_BLOCK_MAX) end = at + DECODE_BLOCK;
     found->from = found->end = at;

@@ -33,6 +33,10 @@ struct decode_found {
  * of their letters. */
 bool decode_token_letter(char c);
 size_t decode_token(struct span in, size_t at, struct decode_found *found);
+/* What a letter stands for; -1: it is none. */
+int decode_base64_value(char c);
+int decode_base32_value(char c);
+int decode_hex_value(char c);
 /* Is this text, rather than what random bytes would give. */
 bool decode_is_text(const struct decode_byte *bytes, size_t count);
 /* Begins `s`, which is not empty, with what no text has; *took: of its bytes.
@@ -44,6 +48,10 @@ bool decode_is_bad(struct span s, size_t *took);
 size_t decode_legible(struct decode_byte *bytes, size_t count);
 
 enum { DECODE_BASES = 3 /* that numbers are written to */ };
+
+/* decode_wrapped.c: the same over more than one line, where `at` is in the
+ * first of them. False: there is none, but found->open may be set. */
+bool decode_wrapped(struct span in, size_t at, struct decode_found *found);
 
 /* decode_group.c: codes with blanks between them, and Morse. `at` begins a
  * word. tried[]: up to where a long row of numbers, which gave no text, is not

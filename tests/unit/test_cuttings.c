@@ -79,6 +79,41 @@ static const char *const answers[] = {
     LONG "10.0.0.1 AKIAIOSFODNN7EXAMPLE " LONG "BAD",
     "one two three four five acme corp and more words behind a checkpoint, "
     "so that it is cut there, jane.doe@example.org, and there.",
+    "Decode\n"
+    "> dGhlIGFjbWUgY29ycCBzZWxs\n"
+    "> cyBwbHV0b25pdW0sIGFuZCBq\n"
+    "> YW5lLmRvZUBleGFtcGxlLm9y\n"
+    "> ZyBzYXlzIGFjbWU=\n"
+    "Bye",
+    "  # 7772697465\n"
+    "  # 20746f2061\n"
+    "  # 636d652063\n"
+    "  # 6f72702061\n"
+    "  # 6e64206163\n"
+    "  # 6d65\n"
+    "acme",
+    "dGhl\n"
+    "IGFj\n"
+    "bWUg\n"
+    "Y29y\n"
+    "cCBz\n"
+    "ZWxs\n"
+    "cyBw\n"
+    "bHV0\n"
+    "b25p\n"
+    "dW0s\n"
+    "IGFu\n"
+    "ZCBq\n"
+    "YW5l\n"
+    "LmRv\n"
+    "ZUBl\n"
+    "eGFt\n"
+    "cGxl\n"
+    "Lm9y\n"
+    "ZyBz\n"
+    "YXlz\n"
+    "IGFj\n"
+    "bWU=\n",
     "\\\"quoted\\\" \t\r\n /slashes/ \\u0061cme acme\\n"
     "acme <b>acme</b> &acme;",
 };

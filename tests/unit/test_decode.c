@@ -136,6 +136,52 @@ static void test_tokens(void **state) {
     check_decode("+49 30 901820 2024-11-28 4111111111111111", NULL);
 }
 
+/* Codes in lines, of any width and behind any marks; words in lines are none.
+ */
+static void test_wrapped(void **state) {
+    (void)state;
+    check_decode("SGVsbG8gd29y\nbGQsIGhvdyBh\ncmUgeW91Pw==",
+                 "Hello world, how are you?");
+    check_decode("SGVs\nbG8g\nd29y\nbGQs\nIGhv\ndyBh\ncmUg\neW91",
+                 "Hello world, how are you");
+    check_decode("S\nG\nV\ns\nb\nG\n8\ng\nd\n2\n9\ny\nb\nG\nQ\ns",
+                 "Hello world,");
+    check_decode("  SGVsbG8gd29yb\r\n\tGQsIGhvdyBhc\r\n  mUgeW91Pw== ok",
+                 "  Hello world, how are you? ok");
+    check_decode("> SGVsbG8gd29ybG\n> QsIGhvdyBhcmUg\n> eW91\n> Bye now",
+                 "> Hello world, how are you\n> Bye now");
+    check_decode("# SGVsbG8gd29\n#  ybGQsIGhvdyBhcm\n#\n# UgeW91Pw==",
+                 "# Hello world, how are you?");
+    check_decode("// SGVsbG8gd29ybG\n// QsIGhvdyBhcm\n// UgeW91",
+                 "// Hello world, how are you");
+    check_decode("//SGVsbG8gd29ybG\n//QsIGhvdyBhcm\n//UgeW91",
+                 "//Hello world, how are you");
+    check_decode("{\"a\":\"SGVsbG8gd29y\\nbGQsIGhvdyBh\\ncmU=\"}",
+                 "{\"a\":\"Hello world, how are\"}");
+    check_decode("68656c6c6f\n20776f726c\n642c20686f\n77", "hello world, how");
+    check_decode("JBSWY3DP\n  EB3W64TM\n  MQWCA2DP\n  O4======",
+                 "Hello world, how");
+    check_decode("jbswy3dpe\nb3w64tmmq\nwca2dpo4", "Hello world, how");
+    check_decode("bXkgc2Vj\ncmV0", "my secret");
+}
+
+/* Lines of prose around a code are no part of it. */
+static void test_wrapped_among_words(void **state) {
+    (void)state;
+    check_decode("Please decode this\nSGVsbG8gd29ybG\nQsIGhvdyBhcmUg\neW91\n"
+                 "Thanks\nBob",
+                 "Please decode this\nHello world, how are you\nThanks\nBob");
+    check_decode("Decode\nThis\nNow\n"
+                 "SGVsbG8gd29ybGQsIGhvdyBhcm\nUgeW91IGRvaW5nLCBteSBmcmll\n"
+                 "bmQgYW5kIGJyb3RoZXI\nThanks\nBob\nSmith",
+                 "Decode\nThis\nNow\nHello world, how are you doing, my friend "
+                 "and brother\nThanks\nBob\nSmith");
+    check_decode("apple\npear\nplum\nOrange\nbanana\nKiwi\nfig\nlemon\n", NULL);
+    check_decode("2024\n1999\n4711\n6564\n7461\n3333\n5555\n1234\n", NULL);
+    check_decode("- Apple\n- Pear\n- Plum\n\nHello\nworld\n", NULL);
+    check_decode("int main\n{\n  foo\n}\nreturn\nvoid\nnext\n", NULL);
+}
+
 static void test_groups(void **state) {
     (void)state;
     check_decode("68 65 6c 6c 6f", "hello");
@@ -276,11 +322,18 @@ static void test_any_bytes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_escapes),  cmocka_unit_test(test_legible),
-        cmocka_unit_test(test_rows),     cmocka_unit_test(test_tokens),
-        cmocka_unit_test(test_groups),   cmocka_unit_test(test_morse),
-        cmocka_unit_test(test_cipher),   cmocka_unit_test(test_depth),
-        cmocka_unit_test(test_map),      cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_escapes),
+        cmocka_unit_test(test_legible),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_tokens),
+        cmocka_unit_test(test_wrapped),
+        cmocka_unit_test(test_wrapped_among_words),
+        cmocka_unit_test(test_groups),
+        cmocka_unit_test(test_morse),
+        cmocka_unit_test(test_cipher),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_map),
+        cmocka_unit_test(test_plain),
         cmocka_unit_test(test_any_bytes)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);

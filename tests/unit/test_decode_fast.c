@@ -68,7 +68,12 @@ static const char *const odd[] = {
     "YWNtZQ%3D",
     "NjU2YzZj",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "\nSGVsbG8gd29ybGQgSGVsbG8gd29ybGQgSGVsbG8gd29ybGQg\nSGVsbG8gd29ybGQg\n"};
+    "\nSGVsbG8gd29ybGQgSGVsbG8gd29ybGQgSGVsbG8gd29ybGQg\nSGVsbG8gd29ybGQg\n",
+    "SGVsbG8gd29y\n> bGQsIGhvdyBh\n> cmUgeW91",
+    "SGVs\nbG8g\nd29y\nbGQs\nIGhv\ndyBh\ncmUg\neW91\n",
+    "6865 \t\r\n6c6c\n6f20\n776f\n726c\n64",
+    "word\nNext\n",
+    "SGVsbG8g \\nd29ybGQh "};
 
 static void same_layer(const struct decode_layer *a,
                        const struct decode_layer *b) {

@@ -18,6 +18,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import textwrap
 import unicodedata
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -84,6 +85,10 @@ DISGUISES = {
     "base32": lambda t: base64.b32encode(t.encode()).decode(),
     "Morse": morse,
     "tag characters": tags,
+    "wrapped base64": lambda t: textwrap.fill(base64.b64encode(t.encode()).decode(), 24),
+    "quoted hex": lambda t: textwrap.fill(
+        t.encode().hex(), 34, initial_indent="> ", subsequent_indent="> "
+    ),
     "base64 of leet": lambda t: base64.b64encode(t.translate(LEET).encode()).decode(),
 }
 

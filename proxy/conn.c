@@ -347,18 +347,19 @@ static void put_head(const struct conn *c, struct bytes *out, int status,
 static void send_whole(struct conn *c, int status, const char *content_type,
                        const struct http_header *headers, int header_count,
                        struct span body) {
+    bool bodiless = status == 204 || status == 304;
     struct bytes head = {0};
     char digits[BYTES_DIGITS_SIZE];
 
     c->end.status = status;
     bytes_expect(&head, HEAD_ROOM);
     put_head(c, &head, status, content_type, headers, header_count);
-    if (status != 204) {
+    if (!bodiless) {
         http_put_header(&head, span_of("content-length"),
                         bytes_digits((int64_t)body.size, digits));
     }
     bytes_puts(&head, "\r\n");
-    if (c->head_only || status == 204) body.size = 0;
+    if (c->head_only || bodiless) body.size = 0;
     c->end.bytes = body.size;
     conn_send(c, (struct span[]){span_bytes(&head), body}, 2);
     bytes_free(&head);

@@ -611,6 +611,7 @@ const char *http_status_text(int status) {
         const char *text;
     } texts[] = {{200, "OK"},
                  {204, "No Content"},
+                 {304, "Not Modified"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {403, "Forbidden"},

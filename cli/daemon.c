@@ -533,6 +533,7 @@ struct service_options daemon_service_options(const struct daemon *d) {
                                     .addresses = d->addresses,
                                     .audit = d->audit,
                                     .log_requests = c->log_access,
+                                    .console = c->console,
                                     .compact = c->agent.compact,
                                     .turn_steps = c->agent.steps,
                                     .turn_tool_calls = c->agent.tool_calls,

@@ -234,6 +234,7 @@ static void take_config(struct daemon *d, struct change *change) {
     c->log = fresh->log;
     c->log_format = fresh->log_format;
     c->log_access = fresh->log_access;
+    c->console = fresh->console;
     log_set_level(c->log);
     log_set_format(c->log_format);
     c->agent = fresh->agent;
@@ -241,6 +242,7 @@ static void take_config(struct daemon *d, struct change *change) {
     for (int i = 0; i < daemon_loop_count(d); i++) {
         service_set_turns(daemon_service(d, i), &turns);
         service_log_requests(daemon_service(d, i), c->log_access);
+        service_show_console(daemon_service(d, i), c->console);
         server_set_limits(daemon_server(d, i), &c->limits);
     }
     if (d->admin_server) server_set_limits(d->admin_server, &c->limits);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "guard/guard.h"
 #include "guard/policy.h"
+#include "proxy/console.h"
 #include "proxy/http_error.h"
 #include "proxy/peer.h"
 #include "proxy/rates.h"
@@ -289,6 +290,8 @@ static bool refuse(struct conn *c, const struct http_request *r,
 /* 0: anybody. What nobody thought of is for those who may chat. */
 static unsigned scope_of(struct span path) {
     if (span_is(path, "/healthz") || span_is(path, "/readyz")) return 0;
+    /* The page that asks for the key. */
+    if (console_path(path)) return 0;
     if (span_is(path, "/metrics")) return KEY_METRICS;
     if (span_starts(path, span_of("/admin"))) return KEY_ADMIN;
     /* Whoever asks for a tool must not be the one to approve it. */

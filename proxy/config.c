@@ -29,7 +29,8 @@ void config_init(struct config *c) {
                          .loops = 1,
                          .drain_ms = 30 * 1000,
                          .log = LOG_INFO,
-                         .log_access = true};
+                         .log_access = true,
+                         .console = true};
     limits_init(&c->limits);
     c->upstreams = xalloc_array(UPSTREAMS_MAX, sizeof *c->upstreams);
     config_guard_init(&c->guard);
@@ -289,21 +290,37 @@ static bool read_tool_prompt(const struct config_source *s, const cJSON *root,
 
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {"listen",       "tls",
-                                       "allow_remote", "keys",
-                                       "model",        "model_name",
-                                       "threads",      "context_tokens",
-                                       "kv_tokens",    "kv_type",
-                                       "policy",       "guard",
-                                       "backend",      "upstreams",
-                                       "tools",        "agent",
-                                       "limits",       "cors_origins",
-                                       "drain_ms",     "log",
-                                       "data",         "audit",
-                                       "mcp",          "proxy_protocol",
-                                       "tool_prompt",  "admin",
-                                       "responses",    "traces",
-                                       "loops",        NULL};
+    static const char *const keys[] = {"listen",
+                                       "tls",
+                                       "allow_remote",
+                                       "keys",
+                                       "model",
+                                       "model_name",
+                                       "threads",
+                                       "context_tokens",
+                                       "kv_tokens",
+                                       "kv_type",
+                                       "policy",
+                                       "guard",
+                                       "backend",
+                                       "upstreams",
+                                       "tools",
+                                       "agent",
+                                       "limits",
+                                       "cors_origins",
+                                       "drain_ms",
+                                       "log",
+                                       "data",
+                                       "audit",
+                                       "mcp",
+                                       "proxy_protocol",
+                                       "tool_prompt",
+                                       "admin",
+                                       "responses",
+                                       "traces",
+                                       "loops",
+                                       "console",
+                                       NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -334,6 +351,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_list(s, root, "cors_origins", c->origins,
                             CONFIG_ORIGINS_MAX, &c->origin_count) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
+           config_read_bool(s, root, "console", &c->console) &&
            config_read_log(s, root, c);
 }
 

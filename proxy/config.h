@@ -90,6 +90,7 @@ struct config {
     enum log_level log;
     enum log_format log_format;
     bool log_access; /* a line for each request */
+    bool console;    /* the web console is served */
 };
 
 void config_init(struct config *c); /* the defaults */

@@ -105,6 +105,7 @@ static void put_listeners(cJSON *at, const struct config *c) {
     if (c->admin.host)
         put_address(admin, "listen", c->admin.host, c->admin.port);
     put_text(admin, "keys", c->admin.keys ? c->admin.keys : c->keys);
+    (void)cJSON_AddBoolToObject(at, "console", c->console);
     put_list(at, "cors_origins", c->origins, c->origin_count);
     put_number(at, "drain_ms", c->drain_ms);
     put_number(at, "loops", c->loops);

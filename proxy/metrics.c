@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKETS_MAX = 16, STATUS_COUNT = 19 };
+enum { BUCKETS_MAX = 16, STATUS_COUNT = 20 };
 
 /* Upper bounds in seconds, ascending; +Inf is implied. */
 struct scale {
@@ -54,10 +54,10 @@ struct metrics {
 const char metrics_content_type[] = "text/plain; version=0.0.4; charset=utf-8";
 
 static const char *const routes[ROUTE_COUNT] = {
-    "chat",        "completions", "responses", "embeddings",
-    "moderations", "decisions",   "models",    "messages",
-    "ollama",      "guard",       "sessions",  "approvals",
-    "health",      "metrics",     "admin",     "other"};
+    "chat",      "completions", "responses", "embeddings", "moderations",
+    "decisions", "models",      "messages",  "ollama",     "guard",
+    "sessions",  "approvals",   "health",    "metrics",    "admin",
+    "console",   "other"};
 static const char *const channels[METRICS_CHANNEL_COUNT] = {
     "input", "output", "tool_call", "tool_result"};
 static const char *const results[RESULT_COUNT] = {
@@ -67,9 +67,9 @@ static const char *const parts[PART_COUNT] = {"policy", "keys", "certificate",
                                               "configuration"};
 static const char *const kinds[TOKENS_COUNT] = {"prompt", "cached",
                                                 "completion"};
-static const int statuses[STATUS_COUNT] = {200, 204, 400, 401, 403, 404, 405,
-                                           408, 409, 413, 414, 415, 417, 429,
-                                           431, 500, 502, 503, 504};
+static const int statuses[STATUS_COUNT] = {200, 204, 304, 400, 401, 403, 404,
+                                           405, 408, 409, 413, 414, 415, 417,
+                                           429, 431, 500, 502, 503, 504};
 
 static const struct scale guard_scale = {
     13, {.0001, .0003, .001, .003, .01, .02, .05, .1, .2, .5, 1, 2, 5}};

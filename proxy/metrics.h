@@ -24,6 +24,7 @@ enum metrics_route {
     ROUTE_HEALTH,
     ROUTE_METRICS,
     ROUTE_ADMIN,
+    ROUTE_CONSOLE,
     ROUTE_OTHER,
     ROUTE_COUNT
 };

@@ -15,6 +15,7 @@
 #include "proxy/approvals.h"
 #include "proxy/audit.h"
 #include "proxy/auth.h"
+#include "proxy/console.h"
 #include "proxy/decisions.h"
 #include "proxy/embeddings.h"
 #include "proxy/exchange.h"
@@ -50,6 +51,7 @@ struct service {
     bool away; /* another one is the first loop's */
     bool draining;
     bool log_requests;
+    bool console;
     int refused_rows;      /* of the audit, in this second */
     uint64_t refused_more; /* that have none of their own */
     int ticks;
@@ -349,6 +351,14 @@ static void metrics(struct service *s, struct conn *c,
     bytes_free(&out);
 }
 
+static void console(struct service *s, struct conn *c,
+                    const struct http_request *r) {
+    if (s->console)
+        metrics_request(s->metrics, ROUTE_CONSOLE, console_respond(c, r));
+    else
+        fail_status(s, c, ROUTE_CONSOLE, 404, "there is no such route");
+}
+
 static const struct route routes[] = {
     {"POST", "/v1/chat/completions", false, ROUTE_CHAT, chat, chat_gone},
     {"POST", "/v1/completions", false, ROUTE_COMPLETIONS, completions,
@@ -384,6 +394,8 @@ static const struct route routes[] = {
     {"GET", "/healthz", false, ROUTE_HEALTH, healthz, NULL},
     {"GET", "/readyz", false, ROUTE_HEALTH, readyz, NULL},
     {"GET", "/metrics", false, ROUTE_METRICS, metrics, NULL},
+    {"GET", "/", false, ROUTE_CONSOLE, console, NULL},
+    {"GET", "/console/", true, ROUTE_CONSOLE, console, NULL},
 };
 
 static bool method_fits(const struct route *route, struct span method) {
@@ -425,7 +437,8 @@ static bool only_first(const struct route *route) {
 
 /* Whatever can lead to a decision. */
 static bool needs_audit(const struct route *route) {
-    return !is_probe(route) && route->metrics != ROUTE_MODELS;
+    return !is_probe(route) && route->metrics != ROUTE_MODELS &&
+           route->metrics != ROUTE_CONSOLE;
 }
 
 /* Clients of Ollama, which does not look, may leave the type out. A page of
@@ -611,6 +624,7 @@ struct service *service_new(const struct service_options *o) {
     s->audit = o->audit;
     s->tracer = o->tracer;
     s->log_requests = o->log_requests;
+    s->console = o->console;
     s->started = clock_wall_s();
     service_set_policy(s, o->policy);
     (void)uv_timer_init(o->loop, &s->timer);
@@ -668,6 +682,10 @@ void service_set_turns(struct service *s, const struct service_turns *turns) {
 
 void service_log_requests(struct service *s, bool on) {
     s->log_requests = on;
+}
+
+void service_show_console(struct service *s, bool on) {
+    s->console = on;
 }
 
 struct exchange_context *service_exchanges(struct service *s) {

@@ -42,6 +42,7 @@ struct service_options {
     struct service *first;
     struct mailbox *box; /* of its loop, with `first` */
     bool log_requests;
+    bool console;                   /* is the web console served? */
     struct compact_options compact; /* of sessions */
     int turn_steps;
     int turn_tool_calls;
@@ -71,6 +72,7 @@ struct service_turns {
 };
 void service_set_turns(struct service *s, const struct service_turns *turns);
 void service_log_requests(struct service *s, bool on);
+void service_show_console(struct service *s, bool on);
 /* Bytes of answers that wait for a verdict. */
 size_t service_held(const struct service *s);
 /* What its turns run in; borrowed until service_close(). */

@@ -25,6 +25,7 @@ static void test_defaults(void **state) {
     assert_int_equal(c.agent.steps, 8);
     assert_int_equal(c.limits.body_bytes_max, 4 << 20);
     assert_int_equal(c.log, LOG_INFO);
+    assert_true(c.console);
     assert_true(config_check(&c, &err));
     assert_true(config_parse(&c, span_of(""), "x.yaml", &err));
     assert_string_equal(c.model, "default");
@@ -58,6 +59,7 @@ static void test_everything(void **state) {
                        "limits: {body_bytes_max: 1000, header_ms: 5}\n"
                        "cors_origins: [\"http://localhost:3000\"]\n"
                        "drain_ms: 0\n"
+                       "console: false\n"
                        "data: data\n"
                        "log: debug\n";
     struct config c = {0};
@@ -106,6 +108,7 @@ static void test_everything(void **state) {
     assert_int_equal(c.limits.header_count_max, 100);
     assert_string_equal(c.origins[0], "http://localhost:3000");
     assert_int_equal(c.drain_ms, 0);
+    assert_false(c.console);
     assert_int_equal(c.log, LOG_DEBUG);
     assert_true(config_check(&c, &err));
     config_clear(&c);

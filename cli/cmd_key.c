@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/options.h"
+#include "proxy/auth.h"
 #include "proxy/config.h"
 #include "proxy/keys.h"
 
@@ -44,9 +45,10 @@ static bool add(const struct key_options *o, const char *path,
     struct keys keys = {0};
     bool ok;
 
-    if (o->name && strlen(o->name) >= sizeof key.name)
-        return err_set(err, ERR_INPUT, "--name: longer than %zu bytes",
-                       sizeof key.name - 1);
+    /* A key whose policy cannot be read would keep all keys from being read. */
+    if (!key_name_fits(o->name ? o->name : "", err) ||
+        !auth_check_policy(path, o->policy, err))
+        return false;
     (void)snprintf(key.name, sizeof key.name, "%s", o->name ? o->name : "");
     if (o->scopes && !key_scopes_from_text(o->scopes, &key.scopes, err))
         return false;

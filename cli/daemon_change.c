@@ -160,6 +160,14 @@ static bool finish_policy(struct daemon *d, struct change *c, struct err *err) {
     return true;
 }
 
+/* A key must be revoked in spite of a policy of another one that is wrong. */
+static void read_standing(const struct auth *a, struct change *c, int which) {
+    const char *path = a ? auth_path(a) : NULL;
+    struct err err = {0};
+
+    c->has_standing[which] = path && keys_read(&c->standing[which], path, &err);
+}
+
 static bool read_keys(const struct daemon *d, struct change *c,
                       struct err *err) {
     const char *path = c->has_config ? c->fresh.keys : NULL;
@@ -168,7 +176,21 @@ static bool read_keys(const struct daemon *d, struct change *c,
     c->keys = auth_read(d->auth, path, err);
     if (c->keys && d->admin_auth)
         c->admin_keys = auth_read(d->admin_auth, auth_path(d->admin_auth), err);
-    return c->keys && (c->admin_keys || !d->admin_auth);
+    if (c->keys && (c->admin_keys || !d->admin_auth)) return true;
+    read_standing(d->auth, c, 0);
+    read_standing(d->admin_auth, c, 1);
+    return false;
+}
+
+static void withdraw_keys(struct daemon *d, const struct change *c) {
+    struct auth *const auths[2] = {d->auth, d->admin_auth};
+
+    if (!c->has_standing[0] && !c->has_standing[1]) return;
+    daemon_hold_loops(d);
+    for (int i = 0; i < 2; i++)
+        if (c->has_standing[i]) auth_withdraw(auths[i], &c->standing[i]);
+    daemon_release_loops(d);
+    daemon_tell_keys(d);
 }
 
 static bool read_tls(const struct daemon *d, struct change *c,
@@ -346,6 +368,7 @@ void change_clear(struct change *c) {
     tls_context_close(c->tls);
     auth_change_free(c->keys);
     auth_change_free(c->admin_keys);
+    for (int i = 0; i < 2; i++) keys_clear(&c->standing[i]);
     bytes_free(&c->restart);
 }
 
@@ -373,6 +396,7 @@ bool change_finish(struct daemon *d, struct change *c) {
         if (!c->ok[i]) tell_kept(d, c, i);
         all &= c->ok[i];
     }
+    withdraw_keys(d, c);
     return all;
 }
 

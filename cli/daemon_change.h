@@ -5,6 +5,7 @@
 #define CORRAL_CLI_DAEMON_CHANGE_H
 
 #include "cli/daemon_state.h"
+#include "proxy/keys.h"
 #include "proxy/tls.h"
 
 enum { CHANGE_PARTS = 4 };
@@ -24,6 +25,8 @@ struct change {
     char *policy_path;
     struct tls_context *tls;
     struct auth_change *keys, *admin_keys;
+    struct keys standing[2]; /* of both files, where those could not be read */
+    bool has_standing[2];
     struct bytes restart; /* settings that wait for one, with commas */
 };
 

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "guard/policy.h"
 #include "proxy/admin_state.h"
 #include "proxy/auth.h"
 #include "proxy/keys.h"
@@ -87,20 +86,9 @@ static bool run_list(struct admin_job *job, struct err *err) {
 
 /* A key whose policy cannot be read would keep all keys from being read. */
 static bool check_policy(const struct key_job *j, struct err *err) {
-    const char *slash = strrchr(j->path, '/');
-    struct bytes path = {0};
-    struct policy *policy;
-
-    if (!j->key.policy) return true;
-    if (j->key.policy[0] != '/' && slash)
-        bytes_put(&path, (struct span){j->path, (size_t)(slash - j->path) + 1});
-    bytes_puts(&path, j->key.policy);
-    bytes_put(&path, (struct span){"", 1});
-    policy = policy_open(path.at, err);
-    if (!policy) err->code = ERR_INPUT;
-    policy_free(policy);
-    bytes_free(&path);
-    return policy != NULL;
+    if (auth_check_policy(j->path, j->key.policy, err)) return true;
+    err->code = ERR_INPUT;
+    return false;
 }
 
 static bool add_key(struct key_job *j, struct keys *keys, struct err *err) {
@@ -150,8 +138,12 @@ static void on_reloaded(void *user, bool in_force, const cJSON *parts,
                         const struct err *err) {
     struct admin_job *job = user;
     const char *reason = err ? err->text : "";
+    const struct key_job *j = of(job);
 
     (void)parts;
+    /* What is revoked is out, whatever the rest of the file is like. */
+    if (j->name && !auth_caller(job->admin->o.auth, span_of(j->id)))
+        in_force = true;
     job->out.size--; /* the closing brace */
     job->ok = bytes_printf(&job->out, &job->err, ",\"in_force\":%s",
                            in_force ? "true" : "false") &&
@@ -230,10 +222,7 @@ static bool read_key(const cJSON *body, struct key *key, struct err *err) {
         !key_scopes_from_text(scopes, &key->scopes, err) ||
         !read_limits(body, &key->limits, err))
         return false;
-    if (strlen(name) >= sizeof key->name)
-        return err_set_field(err, ERR_INPUT, "name",
-                             "name: longer than %zu bytes",
-                             sizeof key->name - 1);
+    if (!key_name_fits(name, err)) return false;
     (void)snprintf(key->name, sizeof key->name, "%s", name);
     if (policy && *policy) key->policy = xstrdup(policy);
     key->created_s = clock_wall_s();

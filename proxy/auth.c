@@ -22,7 +22,8 @@ struct caller {
     pthread_mutex_t lock;  /* of `rates`, which all loops count in */
     struct rates rates;
     uint64_t number;
-    bool listed; /* in the file as it was last read */
+    bool listed;     /* in the file as it was last read */
+    bool was_listed; /* before it was read again */
 };
 
 struct auth {
@@ -73,21 +74,16 @@ static struct policy *open_policy(const struct auth *a,
     const struct keys *keys = &change->keys;
     struct policy *const *earlier = change->policies;
     const char *name = keys->list[index].policy;
-    const char *slash = strrchr(change->path, '/');
-    struct bytes path = {0};
     struct policy *p;
+    char *path;
 
     if (!name) return NULL;
     for (int i = 0; i < index; i++)
         if (earlier[i] && !strcmp(keys->list[i].policy, name))
             return policy_ref(earlier[i]);
-    if (*name != '/' && slash)
-        bytes_put(&path, (struct span){change->path,
-                                       (size_t)(slash - change->path) + 1});
-    bytes_put(&path, span_of(name));
-    bytes_put(&path, (struct span){"", 1});
-    p = policy_open(path.at, err);
-    bytes_free(&path);
+    path = key_policy_path(change->path, name);
+    p = policy_open(path, err);
+    free(path);
     if (p && a->guard && !guard_fits(a->guard, p, err)) {
         policy_free(p);
         p = NULL;
@@ -179,6 +175,33 @@ void auth_take(struct auth *a, struct auth_change *change) {
     a->path = change->path;
     change->path = before;
     auth_change_free(change);
+}
+
+void auth_withdraw(struct auth *a, const struct keys *now) {
+    for (int i = 0; i < a->caller_count; i++) {
+        a->callers[i]->was_listed = a->callers[i]->listed;
+        a->callers[i]->listed = false;
+    }
+    for (int i = 0; i < now->count; i++) {
+        struct caller *c = find(a, span_of(now->list[i].id));
+
+        if (!c || !c->was_listed) continue;
+        c->listed = true;
+        if (now->list[i].revoked_s) c->key.revoked_s = now->list[i].revoked_s;
+    }
+}
+
+bool auth_check_policy(const char *keys_path, const char *policy,
+                       struct err *err) {
+    struct policy *p;
+    char *path;
+
+    if (!policy) return true;
+    path = key_policy_path(keys_path, policy);
+    p = policy_open(path, err);
+    policy_free(p);
+    free(path);
+    return p != NULL;
 }
 
 struct auth *auth_open(const char *path, struct err *err) {

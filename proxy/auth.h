@@ -34,6 +34,13 @@ MUST_USE struct auth_change *auth_read(const struct auth *a, const char *path,
                                        struct err *err);
 void auth_take(struct auth *a, struct auth_change *change);
 void auth_change_free(struct auth_change *change); /* NULL is fine */
+/* Of a change that could not be read as a whole, say for a policy of another
+ * key, at least what takes away: keys that `now` has as revoked or has no more
+ * are out. */
+void auth_withdraw(struct auth *a, const struct keys *now);
+/* Can the policy of a key of this file be opened? NULL: it has none. */
+MUST_USE bool auth_check_policy(const char *keys_path, const char *policy,
+                                struct err *err);
 /* Its keys' policies, one call a key that has one. Borrowed. */
 void auth_change_policies(const struct auth_change *change,
                           void (*on_policy)(void *user, const struct policy *p),

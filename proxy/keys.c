@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
@@ -101,7 +102,7 @@ static bool read_name(const cJSON *line, struct key *key, struct err *err) {
 
     if (!json_get_string(line, "", "name", &name, err)) return false;
     if (strlen(name) >= KEY_NAME_SIZE || !utf8_valid(span_of(name)))
-        return err_set(err, ERR_INPUT, "name: longer than %d bytes",
+        return err_set(err, ERR_INPUT, "name: not UTF-8 of %d bytes at most",
                        KEY_NAME_SIZE - 1);
     (void)snprintf(key->name, sizeof key->name, "%s", name);
     return true;
@@ -216,12 +217,20 @@ bool keys_parse(struct keys *out, struct span text, const char *path,
 
 bool keys_read(struct keys *out, const char *path, struct err *err) {
     struct bytes text = {.limit = KEYS_BYTES_MAX};
+    struct stat st;
     bool ok;
 
-    if (access(path, F_OK) != 0 && errno == ENOENT) {
+    if (stat(path, &st) != 0) {
+        if (errno != ENOENT)
+            return err_set(err, ERR_IO, "%s: %s", path, strerror(errno));
         *out = (struct keys){0};
         return true;
     }
+    if (st.st_mode & (S_IWGRP | S_IWOTH))
+        return err_set(err, ERR_INPUT,
+                       "%s: others may write to it (mode %04o), and so give "
+                       "themselves a key: chmod go-w",
+                       path, (unsigned)st.st_mode & 07777);
     ok = bytes_read_file(&text, path, err) &&
          keys_parse(out, span_bytes(&text), path, err);
     bytes_free(&text);
@@ -275,9 +284,18 @@ static bool write_all(int fd, struct span s) {
     return fsync(fd) == 0;
 }
 
+/* Where a link leads to: a rename onto the link itself would leave whoever
+ * reads the file behind it with the old one. */
+static char *real_place(const char *path) {
+    char *real = realpath(path, NULL);
+
+    return real ? real : xstrdup(path);
+}
+
 /* A neighbour first, so that a full disk leaves the old file as it is. */
-static bool replace(const char *path, struct span text, struct err *err) {
+static bool replace(const char *link, struct span text, struct err *err) {
     struct bytes fresh = {0};
+    char *path = real_place(link);
     int fd;
     bool ok;
 
@@ -293,6 +311,7 @@ static bool replace(const char *path, struct span text, struct err *err) {
         if (fd >= 0) (void)unlink(fresh.at);
     }
     bytes_free(&fresh);
+    free(path);
     return ok;
 }
 
@@ -309,9 +328,11 @@ bool keys_write(const struct keys *k, const char *path, struct err *err) {
 
 int keys_lock(const char *path, struct err *err) {
     struct bytes name = {0};
+    char *real = real_place(path);
     int fd;
 
-    bytes_puts(&name, path);
+    bytes_puts(&name, real);
+    free(real);
     bytes_put(&name, (struct span){".lock", 6});
     fd = open(name.at, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0 || flock(fd, LOCK_EX) != 0) {
@@ -346,6 +367,30 @@ bool keys_add(struct keys *k, const struct key *key, char text[KEY_TEXT_SIZE],
     hash_key(span_of(text), fresh->hash);
     fresh->policy = key->policy ? xstrdup(key->policy) : NULL;
     return true;
+}
+
+bool key_name_fits(const char *name, struct err *err) {
+    if (strlen(name) >= KEY_NAME_SIZE)
+        return err_set_field(err, ERR_INPUT, "name",
+                             "name: longer than %d bytes", KEY_NAME_SIZE - 1);
+    for (const char *c = name; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            return err_set_field(err, ERR_INPUT, "name",
+                                 "name: no control characters");
+    return utf8_valid(span_of(name)) ||
+           err_set_field(err, ERR_INPUT, "name", "name: not UTF-8");
+}
+
+char *key_policy_path(const char *keys_path, const char *policy) {
+    const char *slash = strrchr(keys_path, '/');
+    struct bytes path = {0};
+
+    if (*policy != '/' && slash)
+        bytes_put(&path,
+                  (struct span){keys_path, (size_t)(slash - keys_path) + 1});
+    bytes_puts(&path, policy);
+    bytes_put(&path, (struct span){"", 1});
+    return path.at;
 }
 
 struct key *keys_named(const struct keys *k, const char *name) {

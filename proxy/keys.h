@@ -52,12 +52,14 @@ struct keys {
 };
 
 /* Read all of a file; no file is no keys. `out` is written only on success.
- * Errors are "path:line: reason". */
+ * Errors are "path:line: reason". A file that others may write to is refused:
+ * whoever can add a line has a key. */
 MUST_USE bool keys_read(struct keys *out, const char *path, struct err *err);
 MUST_USE bool keys_parse(struct keys *out, struct span text, const char *path,
                          struct err *err);
-/* Replace the file (mode 0600) in one step. Whoever reads, changes and writes
- * holds keys_lock() meanwhile, so that no change is lost. */
+/* Replace the file (mode 0600; what a link leads to, not the link) in one step.
+ * Whoever reads, changes and writes holds keys_lock() meanwhile, so that no
+ * change is lost. */
 MUST_USE bool keys_write(const struct keys *k, const char *path,
                          struct err *err);
 /* A descriptor to close(); -1 with `err`. */
@@ -68,6 +70,10 @@ void keys_clear(struct keys *k);
  * is nowhere else. */
 MUST_USE bool keys_add(struct keys *k, const struct key *key,
                        char text[KEY_TEXT_SIZE], struct err *err);
+/* May a new key be called that? Lists of keys are read on terminals. */
+MUST_USE bool key_name_fits(const char *name, struct err *err);
+/* Where the policy of a key of this file is; the caller's to free. */
+char *key_policy_path(const char *keys_path, const char *policy);
 /* By id or, when it is the only one, by name; NULL when there is none. */
 struct key *keys_named(const struct keys *k, const char *name);
 

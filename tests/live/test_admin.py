@@ -158,6 +158,12 @@ def test_policies(admin, policies, tmp_path):
     assert [f["path"].rsplit("/", 1)[1] for f in own["files"]] == ["own.yaml", "base.yaml"]
     assert "zebra crossing" in own["files"][1]["text"]
     assert server.admin.get("/admin/policies/0000").status_code == 404
+    # Nor does it keep a key from being revoked, as it keeps one from being made.
+    made = server.admin.post("/admin/keys", json={"name": "third"}).json()
+    assert made["in_force"] is False and "base.yaml" in made["reason"]
+    gone = server.admin.delete("/admin/keys/" + added["id"])
+    assert gone.json()["in_force"] is True
+    assert chat(server, key=added["key"]).status_code == 401
 
 
 def test_keys(admin):

@@ -99,6 +99,60 @@ def test_a_file_that_is_broken_or_gone_opens_nothing(keyed):
     assert keyed.http.get("/v1/models").status_code == 401
 
 
+def test_revoked_in_spite_of_another_keys_policy(keyed):
+    """A policy with a slip in it keeps all keys as they are; what is taken
+    back is out all the same."""
+    own = keyed.keys.with_name("own.yaml")
+    own.write_text(RULES)
+    other = keyed.add("--policy", "own.yaml")
+    key = keyed.add("--name", "second")
+    assert known(keyed, key) and known(keyed, other)
+    own.write_text("policy: [")
+    assert run("key", "revoke", "second", "-c", keyed.config).returncode == 0
+    assert until(lambda: not_allowed(keyed, key))
+    assert "keys_kept" in keyed.stderr()
+    assert chat(keyed, keyed.first).choices and chat(keyed, other).choices
+    # A line that has gone is a key that has gone.
+    lines = keyed.keys.read_text().splitlines(True)
+    keyed.keys.write_text("".join(lines[1:]))
+    assert until(lambda: not_allowed(keyed, keyed.first))
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["--name", "a\nb"], "name: no control characters"),
+        (["--name", "\x1b[2J"], "name: no control characters"),
+        (["--name", "\udcff"], "name: not UTF-8"),
+        (["--name", "x" * 65], "name: longer than 64 bytes"),
+        (["--policy", "missing.yaml"], "missing.yaml: No such file"),
+    ],
+)
+def test_a_key_that_nobody_could_read(tmp_path, args, said):
+    """It would keep all others from being read, or be read on a terminal."""
+    keys = tmp_path / "keys.jsonl"
+    done = run("key", "add", "--file", keys, *args)
+    assert done.returncode != 0 and said in done.stderr
+    assert not keys.exists()
+
+
+def test_whose_file_it_is(keyed):
+    """One that others may write to lets nobody else in, and opens nothing."""
+    before = keyed.keys.read_text()
+    keyed.keys.chmod(0o666)
+    keyed.keys.write_text(before + "\n")
+    assert until(lambda: "others may write to it (mode 0666)" in keyed.stderr())
+    assert "others may write to it" in run("key", "list", "-c", keyed.config).stderr
+    keyed.keys.chmod(0o644)
+    # By way of a link it is still the same file.
+    link = keyed.keys.with_name("link")
+    link.symlink_to(keyed.keys.name)
+    done = run("key", "add", "--file", link)
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink() and keyed.keys.stat().st_mode & 0o777 == 0o600
+    assert known(keyed, done.stdout.strip())
+
+
 def test_requests_a_minute(keyed):
     key = keyed.add("--requests-per-minute", "2")
     assert known(keyed, key)  # took one

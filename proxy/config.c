@@ -61,6 +61,7 @@ void config_clear(struct config *c) {
     config_clear_tools(c);
     yaml_close(c->yaml);
     free(c->folder);
+    config_clear_list(c->hosts, &c->host_count);
     config_clear_list(c->origins, &c->origin_count);
     *c = (struct config){0};
 }
@@ -320,6 +321,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
                                        "traces",
                                        "loops",
                                        "console",
+                                       "hosts",
                                        NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
@@ -348,6 +350,8 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
            read_mcp(s, root, c) && read_agent(s, root, c) &&
            read_limits(s, root, c) &&
+           config_read_list(s, root, "hosts", c->hosts, CONFIG_HOSTS_MAX,
+                            &c->host_count) &&
            config_read_list(s, root, "cors_origins", c->origins,
                             CONFIG_ORIGINS_MAX, &c->origin_count) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&

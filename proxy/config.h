@@ -14,7 +14,12 @@
 #include "proxy/limits.h"
 #include "proxy/proxy_header.h"
 
-enum { CONFIG_TOOLS_MAX = 64, CONFIG_ORIGINS_MAX = 16, CONFIG_LOOPS_MAX = 64 };
+enum {
+    CONFIG_TOOLS_MAX = 64,
+    CONFIG_ORIGINS_MAX = 16,
+    CONFIG_HOSTS_MAX = 16,
+    CONFIG_LOOPS_MAX = 64
+};
 
 /* What serves models beside `upstreams`, where backend.openai is the first. */
 enum config_backend { BACKEND_ENGINE, BACKEND_OPENAI, BACKEND_NONE };
@@ -82,6 +87,8 @@ struct config {
     } agent;
     struct config_traces traces;
     struct limits limits;
+    char *hosts[CONFIG_HOSTS_MAX]; /* see hosts.h */
+    int host_count;
     char *origins[CONFIG_ORIGINS_MAX];
     int origin_count;
     struct yaml *yaml; /* the file, whose nodes `tools` names; or NULL */

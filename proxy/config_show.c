@@ -106,6 +106,7 @@ static void put_listeners(cJSON *at, const struct config *c) {
         put_address(admin, "listen", c->admin.host, c->admin.port);
     put_text(admin, "keys", c->admin.keys ? c->admin.keys : c->keys);
     (void)cJSON_AddBoolToObject(at, "console", c->console);
+    put_list(at, "hosts", c->hosts, c->host_count);
     put_list(at, "cors_origins", c->origins, c->origin_count);
     put_number(at, "drain_ms", c->drain_ms);
     put_number(at, "loops", c->loops);

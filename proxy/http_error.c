@@ -29,6 +29,7 @@ static const struct http_error by_code[] = {
 
 static const struct http_error by_status[] = {
     {400, "invalid_request_error", "bad_request", NULL, 0},
+    {403, "permission_error", "forbidden", NULL, 0},
     {404, "invalid_request_error", "not_found", NULL, 0},
     {405, "invalid_request_error", "method_not_allowed", NULL, 0},
     {408, "invalid_request_error", "request_timeout", NULL, 0},

@@ -42,6 +42,7 @@ struct service {
     struct metrics *metrics;
     struct auth *auth;
     struct addresses *addresses;
+    struct hosts hosts;
     struct audit *audit;
     struct tracer *tracer;
     uv_timer_t timer;
@@ -484,6 +485,16 @@ static bool address_admit(struct service *s, struct conn *c,
     return addresses_admit(s->addresses, c, conn_request(c), status);
 }
 
+/* A unix socket is out of a browser's reach. */
+static bool host_admit(struct service *s, struct conn *c,
+                       const struct http_request *r) {
+    if ((s->auth && auth_path(s->auth)) || !strcmp(conn_peer(c), "unix") ||
+        hosts_know(&s->hosts, http_request_header(r, "host")))
+        return true;
+    conn_pass(c)->refused = true;
+    return false;
+}
+
 static void on_request(void *user, struct conn *c,
                        const struct http_request *r) {
     struct service *s = user;
@@ -499,6 +510,10 @@ static void on_request(void *user, struct conn *c,
         !address_admit(s, c, route, &status)) {
         metrics_request(s->metrics, route ? route->metrics : ROUTE_OTHER,
                         status);
+    } else if (!host_admit(s, c, r)) {
+        fail_status(s, c, route ? route->metrics : ROUTE_OTHER, 403,
+                    "this server has no keys and is not called that; its "
+                    "configuration may name it in `hosts`");
     } else if (!route) {
         fail_status(s, c, ROUTE_OTHER, 404, "there is no such route");
     } else if (!method_fits(route, r->method)) {
@@ -621,6 +636,7 @@ struct service *service_new(const struct service_options *o) {
     s->sessions = o->sessions;
     s->auth = o->auth;
     s->addresses = o->addresses;
+    s->hosts = o->hosts;
     s->audit = o->audit;
     s->tracer = o->tracer;
     s->log_requests = o->log_requests;

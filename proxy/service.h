@@ -7,6 +7,7 @@
 
 #include "agent/compact.h"
 #include "proxy/conn.h"
+#include "proxy/hosts.h"
 #include "proxy/metrics.h"
 
 struct guard;
@@ -33,6 +34,7 @@ struct service_options {
     struct responses_store *responses; /* taken; NULL with `first` */
     struct auth *auth;                 /* who may come in */
     struct addresses *addresses; /* where that asks for no keys; may be NULL */
+    struct hosts hosts; /* what it is called, where no keys are asked for */
     struct audit *audit;
     struct tracer *tracer; /* NULL: no spans are sent */
     /* Whose table of approvals it shares; NULL: none, and it has its own. With

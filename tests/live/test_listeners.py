@@ -165,6 +165,35 @@ def test_bad_files(serve, tmp_path):
         serve("tls: {cert: server.pem}")
 
 
+def test_a_name_that_is_made_to_lead_here(serve, upstream):
+    """A page of evil.example that has its name lead to 127.0.0.1 is not this
+    machine, though its requests come from here."""
+    server = serve("hosts: [chat.example.org]\n")
+
+    def status(host, path="/v1/chat/completions"):
+        return server.http.post(path, json=ASK, headers={"host": host}).status_code
+
+    for known in ("localhost", "127.0.0.1:8080", "[::1]:8080", "corral", "host.docker.internal", "Chat.Example.org:443"):
+        assert status(known) == 200, known
+    for other in ("evil.example", f"evil.example:{server.port}", "127.0.0.1.evil.example", "x.chat.example.org", "0x7f.1"):
+        assert status(other) == 403, other
+    asked = len(upstream.requests)
+    said = server.http.post("/v1/messages", json=ASK, headers={"host": "evil.example"})
+    assert said.json()["type"] == "error" and "`hosts`" in said.json()["error"]["message"]
+    for path in ("/v1/sessions", "/metrics", "/v1/models"):
+        assert server.http.get(path, headers={"host": "evil.example"}).status_code == 403
+    assert len(upstream.requests) == asked
+
+
+def test_any_name_where_that_is_meant(serve, tmp_path):
+    """With keys nobody is taken for somebody; allow_remote says all may come."""
+    for more, status in (("allow_remote: true\n", 200), ("hosts: ['*']\n", 200), ("keys: none.jsonl\n", 401)):
+        server = serve(more)
+        answer = server.http.post("/v1/chat/completions", json=ASK, headers={"host": "evil.example"})
+        assert answer.status_code == status, more
+        assert server.stop() == 0
+
+
 def test_unix(serve, tmp_path):
     path = tmp_path / "corral.sock"
     server = serve("", listen=f"unix:{path}")

@@ -57,6 +57,7 @@ static void test_everything(void **state) {
                        "tools: [calculator, time]\n"
                        "agent: {steps: 2, tool_calls: 0, seconds: 30}\n"
                        "limits: {body_bytes_max: 1000, header_ms: 5}\n"
+                       "hosts: [chat.example.org]\n"
                        "cors_origins: [\"http://localhost:3000\"]\n"
                        "drain_ms: 0\n"
                        "console: false\n"
@@ -107,6 +108,8 @@ static void test_everything(void **state) {
     assert_int_equal(c.limits.header_ms, 5);
     assert_int_equal(c.limits.header_count_max, 100);
     assert_string_equal(c.origins[0], "http://localhost:3000");
+    assert_int_equal(c.host_count, 1);
+    assert_string_equal(c.hosts[0], "chat.example.org");
     assert_int_equal(c.drain_ms, 0);
     assert_false(c.console);
     assert_int_equal(c.log, LOG_DEBUG);

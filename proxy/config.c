@@ -289,6 +289,33 @@ static bool read_tool_prompt(const struct config_source *s, const cJSON *root,
                      "python_list");
 }
 
+/* As browsers send it: no path, not even a slash at the end, or it would never
+ * fit. */
+static bool is_origin(const char *text) {
+    const char *host = strstr(text, "://");
+
+    return !strcmp(text, "*") ||
+           (host && host != text && host[3] && !strchr(host + 3, '/'));
+}
+
+static bool read_origins(const struct config_source *s, const cJSON *root,
+                         struct config *c) {
+    const cJSON *list = config_get(root, "cors_origins"), *item;
+
+    if (!config_read_list(s, root, "cors_origins", c->origins,
+                          CONFIG_ORIGINS_MAX, &c->origin_count))
+        return false;
+    if (!cJSON_IsArray(list)) return true;
+    cJSON_ArrayForEach(item, list) if (
+        !is_origin(
+            item->valuestring)) return yaml_fail(s->yaml, item, s->err,
+                                                 "cors_origins: an origin is "
+                                                 "SCHEME://HOST, "
+                                                 "without a path: "
+                                                 "http://localhost:3000");
+    return true;
+}
+
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
     static const char *const keys[] = {"listen",
@@ -352,8 +379,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            read_limits(s, root, c) &&
            config_read_list(s, root, "hosts", c->hosts, CONFIG_HOSTS_MAX,
                             &c->host_count) &&
-           config_read_list(s, root, "cors_origins", c->origins,
-                            CONFIG_ORIGINS_MAX, &c->origin_count) &&
+           read_origins(s, root, c) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
            config_read_bool(s, root, "console", &c->console) &&
            config_read_log(s, root, c);
@@ -416,21 +442,21 @@ bool config_check(const struct config *c, struct err *err) {
     bool remote = !config_is_loopback(c->host);
 
     if (remote && !c->allow_remote && !c->keys)
-        return err_set(
-            err, ERR_INPUT,
+        return err_set_field(
+            err, ERR_INPUT, "listen",
             "listening on %.100s lets other machines in without a "
             "key; name a file of `keys`, or set allow_remote: true if "
             "that is meant",
             c->host);
     if (l->write_low_bytes >= l->write_high_bytes ||
         l->write_high_bytes >= l->write_bytes_max)
-        return err_set(err, ERR_INPUT,
-                       "limits: write_low_bytes < write_high_bytes < "
-                       "write_bytes_max must hold");
+        return err_set_field(err, ERR_INPUT, "limits",
+                             "limits: write_low_bytes < write_high_bytes < "
+                             "write_bytes_max must hold");
     if (l->target_bytes_max >= l->header_bytes_max)
-        return err_set(err, ERR_INPUT,
-                       "limits: target_bytes_max must be below "
-                       "header_bytes_max");
+        return err_set_field(err, ERR_INPUT, "limits",
+                             "limits: target_bytes_max must be below "
+                             "header_bytes_max");
     if (!config_check_admin(c, err) || !config_check_loops(c, err))
         return false;
     if (remote && !c->keys)

@@ -1,8 +1,8 @@
 #include "proxy/config_loops.h"
 
 static bool refuse(const struct config *c, const char *what, struct err *err) {
-    return err_set(err, ERR_INPUT, "loops: %d, but %s needs loops: 1", c->loops,
-                   what);
+    return err_set_field(err, ERR_INPUT, "loops",
+                         "loops: %d, but %s needs loops: 1", c->loops, what);
 }
 
 bool config_check_shares(const struct config *c, int loops, struct err *err) {
@@ -10,10 +10,11 @@ bool config_check_shares(const struct config *c, int loops, struct err *err) {
         const struct config_upstream *u = &c->upstreams[i];
 
         if (u->concurrency && u->concurrency < loops)
-            return err_set(err, ERR_INPUT,
-                           "loops: %d loops cannot share the concurrency %d of "
-                           "upstream %.64s",
-                           loops, u->concurrency, u->name);
+            return err_set_field(
+                err, ERR_INPUT, "loops",
+                "loops: %d loops cannot share the concurrency %d of "
+                "upstream %.64s",
+                loops, u->concurrency, u->name);
     }
     return true;
 }

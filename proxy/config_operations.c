@@ -85,17 +85,20 @@ bool config_read_admin(const struct config_source *s, const cJSON *root,
 bool config_check_admin(const struct config *c, struct err *err) {
     if (!c->admin.host) return true;
     if (!c->admin.keys && !c->keys)
-        return err_set(err, ERR_INPUT,
-                       "admin: nobody is let in without a key; name a file of "
-                       "admin.keys, or of keys");
+        return err_set_field(
+            err, ERR_INPUT, "admin",
+            "admin: nobody is let in without a key; name a file of "
+            "admin.keys, or of keys");
     if (!c->tls.cert && !c->allow_remote && !config_is_loopback(c->admin.host))
-        return err_set(err, ERR_INPUT,
-                       "admin: on %.100s a key could be read on its way; set "
-                       "tls, or allow_remote: true if that is meant",
-                       c->admin.host);
+        return err_set_field(
+            err, ERR_INPUT, "admin",
+            "admin: on %.100s a key could be read on its way; set "
+            "tls, or allow_remote: true if that is meant",
+            c->admin.host);
     if (c->admin.port && c->admin.port == c->port &&
         !strcmp(c->admin.host, c->host))
-        return err_set(err, ERR_INPUT, "admin: needs an address of its own");
+        return err_set_field(err, ERR_INPUT, "admin",
+                             "admin: needs an address of its own");
     return true;
 }
 

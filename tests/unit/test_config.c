@@ -177,6 +177,10 @@ static void test_errors(void **state) {
     bad("limits: 3\n", "c.yaml:1:9: limits must be a map");
     bad("cors_origins: [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]\n",
         "c.yaml:1:16: cors_origins must be a text");
+    bad("cors_origins: [http://a, \"http://b/\"]\n",
+        "c.yaml:1:26: cors_origins: an origin is SCHEME://HOST");
+    bad("cors_origins: [localhost]\n", "c.yaml:1:16: cors_origins");
+    bad("cors_origins: [\"http://\"]\n", "c.yaml:1:16: cors_origins");
     bad("cors_origins: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n",
         "c.yaml:1:48: more than 16 cors_origins");
 }

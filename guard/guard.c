@@ -28,8 +28,8 @@ enum probe_kind {
     PROBE_PASSAGE, /* the worst passage of a long one (passage.h) */
     PROBE_JOINED,  /* the last few user turns, with the answers between them */
     PROBE_BEFORE,  /* the same without the last turn */
-    PROBE_ANSWER,  /* the answer that came right before the last turn */
-    PROBE_COUNT
+    PROBE_ANSWER,  /* the first of the answers between those turns */
+    PROBE_COUNT = PROBE_ANSWER + GUARD_JOINED_TURNS - 1
 };
 
 struct probe {
@@ -63,8 +63,12 @@ struct guard_check {
     bool acts;
     bool ended; /* `done` is being told: a cancel from there does nothing */
     bool noise; /* PROBE_DECODED counts instead of PROBE_ALONE */
-    bool has_answer;
-    struct bytes before, question, answer; /* for the second round */
+    struct bytes before; /* for the second round, as is what follows */
+    struct exchange {
+        struct bytes question, answer;
+    } answered[GUARD_JOINED_TURNS - 1];
+    int answered_count;
+    bool unanswered; /* one of the turns before the last was not */
     struct probe probes[MODELS][PROBE_COUNT];
     int waiting;
     struct bytes examined; /* the text that the examples checks judge */
@@ -160,8 +164,10 @@ static void probes_stop(struct guard_check *check) {
 static void check_free(struct guard_check *check) {
     probes_stop(check);
     bytes_free(&check->before);
-    bytes_free(&check->question);
-    bytes_free(&check->answer);
+    for (int i = 0; i < check->answered_count; i++) {
+        bytes_free(&check->answered[i].question);
+        bytes_free(&check->answered[i].answer);
+    }
     bytes_free(&check->examined);
     feature_cancel(check->features);
     policy_free(check->policy);
@@ -263,14 +269,17 @@ static bool peer_start(struct guard_check *check, enum probe_kind kind,
 static bool second_round(struct guard_check *check, enum guard_model model,
                          struct err *err) {
     struct guard_turn before = {GUARD_USER, span_bytes(&check->before)};
-    struct guard_turn answered[2] = {
-        {GUARD_USER, span_bytes(&check->question)},
-        {GUARD_ASSISTANT, span_bytes(&check->answer)},
-    };
+    bool ok = probe_start(check, model, PROBE_BEFORE, &before, 1, 0, err);
 
-    return probe_start(check, model, PROBE_BEFORE, &before, 1, 0, err) &&
-           (!check->has_answer ||
-            probe_start(check, model, PROBE_ANSWER, answered, 2, 0, err));
+    for (int i = 0; ok && i < check->answered_count; i++) {
+        struct guard_turn pair[2] = {
+            {GUARD_USER, span_bytes(&check->answered[i].question)},
+            {GUARD_ASSISTANT, span_bytes(&check->answered[i].answer)}};
+
+        ok = probe_start(check, model, (enum probe_kind)(PROBE_ANSWER + i),
+                         pair, 2, 0, err);
+    }
+    return ok;
 }
 
 static enum verdict_action probe_action(const struct guard_check *check,
@@ -278,6 +287,16 @@ static enum verdict_action probe_action(const struct guard_check *check,
                                         const struct probe *probe) {
     return scores_action(check->g, check->policy, check->channel, model,
                          probe->scores);
+}
+
+/* Every turn before the last had an answer, and none was as bad. */
+static bool all_refused(const struct guard_check *check, enum guard_model model,
+                        enum verdict_action bad) {
+    for (int i = 0; i < check->answered_count; i++)
+        if (probe_action(check, model,
+                         &check->probes[model][PROBE_ANSWER + i]) <= bad)
+            return false;
+    return !check->unanswered;
 }
 
 /* The probe whose scores count, or NULL when the second round must tell. */
@@ -294,8 +313,7 @@ static const struct probe *probe_choose(const struct guard_check *check,
     if (!probes[PROBE_BEFORE].scored) return NULL;
     /* Old news: it was as bad without the last turn, and was not answered. */
     if (probe_action(check, model, &probes[PROBE_BEFORE]) <= found &&
-        probes[PROBE_ANSWER].scored &&
-        probe_action(check, model, &probes[PROBE_ANSWER]) > found)
+        all_refused(check, model, found))
         return alone;
     return joined;
 }
@@ -480,6 +498,23 @@ static int joined_from(const struct guard_turn *turns, int last) {
     return from;
 }
 
+/* The turn at `asked` and what answered it, right before the user turn `next`.
+ */
+static bool keep_answer(struct guard_check *check,
+                        const struct guard_turn *turns, int asked, int next,
+                        struct err *err) {
+    struct exchange *x;
+
+    if (turns[next - 1].role != GUARD_ASSISTANT) {
+        check->unanswered = true;
+        return true;
+    }
+    x = &check->answered[check->answered_count++];
+    return append_head(&x->question, turns[asked].text, GUARD_JOINED_USER_BYTES,
+                       err) &&
+           append_head(&x->answer, turns[next - 1].text, ANSWER_BYTES, err);
+}
+
 static bool probe_joined(struct guard_check *check,
                          const struct guard_turn *turns, int last,
                          struct err *err) {
@@ -490,12 +525,12 @@ static bool probe_joined(struct guard_check *check,
     bool ok = true;
 
     if (from == last) return true;
-    check->has_answer = turns[last - 1].role == GUARD_ASSISTANT;
     ok = join_turns(turns, from, last + 1, true, &text, err) &&
-         join_turns(turns, from, asked + 1, false, &check->before, err) &&
-         append_head(&check->question, turns[asked].text,
-                     GUARD_JOINED_USER_BYTES, err) &&
-         append_head(&check->answer, turns[last - 1].text, ANSWER_BYTES, err);
+         join_turns(turns, from, asked + 1, false, &check->before, err);
+    for (int next = last; ok && next > from; next = asked) {
+        asked = user_turn_before(turns, next);
+        ok = keep_answer(check, turns, asked, next, err);
+    }
     joined.text = span_bytes(&text);
     for (int m = 0; ok && m < GUARD_MODEL_PEER; m++)
         if (check->models & 1u << m)

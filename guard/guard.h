@@ -6,9 +6,9 @@
  * Conversations on CHANNEL_INPUT. The last user turn is judged alone, and once
  * more joined with the turns before it, so that an attack split over turns
  * counts. What only the joined text shows counts unless it is old news: when
- * the turns before the last were unsafe without it and the answer they got is
- * itself harmless (a refusal), the conversation was stopped there, and a new
- * harmless turn is judged on its own. */
+ * the turns before the last were unsafe without it and each of them got an
+ * answer that is itself harmless (a refusal), the conversation was stopped
+ * there, and a new harmless turn is judged on its own. */
 #ifndef CORRAL_GUARD_GUARD_H
 #define CORRAL_GUARD_GUARD_H
 

@@ -368,18 +368,24 @@ static void test_conversations(void **state) {
                        TURNS("hello", "hi", "BAD"));
     check_conversation("split over two turns", VERDICT_BLOCK, 4,
                        TURNS("HALF1", "go on", "HALF2"));
-    check_conversation("split over three", VERDICT_BLOCK, 4,
+    check_conversation("split over three", VERDICT_BLOCK, 5,
                        TURNS("HALF1", "go on", "well", "yes", "HALF2"));
     check_conversation("split without an answer", VERDICT_BLOCK, 3,
                        TURNS("HALF1", "+HALF2"));
     check_conversation("an old refused turn", VERDICT_ALLOW, 4,
                        TURNS("BAD", "I will not.", "hello"));
-    check_conversation("refused long ago", VERDICT_ALLOW, 4,
+    check_conversation("refused long ago", VERDICT_ALLOW, 5,
                        TURNS("BAD", "I will not.", "sorry", "fine", "hello"));
     check_conversation("too old to be read", VERDICT_ALLOW, 2,
                        TURNS("BAD", "no", "a", "b", "c", "d", "e"));
     check_conversation("an old turn that was answered", VERDICT_BLOCK, 4,
                        TURNS("BAD", "here is how: BAD", "go on"));
+    /* An answer since then that is harmless by itself makes it no refusal. */
+    check_conversation(
+        "an older turn that was answered", VERDICT_BLOCK, 5,
+        TURNS("BAD", "here is how: BAD", "at home", "I see", "go on"));
+    check_conversation("an older turn without an answer", VERDICT_BLOCK, 4,
+                       TURNS("BAD", "+at home", "I see", "go on"));
     check_conversation("an old turn without an answer", VERDICT_BLOCK, 3,
                        TURNS("BAD", "+hello"));
     check_conversation("behind a greeting", VERDICT_ALLOW, 2,

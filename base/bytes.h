@@ -88,6 +88,10 @@ MUST_USE static inline bool bytes_append(struct bytes *b, const void *at,
     b->size += size;
     return true;
 }
+MUST_USE static inline bool bytes_add(struct bytes *b, const char *text,
+                                      struct err *err) {
+    return bytes_append(b, text, strlen(text), err);
+}
 MUST_USE bool bytes_printf(struct bytes *b, struct err *err, const char *format,
                            ...) PRINTF_LIKE(3, 4);
 /* The same for text of our own whose size we know to be within the limit:

@@ -129,55 +129,55 @@ static bool put_head(const struct reply *r, const char *object,
     bytes_puts(out, ",\"model\":");
     return json_put_string(out, r->model, err) &&
            (!r->fingerprint.size ||
-            (bytes_printf(out, err, ",\"system_fingerprint\":") &&
+            (bytes_add(out, ",\"system_fingerprint\":", err) &&
              json_put_string(out, r->fingerprint, err)));
 }
 
 /* `{"name":"f","arguments":"{}"}` */
 static bool put_function(const struct chat_tool_call *call, struct bytes *out,
                          struct err *err) {
-    return bytes_printf(out, err, "{\"name\":") &&
+    return bytes_add(out, "{\"name\":", err) &&
            json_put_string(out, call->name, err) &&
-           bytes_printf(out, err, ",\"arguments\":") &&
+           bytes_add(out, ",\"arguments\":", err) &&
            json_put_string(out, call->arguments, err) &&
-           bytes_printf(out, err, "}");
+           bytes_add(out, "}", err);
 }
 
 static bool put_call(const struct chat_tool_call *call, struct bytes *out,
                      struct err *err) {
-    return bytes_printf(out, err, "\"id\":") &&
+    return bytes_add(out, "\"id\":", err) &&
            json_put_string(out, call->id, err) &&
-           bytes_printf(out, err, ",\"type\":\"function\",\"function\":") &&
-           put_function(call, out, err) && bytes_printf(out, err, "}");
+           bytes_add(out, ",\"type\":\"function\",\"function\":", err) &&
+           put_function(call, out, err) && bytes_add(out, "}", err);
 }
 
 static bool put_calls(const struct reply *r, const struct reply_choice *c,
                       struct bytes *out, struct err *err) {
     if (!c->call_count) return true;
     if (r->legacy_calls)
-        return bytes_printf(out, err, ",\"function_call\":") &&
+        return bytes_add(out, ",\"function_call\":", err) &&
                put_function(&c->calls[0], out, err);
     for (int i = 0; i < c->call_count; i++)
-        if (!bytes_printf(out, err, i ? ",{" : ",\"tool_calls\":[{") ||
+        if (!bytes_add(out, i ? ",{" : ",\"tool_calls\":[{", err) ||
             !put_call(&c->calls[i], out, err))
             return false;
-    return bytes_printf(out, err, "]");
+    return bytes_add(out, "]", err);
 }
 
 /* `"token":"a","logprob":-0.1,"bytes":[97]` */
 static bool put_token(const struct llm_logprob *t, struct bytes *out,
                       struct err *err) {
-    if (!bytes_printf(out, err, "\"token\":") ||
+    if (!bytes_add(out, "\"token\":", err) ||
         !json_put_string(out, t->text.size ? t->text : t->name, err) ||
         !bytes_printf(out, err,
                       ",\"logprob\":%.7g,\"bytes\":", (double)t->logprob))
         return false;
-    if (t->text.size == 0) return bytes_printf(out, err, "null");
+    if (t->text.size == 0) return bytes_add(out, "null", err);
     for (size_t i = 0; i < t->text.size; i++)
         if (!bytes_printf(out, err, "%c%d", i ? ',' : '[',
                           (unsigned char)t->text.at[i]))
             return false;
-    return bytes_printf(out, err, "]");
+    return bytes_add(out, "]", err);
 }
 
 /* An element of `logprobs.content`, with a comma before it unless it is the
@@ -186,41 +186,54 @@ static bool put_logprob(const struct llm_logprob *entry, struct bytes *out,
                         struct err *err) {
     if (!bytes_printf(out, err, "%s{", out->size ? "," : "") ||
         !put_token(entry, out, err) ||
-        !bytes_printf(out, err, ",\"top_logprobs\":["))
+        !bytes_add(out, ",\"top_logprobs\":[", err))
         return false;
     for (int i = 0; i < entry->top_count; i++)
         if (!bytes_printf(out, err, "%s{", i ? "," : "") ||
-            !put_token(&entry->top[i], out, err) ||
-            !bytes_printf(out, err, "}"))
+            !put_token(&entry->top[i], out, err) || !bytes_add(out, "}", err))
             return false;
-    return bytes_printf(out, err, "]}");
+    return bytes_add(out, "]}", err);
 }
 
 static bool put_logprobs(struct span entries, struct bytes *out,
                          struct err *err) {
-    if (!entries.size) return bytes_printf(out, err, ",\"logprobs\":null");
-    return bytes_printf(out, err, ",\"logprobs\":{\"content\":[") &&
+    if (!entries.size) return bytes_add(out, ",\"logprobs\":null", err);
+    return bytes_add(out, ",\"logprobs\":{\"content\":[", err) &&
            bytes_append(out, entries.at, entries.size, err) &&
-           bytes_printf(out, err, "],\"refusal\":null}");
+           bytes_add(out, "],\"refusal\":null}", err);
+}
+
+static bool put_index(const char *before, const struct reply_choice *c,
+                      struct bytes *out, struct err *err) {
+    char room[BYTES_DIGITS_SIZE];
+    struct span digits = bytes_digits(c->index, room);
+
+    return bytes_add(out, before, err) &&
+           bytes_append(out, digits.at, digits.size, err);
+}
+
+/* NULL: there is none yet. */
+static bool put_finish(const char *name, struct bytes *out, struct err *err) {
+    if (!name) return bytes_add(out, ",\"finish_reason\":null", err);
+    return bytes_add(out, ",\"finish_reason\":\"", err) &&
+           bytes_add(out, name, err) && bytes_add(out, "\"", err);
 }
 
 static bool put_choice(const struct reply *r, const struct reply_choice *c,
                        struct bytes *out, struct err *err) {
-    if (!bytes_printf(out, err,
-                      "{\"index\":%d,\"message\":{"
-                      "\"role\":\"assistant\",\"content\":",
-                      c->index))
+    if (!put_index("{\"index\":", c, out, err) ||
+        !bytes_add(out,
+                   ",\"message\":{\"role\":\"assistant\",\"content\":", err))
         return false;
     if (c->call_count && !c->text.size) {
-        if (!bytes_printf(out, err, "null")) return false;
+        if (!bytes_add(out, "null", err)) return false;
     } else if (!json_put_string(out, c->text, err)) {
         return false;
     }
     return put_calls(r, c, out, err) &&
-           bytes_printf(out, err, ",\"refusal\":null}") &&
+           bytes_add(out, ",\"refusal\":null}", err) &&
            put_logprobs(c->logprobs, out, err) &&
-           bytes_printf(out, err, ",\"finish_reason\":\"%s\"",
-                        finish_name(r, c->finish));
+           put_finish(finish_name(r, c->finish), out, err);
 }
 
 /* A refusal's object stands beside the choices when there is only one, where
@@ -229,19 +242,19 @@ static bool whole(const struct reply *reply,
                   const struct reply_choice *const *choices, int count,
                   struct bytes *out, struct err *err) {
     if (!put_head(reply, "chat.completion", out, err) ||
-        !bytes_printf(out, err, ",\"choices\":["))
+        !bytes_add(out, ",\"choices\":[", err))
         return false;
     for (int i = 0; i < count; i++)
-        if (!bytes_printf(out, err, i ? "," : "") ||
+        if (!bytes_add(out, i ? "," : "", err) ||
             !put_choice(reply, choices[i], out, err) ||
             (count > 1 && !openai_put_corral(choices[i], out, err)) ||
-            !bytes_printf(out, err, "}"))
+            !bytes_add(out, "}", err))
             return false;
-    return bytes_printf(out, err, "],\"usage\":") &&
+    return bytes_add(out, "],\"usage\":", err) &&
            openai_put_usage(&reply->usage, out, err) &&
            moderated_put(reply->moderated, count, false, out, err) &&
            (count > 1 || openai_put_corral(choices[0], out, err)) &&
-           bytes_printf(out, err, "}");
+           bytes_add(out, "}", err);
 }
 
 /* `data: {... "choices":[{"index":0,"delta":{` with the role in the first. */
@@ -250,31 +263,30 @@ static bool chunk_begin(const struct reply *r, struct reply_choice *c,
     bool first = !c->begun;
 
     c->begun = true;
-    return bytes_printf(out, err, "data: ") &&
+    return bytes_add(out, "data: ", err) &&
            put_head(r, "chat.completion.chunk", out, err) &&
-           bytes_printf(out, err, ",\"choices\":[{\"index\":%d,\"delta\":{%s",
-                        c->index, first ? "\"role\":\"assistant\"," : "");
+           put_index(",\"choices\":[{\"index\":", c, out, err) &&
+           bytes_add(out, ",\"delta\":{", err) &&
+           (!first || bytes_add(out, "\"role\":\"assistant\",", err));
 }
 
 static bool chunk_end(struct span logprobs, const char *finish,
                       struct bytes *out, struct err *err) {
-    return bytes_printf(out, err, "}") && put_logprobs(logprobs, out, err) &&
-           bytes_printf(out, err, ",\"finish_reason\":%s%s%s}]",
-                        finish ? "\"" : "", finish ? finish : "null",
-                        finish ? "\"" : "");
+    return bytes_add(out, "}", err) && put_logprobs(logprobs, out, err) &&
+           put_finish(finish, out, err) && bytes_add(out, "}]", err);
 }
 
 /* With include_usage every chunk but the last says that it has none. */
 static bool chunk_close(const struct reply *r, struct bytes *out,
                         struct err *err) {
-    return bytes_printf(out, err, "%s}\n\n",
-                        r->include_usage ? ",\"usage\":null" : "");
+    return (!r->include_usage || bytes_add(out, ",\"usage\":null", err)) &&
+           bytes_add(out, "}\n\n", err);
 }
 
 static bool stream_text(const struct reply *reply, struct reply_choice *c,
                         struct span text, struct bytes *out, struct err *err) {
     return chunk_begin(reply, c, out, err) &&
-           bytes_printf(out, err, "\"content\":") &&
+           bytes_add(out, "\"content\":", err) &&
            json_put_string(out, text, err) &&
            chunk_end(c->logprobs, NULL, out, err) &&
            chunk_close(reply, out, err);
@@ -289,12 +301,12 @@ static bool stream_call(const struct reply *reply, struct reply_choice *c,
     if (reply->legacy_calls && index > 0) return true;
     if (!chunk_begin(reply, c, out, err)) return false;
     if (reply->legacy_calls) {
-        if (!bytes_printf(out, err, "\"function_call\":") ||
+        if (!bytes_add(out, "\"function_call\":", err) ||
             !put_function(call, out, err))
             return false;
     } else if (!bytes_printf(out, err, "\"tool_calls\":[{\"index\":%d,",
                              index) ||
-               !put_call(call, out, err) || !bytes_printf(out, err, "]")) {
+               !put_call(call, out, err) || !bytes_add(out, "]", err)) {
         return false;
     }
     return chunk_end((struct span){0}, NULL, out, err) &&
@@ -306,7 +318,7 @@ static bool stream_end(const struct reply *reply, struct reply_choice *c,
     bool first = !c->begun;
 
     return chunk_begin(reply, c, out, err) &&
-           bytes_printf(out, err, first ? "\"content\":\"\"" : "") &&
+           bytes_add(out, first ? "\"content\":\"\"" : "", err) &&
            chunk_end(c->logprobs, finish_name(reply, c->finish), out, err) &&
            openai_put_corral(c, out, err) && chunk_close(reply, out, err);
 }
@@ -314,17 +326,17 @@ static bool stream_end(const struct reply *reply, struct reply_choice *c,
 /* A chunk without choices, up to its own key. */
 static bool extra_chunk(const struct reply *r, struct bytes *out,
                         struct err *err) {
-    return bytes_printf(out, err, "data: ") &&
+    return bytes_add(out, "data: ", err) &&
            put_head(r, "chat.completion.chunk", out, err) &&
-           bytes_printf(out, err, ",\"choices\":[]");
+           bytes_add(out, ",\"choices\":[]", err);
 }
 
 static bool stream_event(const struct reply *reply, struct span event,
                          struct bytes *out, struct err *err) {
     return extra_chunk(reply, out, err) &&
-           bytes_printf(out, err, ",\"corral\":{\"event\":") &&
+           bytes_add(out, ",\"corral\":{\"event\":", err) &&
            bytes_append(out, event.at, event.size, err) &&
-           bytes_printf(out, err, "}") && chunk_close(reply, out, err);
+           bytes_add(out, "}", err) && chunk_close(reply, out, err);
 }
 
 static bool stream_close(const struct reply *reply,
@@ -336,12 +348,12 @@ static bool stream_close(const struct reply *reply,
          !moderated_put(reply->moderated, count, false, out, err) ||
          !chunk_close(reply, out, err)))
         return false;
-    if (reply->include_usage && (!extra_chunk(reply, out, err) ||
-                                 !bytes_printf(out, err, ",\"usage\":") ||
-                                 !openai_put_usage(&reply->usage, out, err) ||
-                                 !bytes_printf(out, err, "}\n\n")))
+    if (reply->include_usage &&
+        (!extra_chunk(reply, out, err) || !bytes_add(out, ",\"usage\":", err) ||
+         !openai_put_usage(&reply->usage, out, err) ||
+         !bytes_add(out, "}\n\n", err)))
         return false;
-    return bytes_printf(out, err, "data: [DONE]\n\n");
+    return bytes_add(out, "data: [DONE]\n\n", err);
 }
 
 const struct dialect dialect_openai = {

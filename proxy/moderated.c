@@ -129,8 +129,7 @@ bool moderated_put(const struct moderated *m, int choices, bool bare,
     (void)cJSON_AddItemToObject(json, "input", side_json(&m->input, 1, bare));
     (void)cJSON_AddItemToObject(json, "output",
                                 side_json(m->outputs, choices, bare));
-    ok = bytes_printf(out, err, ",\"moderation\":") &&
-         json_print(json, out, err);
+    ok = bytes_add(out, ",\"moderation\":", err) && json_print(json, out, err);
     cJSON_Delete(json);
     return ok;
 }

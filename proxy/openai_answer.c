@@ -30,12 +30,12 @@ bool openai_put_usage(const struct llm_usage *u, struct bytes *out,
 bool openai_put_corral(const struct reply_choice *c, struct bytes *out,
                        struct err *err) {
     if (!c->corral) return true;
-    return bytes_printf(out, err, ",\"corral\":") &&
+    return bytes_add(out, ",\"corral\":", err) &&
            json_print(c->corral, out, err);
 }
 
 bool openai_stream_fail(const struct err *why, struct bytes *out,
                         struct err *err) {
-    return bytes_printf(out, err, "data: ") && http_error_body(why, out, err) &&
-           bytes_printf(out, err, "\n\ndata: [DONE]\n\n");
+    return bytes_add(out, "data: ", err) && http_error_body(why, out, err) &&
+           bytes_add(out, "\n\ndata: [DONE]\n\n", err);
 }

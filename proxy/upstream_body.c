@@ -23,46 +23,47 @@ static cJSON *text(struct span s) {
 
 static bool put_call(struct bytes *out, const struct chat_tool_call *call,
                      struct err *err) {
-    return bytes_printf(out, err, "{\"id\":") &&
+    return bytes_add(out, "{\"id\":", err) &&
            json_put_string(out, call->id, err) &&
-           bytes_printf(out, err,
-                        ",\"type\":\"function\",\"function\":"
-                        "{\"name\":") &&
+           bytes_add(out,
+                     ",\"type\":\"function\",\"function\":"
+                     "{\"name\":",
+                     err) &&
            json_put_string(out, call->name, err) &&
-           bytes_printf(out, err, ",\"arguments\":") &&
+           bytes_add(out, ",\"arguments\":", err) &&
            json_put_string(out, call->arguments, err) &&
-           bytes_printf(out, err, "}}");
+           bytes_add(out, "}}", err);
 }
 
 static bool put_calls(struct bytes *out, const struct chat_message *m,
                       struct err *err) {
     for (int i = 0; i < m->call_count; i++)
-        if (!bytes_printf(out, err, i ? "," : ",\"tool_calls\":[") ||
+        if (!bytes_add(out, i ? "," : ",\"tool_calls\":[", err) ||
             !put_call(out, &m->calls[i], err))
             return false;
-    return !m->call_count || bytes_printf(out, err, "]");
+    return !m->call_count || bytes_add(out, "]", err);
 }
 
 static bool put_message(struct bytes *out, const struct chat_message *m,
                         struct err *err) {
     bool calls_only = m->call_count && !m->text.size;
 
-    return bytes_printf(out, err, "{\"role\":") &&
+    return bytes_add(out, "{\"role\":", err) &&
            json_put_string(out, span_of(chat_role_name(m->role)), err) &&
-           bytes_printf(out, err, ",\"content\":") &&
-           (calls_only ? bytes_printf(out, err, "null")
+           bytes_add(out, ",\"content\":", err) &&
+           (calls_only ? bytes_add(out, "null", err)
                        : json_put_string(out, m->text, err)) &&
            put_calls(out, m, err) &&
            (m->role != CHAT_TOOL ||
-            (bytes_printf(out, err, ",\"tool_call_id\":") &&
+            (bytes_add(out, ",\"tool_call_id\":", err) &&
              json_put_string(out, m->call_id, err))) &&
-           bytes_printf(out, err, "}");
+           bytes_add(out, "}", err);
 }
 
 static bool put_messages(struct bytes *out, const struct chat_request *r,
                          struct err *err) {
     for (int i = 0; i < r->message_count; i++)
-        if (!bytes_printf(out, err, i ? "," : "") ||
+        if (!bytes_add(out, i ? "," : "", err) ||
             !put_message(out, &r->messages[i], err))
             return false;
     return true;
@@ -196,12 +197,13 @@ bool upstream_body(const struct chat_request *r, const char *model,
                              "prompt: this model runs on a server that is "
                              "asked for chats only");
     bytes_expect(out, BODY_ROOM);
-    return bytes_printf(out, err, "{\"model\":") &&
+    return bytes_add(out, "{\"model\":", err) &&
            json_put_string(out, model ? span_of(model) : r->model, err) &&
-           bytes_printf(out, err, ",\"messages\":[") &&
-           put_messages(out, r, err) && bytes_printf(out, err, "]") &&
+           bytes_add(out, ",\"messages\":[", err) &&
+           put_messages(out, r, err) && bytes_add(out, "]", err) &&
            put_rest(out, r, err) &&
-           bytes_printf(out, err,
-                        ",\"stream\":true,"
-                        "\"stream_options\":{\"include_usage\":true}}");
+           bytes_add(out,
+                     ",\"stream\":true,"
+                     "\"stream_options\":{\"include_usage\":true}}",
+                     err);
 }

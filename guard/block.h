@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifdef __SSE2__
+#if defined(__AVX512BW__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
@@ -15,7 +17,43 @@
 
 enum { BLOCK_SIZE = 64 };
 
-#ifdef __SSE2__
+#if defined(__AVX512BW__)
+
+struct block {
+    __m512i all;
+};
+
+static inline struct block block_at(const char *at) {
+    return (struct block){_mm512_loadu_si512(at)};
+}
+
+/* With the sixth bit set: capitals of ASCII become small letters, and of the
+ * signs some become others. */
+static inline struct block block_lower(struct block b) {
+    return (struct block){_mm512_or_si512(b.all, _mm512_set1_epi8(0x20))};
+}
+
+static inline uint64_t block_is(struct block b, char c) {
+    return _mm512_cmpeq_epi8_mask(b.all, _mm512_set1_epi8(c));
+}
+
+/* From `first` to `last`, as unsigned bytes. */
+static inline uint64_t block_in(struct block b, unsigned char first,
+                                unsigned char last) {
+    const __m512i by = _mm512_sub_epi8(b.all, _mm512_set1_epi8((char)first));
+
+    return _mm512_cmple_epu8_mask(by, _mm512_set1_epi8((char)(last - first)));
+}
+
+/* As ascii_lower() does. */
+static inline void block_put_small(struct block b, char *out) {
+    const __m512i bit = _mm512_set1_epi8(0x20);
+
+    _mm512_storeu_si512(
+        out, _mm512_mask_add_epi8(b.all, block_in(b, 'A', 'Z'), b.all, bit));
+}
+
+#elif defined(__SSE2__)
 
 struct block {
     __m128i part[4];

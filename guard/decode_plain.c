@@ -1,117 +1,17 @@
 /* What no code begins with: words, blanks and marks of prose, 64 bytes at a
  * look. */
-#include "guard/block.h"
 #include "guard/decode_types.h"
-
-/* The last place of a block that is told by it: two more bytes are looked at
- * with it, and the one behind tells whether a run ends. */
-enum { CUT_MAX = BLOCK_SIZE - 4 };
-
-/* The bytes of a block by what they may be. */
-struct classes {
-    struct block block, lower;
-    uint64_t small, letters, digits, dash, slash, score;
-    uint64_t token;  /* decode_token_letter() */
-    uint64_t starts; /* of runs of those */
-    uint64_t beyond; /* ASCII */
-};
-
-static struct classes classes_of(const char *at) {
-    struct classes c = {.block = block_at(at)};
-
-    c.lower = block_lower(c.block);
-    c.letters = block_in(c.lower, 'a', 'z');
-    c.small = block_in(c.block, 'a', 'z');
-    c.digits = block_in(c.block, '0', '9');
-    c.dash = block_is(c.block, '-');
-    c.slash = block_is(c.block, '/');
-    c.score = block_is(c.block, '_');
-    c.token = c.letters | c.digits | c.dash | c.slash | c.score |
-              block_is(c.block, '+');
-    c.starts = c.token & ~(c.token << 1);
-    c.beyond = block_beyond_ascii(c.block);
-    return c;
-}
-
-/* What an escape opens with, a letter only where a word begins; beyond ASCII
- * also what Morse does. */
-static uint64_t escapes(const struct classes *c) {
-    uint64_t found =
-        block_is(c->block, '%') | block_is(c->block, '\\') |
-        block_is(c->block, '&') |
-        (block_is(c->block, 'U') & block_is(c->block, '+') >> 1 & c->starts);
-
-    if (c->beyond)
-        found |= block_is(c->block, '\xF3') | block_is(c->block, '\xC2') |
-                 block_is(c->block, '\xE2');
-    return found;
-}
-
-/* A dot or a dash with another sign of Morse behind it, or behind the gap that
- * follows; a slash, too, is a gap. */
-static uint64_t morse(const struct classes *c) {
-    uint64_t dots = block_is(c->block, '.');
-    uint64_t blank = block_is(c->block, ' ') | block_is(c->block, '\n') |
-                     block_is(c->block, '|');
-    uint64_t more = dots | c->dash | c->score | c->beyond | c->slash;
-
-    return (dots | (c->dash & c->starts)) &
-           (more >> 1 | (blank >> 1 & (more | blank) >> 2));
-}
-
-/* Two digits of hex, two or three of ten, eight of two, or 0x. */
-static uint64_t numbers(const struct classes *c) {
-    uint64_t hex = c->digits | block_in(c->lower, 'a', 'f');
-    uint64_t word = c->letters | c->digits | c->score | c->beyond;
-
-    return ((hex & hex >> 1 & ~(word >> 2)) |
-            (c->digits & c->digits >> 1 & c->digits >> 2) |
-            (block_is(c->block, '0') & block_is(c->lower, 'x') >> 1)) &
-           c->starts;
-}
-
-/* A bit in each run of token letters that is long and no word. */
-static uint64_t tokens(const struct classes *c) {
-    uint64_t in2 = c->token & c->token >> 1, in4 = in2 & in2 >> 2;
-    uint64_t in8 = in4 & in4 >> 4, in16 = in8 & in8 >> 8;
-    uint64_t first = c->starts & in8;
-    uint64_t odd = c->token & ~c->small & ~(c->starts & c->letters);
-    uint64_t even = c->token & ~odd;
-
-    return (c->starts & in16) | (first & odd) |
-           (block_behind(first & even, even) & odd);
-}
-
-/* The last byte of each run that ends its line, and may go on in the next. */
-static uint64_t line_ends(const struct classes *c) {
-    uint64_t line = block_is(c->block, '\n') | block_is(c->block, '\r') |
-                    block_is(c->block, '\\');
-    uint64_t blank = block_is(c->block, ' ') | block_is(c->block, '\t');
-
-    return c->token & (line >> 1 | (blank >> 1 & (blank | line) >> 2));
-}
-
-/* The first byte of the run that has bit `at`, or `at` itself. */
-static int run_start(const struct classes *c, int at) {
-    if (!(c->token >> at & 1)) return at;
-    return block_highest(c->starts & block_first(at + 1));
-}
+#include "guard/look.h"
 
 size_t decode_plain(struct span in, size_t at, size_t end) {
-    while (end - at > BLOCK_SIZE) {
-        struct classes c = classes_of(in.at + at);
-        int cut = run_start(&c, CUT_MAX);
-        uint64_t found =
-            escapes(&c) | morse(&c) | numbers(&c) | tokens(&c) | line_ends(&c);
-        /* Padding makes a run longer; it stands behind it. */
-        uint64_t padding = block_is(c.block, '=') & c.token << 1;
+    const struct look *look = look_best();
 
-        found =
-            (found & block_first(cut)) | (padding & block_first(cut + 1)) >> 1;
-        if (found) return at + (size_t)run_start(&c, block_lowest(found));
-        at += (size_t)cut;
-        /* A run as long as the block. */
-        if (!cut) break;
+    while (end - at > LOOK_SIZE) {
+        struct look_code code = look->code(in.at + at);
+
+        at += code.at;
+        /* Or a run as long as the block. */
+        if (code.found || !code.at) break;
     }
     return at;
 }

@@ -2,8 +2,9 @@
  * letter instead of word by word. A sum that is let fall to zero anywhere,
  * rather than between words alone, is never below the true one. */
 #include "guard/block.h"
-#include "guard/decode_types.h"
+#include "guard/decode_quiet_wide.h"
 #include "guard/letters.h"
+#include "guard/look.h"
 
 static struct decode_gain gain_of(int last, int letter) {
     int plain = letters_cost(last, letter);
@@ -53,14 +54,59 @@ static void add_block(const struct decode_quiet *q, const char *at,
     *sums = s;
 }
 
+static int most_of(const int16_t *a, const int16_t *b) {
+    int first = a[0] + b[0], second = a[1] + b[1];
+
+    return first > second ? first : second;
+}
+
+static int greater(int a, int b) {
+    return a > b ? a : b;
+}
+
+/* A row of blocks at once, up to where one needs a look of its own. How many
+ * bytes that were; *quiet as decode_quiet() has it. */
+static size_t add_row(const struct decode_quiet *q, const char *at,
+                      struct sums *sums, size_t *quiet) {
+    struct decode_row row;
+    int count = decode_quiet_row(q, at, sums->last, &row);
+
+    for (int i = 0; i < count; i++) {
+        const int16_t now[] = {(int16_t)sums->rot13, (int16_t)sums->backwards};
+        const int16_t none[] = {0, 0};
+
+        if (most_of(row.highest[i], now) >= DECODE_FIRES ||
+            most_of(row.most[i], none) >= DECODE_FIRES)
+            return (size_t)i * BLOCK_SIZE;
+        sums->rot13 = greater(row.left[i][0], sums->rot13 + row.total[i][0]);
+        sums->backwards =
+            greater(row.left[i][1], sums->backwards + row.total[i][1]);
+        sums->last = q->letters[(unsigned char)at[(i + 1) * BLOCK_SIZE - 1]];
+        if (!sums->rot13 && !sums->backwards && sums->last == LETTERS_EDGE)
+            *quiet = (size_t)(i + 1) * BLOCK_SIZE;
+    }
+    return (size_t)count * BLOCK_SIZE;
+}
+
 size_t decode_quiet(const struct decode_quiet *q, struct span in, size_t at,
                     size_t *looked) {
     struct sums sums = {.last = LETTERS_EDGE};
     size_t quiet = at;
+    bool wide = look_is_wide();
 
     /* The last word is left to those who know what to do with it. */
     while (in.size - at > 2 * BLOCK_SIZE) {
-        uint64_t beyond = block_beyond_ascii(block_at(in.at + at));
+        uint64_t beyond;
+
+        if (wide && in.size - at > (DECODE_ROW + 2) * BLOCK_SIZE) {
+            size_t calm = 0, went = add_row(q, in.at + at, &sums, &calm);
+
+            if (calm) quiet = at + calm;
+            at += went;
+            *looked = at;
+            if (went == DECODE_ROW * BLOCK_SIZE) continue;
+        }
+        beyond = block_beyond_ascii(block_at(in.at + at));
 
         *looked = at + BLOCK_SIZE;
         if (beyond) *looked = at + (size_t)block_highest(beyond) + 1;

@@ -216,6 +216,21 @@ static bool try_bits(struct span in, size_t begin, int bits, int (*value)(char),
     return true;
 }
 
+/* Most words are no code by their first two letters: then nothing else of them
+ * needs a look. */
+static bool may_begin(struct span in, size_t at, size_t end, int bits,
+                      int (*value)(char)) {
+    struct reading r = {.more = 0};
+    int first, second;
+
+    if (end - at < 2) return true;
+    first = value(in.at[at]);
+    second = value(in.at[at + 1]);
+    if (first < 0 || second < 0) return false;
+    return is_good(&r,
+                   (unsigned char)((first << bits | second) >> (2 * bits - 8)));
+}
+
 /* Base32 is in one case: that of its first letter. */
 static int upper_value(char c) {
     return c >= 'a' && c <= 'z' ? -1 : decode_base32_value(c);
@@ -225,8 +240,19 @@ static int lower_value(char c) {
     return c >= 'A' && c <= 'Z' ? -1 : decode_base32_value(c);
 }
 
+static const struct {
+    int bits;
+    int (*value)(char);
+    size_t shift;
+} codes[] = {{4, decode_hex_value, 0},    {5, upper_value, 0},
+             {5, lower_value, 0},         {6, decode_base64_value, 0},
+             {6, decode_base64_value, 1}, {6, decode_base64_value, 2},
+             {6, decode_base64_value, 3}};
+enum { CODES = sizeof codes / sizeof *codes, CODES_UNSHIFTED = 4 };
+
 bool decode_wrapped(struct span in, size_t at, struct decode_found *found) {
-    size_t end = at, shifts;
+    size_t end = at;
+    int count, first = 0;
     bool open;
 
     found->open = false;
@@ -234,17 +260,20 @@ bool decode_wrapped(struct span in, size_t at, struct decode_found *found) {
     while (end < in.size && end - at < DECODE_BLOCK_MAX &&
            decode_token_letter(in.at[end]))
         end++;
-    if (next_line(in, end, &open) == end && !open) return false;
-    shifts = end - at >= SHIFTS_MIN ? 4 : 1;
+    count = end - at >= SHIFTS_MIN ? CODES : CODES_UNSHIFTED;
     /* Marks of a quotation that touch it. */
     if (end - at > 2 && is_mark(in.at[at]) && is_mark(in.at[at + 1]))
         while (at < end && is_mark(in.at[at])) at++;
-    if (try_bits(in, at, 4, decode_hex_value, found) ||
-        try_bits(in, at, 5, upper_value, found) ||
-        try_bits(in, at, 5, lower_value, found))
-        return true;
-    for (size_t shift = 0; shift < shifts; shift++)
-        if (try_bits(in, at + shift, 6, decode_base64_value, found))
+    while (first < count && !may_begin(in, at + codes[first].shift, end,
+                                       codes[first].bits, codes[first].value))
+        first++;
+    if (first == count || (next_line(in, end, &open) == end && !open))
+        return false;
+    for (int i = first; i < count; i++)
+        if (may_begin(in, at + codes[i].shift, end, codes[i].bits,
+                      codes[i].value) &&
+            try_bits(in, at + codes[i].shift, codes[i].bits, codes[i].value,
+                     found))
             return true;
     return false;
 }

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "guard/block.h"
+#include "guard/look.h"
 #include "guard/plain_kind.h"
 
 enum class {
@@ -232,42 +232,17 @@ static size_t read_bytes(struct span text, size_t at, size_t end, bool spelled,
     return at;
 }
 
-/* Of the 64 bytes from a fresh place `at` on: the last fresh place among them,
- * if nothing before it can be odd; else `at`, and *end is where to ask again.
- */
-static size_t read_block(const char *at, size_t *end) {
-    struct block b = block_at(at);
-    uint64_t letters = block_in(block_lower(b), 'a', 'z');
-    uint64_t digits = block_in(b, '0', '9'), words = letters | digits;
-    uint64_t signs = block_is(b, '!') | block_is(b, '$') | block_is(b, '+') |
-                     block_is(b, '@') | block_is(b, '|');
-    uint64_t space = block_in(b, '\t', '\r');
-    uint64_t blanks = block_is(b, ' ') | space;
-    uint64_t starts = words & ~(words << 1), between = ~(words | signs);
-    uint64_t lone = (starts & ~(words >> 1)) | signs, odd, third;
-    uint64_t fresh = blanks << 1 & words & words >> 1;
-
-    fresh &= block_first(BLOCK_SIZE - 1);
-    *end = 0;
-    if (!fresh) return 0;
-    *end = (size_t)block_highest(fresh);
-    odd = ~(block_in(b, ' ', '~') | space) |
-          (digits & (letters << 1 | letters >> 1)) | (signs & words >> 1);
-    third = block_behind(lone, between) & lone;
-    third = block_behind(third, between) & lone;
-    return (odd | third) & block_first((int)*end) ? 0 : *end;
-}
-
 static void stretches_of(struct span text, bool spelled,
                          struct stretches *out) {
+    const struct look *look = look_best();
     size_t at = 0;
 
     while (at < text.size) {
         size_t end = text.size, usual = 0;
 
-        if (text.size - at >= BLOCK_SIZE) {
-            usual = read_block(text.at + at, &end);
-            end = at + (end ? end : BLOCK_SIZE);
+        if (text.size - at >= LOOK_SIZE) {
+            usual = look->odd(text.at + at, &end);
+            end = at + (end ? end : LOOK_SIZE);
         }
         at = usual ? at + usual : read_bytes(text, at, end, spelled, out);
     }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
-#include "guard/block.h"
+#include "guard/look.h"
 #include "guard/plain_kind.h"
 
 static void shift_put(struct plain *p, size_t shift) {
@@ -79,20 +79,8 @@ static size_t put_bytes(struct plain *p, struct span raw, size_t at,
     return at;
 }
 
-/* How many of the 64 bytes go over as they are but for capitals: none where
- * there are blanks in a row or other ones than the usual two, or bytes beyond
- * ASCII; not the last when it is a blank, which may go on. */
-static size_t plain_bytes(const char *at) {
-    struct block b = block_at(at);
-    uint64_t blanks = block_is(b, ' ') | block_is(b, '\n');
-
-    if ((blanks & blanks << 1) | block_is(b, '\t') | block_in(b, '\v', '\r') |
-        block_beyond_ascii(b))
-        return 0;
-    return BLOCK_SIZE - (blanks >> (BLOCK_SIZE - 1));
-}
-
 void plain_init(struct plain *p, struct span raw) {
+    const struct look *look = look_best();
     size_t at = 0;
 
     memset(p, 0, sizeof *p);
@@ -100,12 +88,11 @@ void plain_init(struct plain *p, struct span raw) {
     p->text = xrealloc_array(NULL, raw.size + 2 * PLAIN_MARGIN, 1);
     memset(p->text, 0, PLAIN_MARGIN);
     p->text += PLAIN_MARGIN;
-    while (raw.size - at >= BLOCK_SIZE) {
-        size_t count = plain_bytes(raw.at + at);
+    while (raw.size - at >= LOOK_SIZE) {
+        size_t count = look->copy(raw.at + at, p->text + p->size);
 
-        if (count) block_put_small(block_at(raw.at + at), p->text + p->size);
         p->size += count;
-        at = count ? at + count : put_bytes(p, raw, at, at + BLOCK_SIZE);
+        at = count ? at + count : put_bytes(p, raw, at, at + LOOK_SIZE);
     }
     (void)put_bytes(p, raw, at, raw.size);
     memset(p->text + p->size, 0, PLAIN_MARGIN);

@@ -17,16 +17,23 @@
 #include "proxy/upstream.h"
 #include "proxy/vectors.h"
 
-enum { KEY_BYTES_MAX = 4096, PROBE_MS = 5000, BUSY_REST_S = 1 };
+enum {
+    KEY_BYTES_MAX = 4096,
+    PROBE_MS = 5000,
+    BUSY_REST_S = 1,
+    TOLD_EVERY_MS = 10000
+};
 
 struct member {
     struct fleet *fleet;
     struct upstream *upstream;
     struct breaker breaker;
     int weight;
-    int running; /* calls */
-    bool busy;   /* it rests because it said 429 */
-    bool down;   /* as it was last logged */
+    int running;      /* calls */
+    bool busy;        /* it rests because it said 429 */
+    bool down;        /* as it was last logged */
+    uint64_t told_ms; /* when a failed call was last logged; 0: never */
+    int untold;       /* failed calls since then */
     uv_timer_t timer;
     struct http_call *probe;
     int probe_status;
@@ -85,6 +92,24 @@ static void note_state(struct member *m, const char *why) {
         (int)(m - m->fleet->members), log_quote(why, quoted, sizeof quoted));
 }
 
+/* What clients are told of a failed call says nothing about the server: a key
+ * that it does not take is the operator's business. One line in a while. */
+static void note_failure(struct member *m, const char *why) {
+    char quoted[ERR_TEXT_MAX];
+    uint64_t now = clock_ms();
+
+    if (m->told_ms && now - m->told_ms < TOLD_EVERY_MS) {
+        m->untold++;
+        return;
+    }
+    log_event(LOG_WARN, "upstream_failed",
+              "upstream=%s member=%d reason=%s untold=%d",
+              m->fleet->config->name, (int)(m - m->fleet->members),
+              log_quote(why, quoted, sizeof quoted), m->untold);
+    m->told_ms = now;
+    m->untold = 0;
+}
+
 static void note_end(struct member *m, const struct upstream_end *end) {
     int rest_s = end->retry_after_s ? end->retry_after_s : BUSY_REST_S;
 
@@ -95,7 +120,9 @@ static void note_end(struct member *m, const struct upstream_end *end) {
         breaker_rest(&m->breaker, clock_ms(), (uint64_t)rest_s * 1000);
     else
         breaker_fail(&m->breaker, clock_ms());
-    note_state(m, end->llm.ok ? "answered" : end->llm.err.text);
+    if (!end->llm.ok && !m->busy) note_failure(m, end->llm.err.text);
+    note_state(m,
+               end->health == UPSTREAM_WELL ? "answered" : end->llm.err.text);
 }
 
 /* Has `a` less to do for its weight than `b`, with one call more? */

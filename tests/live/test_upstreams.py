@@ -183,6 +183,25 @@ upstreams:
     assert "upstream_down" in server.stderr() and "upstream_up" in server.stderr()
 
 
+@pytest.mark.parametrize(
+    "status, reason",
+    [(401, "the upstream answered 401"), (404, "the upstream answered 404"), (400, "the upstream refused the request")],
+)
+def test_why_is_told_in_the_log(serve, mocks, status, reason):
+    """Clients are not told of a wrong key or model; the operator is, and not
+    once for each of a thousand calls."""
+    mock = mocks("never")
+    mock.status, mock.body = status, b'{"error": {"message": "SECRET WORDS"}}'
+    server = serve(f"backend: {{openai: {{base_url: '{mock.url}'}}}}")
+    for _ in range(3):
+        with pytest.raises(openai.APIStatusError) as caught:
+            ask(server)
+        assert str(status) not in caught.value.response.json()["error"]["message"]
+    told = [line for line in server.stderr().splitlines() if "event=upstream_failed" in line]
+    assert len(told) == 1 and f'reason="{reason}" untold=0' in told[0], told
+    assert "SECRET" not in server.stderr()
+
+
 def test_busy(serve, mocks):
     """Retry-After is kept, and a client hears 429 meanwhile."""
     busy = mocks("busy")

@@ -73,43 +73,33 @@ static float *read_floats(const struct gguf *gguf, const struct gguf_tensor *t,
     return out;
 }
 
-static bool read_part(struct adapter *a, const struct gguf *gguf,
-                      const struct model *m, const char *base, float alpha,
-                      struct lora *out, size_t *found, struct err *err) {
-    const struct gguf_tensor *w = gguf_tensor(m->gguf, base);
-    const struct gguf_tensor *ta;
-    const struct gguf_tensor *tb;
-    char name[2][NAME_BYTES + 8];
-    float *fa = NULL;
-    float *fb = NULL;
-    size_t rank;
-    bool exact = m->options.exact;
+/* All parts of an adapter, read by the pool: to make int8 of millions of
+ * numbers is most of what a start takes. */
+struct reading {
+    const struct gguf *gguf;
+    const struct model *model;
+    float alpha;
+    struct part {
+        struct lora *out;
+        struct err err; /* why it is no part; code 0: it is one, or is absent */
+    } * parts;
+};
+
+/* `ta` and `tb` to `out`; their shapes are proved. */
+static bool pack_part(const struct reading *r, const struct gguf_tensor *ta,
+                      const struct gguf_tensor *tb, const char *name,
+                      struct lora *out, struct err *err) {
+    enum pack_kind kind = r->model->options.exact ? PACK_F32 : PACK_QUANT;
+    size_t rank = (size_t)ta->size[1];
+    float *fa = read_floats(r->gguf, ta, name, err);
+    float *fb = fa ? read_floats(r->gguf, tb, name, err) : NULL;
     bool ok = false;
 
-    (void)snprintf(name[0], sizeof name[0], "%s.lora_a", base);
-    (void)snprintf(name[1], sizeof name[1], "%s.lora_b", base);
-    ta = gguf_tensor(gguf, name[0]);
-    tb = gguf_tensor(gguf, name[1]);
-    if (!ta && !tb) return true;
-    if (!ta) return bad(gguf, err, name[0], "is missing");
-    if (!tb) return bad(gguf, err, name[1], "is missing");
-    rank = (size_t)ta->size[1];
-    if (rank > ADAPTER_RANK_MAX)
-        return bad(gguf, err, name[0], "has a rank above 128");
-    if (ta->dims != 2 || tb->dims != 2 || ta->size[0] != w->size[0] ||
-        tb->size[0] != rank || tb->size[1] != w->size[1])
-        return bad(gguf, err, name[0], "or its lora_b has the wrong shape");
-    fa = read_floats(gguf, ta, name[0], err);
-    if (!fa) goto out;
-    fb = read_floats(gguf, tb, name[1], err);
     if (!fb) goto out;
-    ok = pack_floats(&out->a, fa, rank, (size_t)ta->size[0], 1.0f,
-                     exact ? PACK_F32 : PACK_QUANT, err) &&
+    ok = pack_floats(&out->a, fa, rank, (size_t)ta->size[0], 1.0f, kind, err) &&
          pack_floats(&out->b, fb, (size_t)tb->size[1], rank,
-                     alpha / (float)rank, exact ? PACK_F32 : PACK_QUANT, err);
-    if (!ok) bad(gguf, err, name[0], "or its lora_b is not finite");
-    a->bytes += out->a.bytes + out->b.bytes;
-    *found += 2;
+                     r->alpha / (float)rank, kind, err);
+    if (!ok) bad(r->gguf, err, name, "or its lora_b is not finite");
 
 out:
     free(fa);
@@ -117,20 +107,61 @@ out:
     return ok;
 }
 
+static bool read_part(const struct reading *r, const char *base,
+                      struct lora *out, struct err *err) {
+    const struct gguf_tensor *w = gguf_tensor(r->model->gguf, base);
+    const struct gguf_tensor *ta;
+    const struct gguf_tensor *tb;
+    char name[2][NAME_BYTES + 8];
+
+    (void)snprintf(name[0], sizeof name[0], "%s.lora_a", base);
+    (void)snprintf(name[1], sizeof name[1], "%s.lora_b", base);
+    ta = gguf_tensor(r->gguf, name[0]);
+    tb = gguf_tensor(r->gguf, name[1]);
+    if (!ta && !tb) return true;
+    if (!ta) return bad(r->gguf, err, name[0], "is missing");
+    if (!tb) return bad(r->gguf, err, name[1], "is missing");
+    if (ta->size[1] > ADAPTER_RANK_MAX)
+        return bad(r->gguf, err, name[0], "has a rank above 128");
+    if (ta->dims != 2 || tb->dims != 2 || ta->size[0] != w->size[0] ||
+        tb->size[0] != ta->size[1] || tb->size[1] != w->size[1])
+        return bad(r->gguf, err, name[0], "or its lora_b has the wrong shape");
+    return pack_part(r, ta, tb, name[0], out, err);
+}
+
+static void read_task(void *user, int task, int thread) {
+    const struct reading *r = user;
+    struct part *part = &r->parts[task];
+    char base[NAME_BYTES];
+
+    (void)thread;
+    (void)snprintf(base, sizeof base, "blk.%d.%s.weight", task / LAYER_MATRICES,
+                   layer_names[task % LAYER_MATRICES]);
+    (void)read_part(r, base, part->out, &part->err);
+}
+
+/* The first part that fails says why. */
 static bool read_parts(struct adapter *a, const struct gguf *gguf,
                        const struct model *m, float alpha, size_t *found,
                        struct err *err) {
-    char base[NAME_BYTES];
+    int count = a->blocks * LAYER_MATRICES;
+    struct reading r = {.gguf = gguf, .model = m, .alpha = alpha};
+    bool ok = true;
 
-    a->parts =
-        xalloc_array((size_t)a->blocks * LAYER_MATRICES, sizeof *a->parts);
-    for (int i = 0; i < a->blocks * LAYER_MATRICES; i++) {
-        (void)snprintf(base, sizeof base, "blk.%d.%s.weight",
-                       i / LAYER_MATRICES, layer_names[i % LAYER_MATRICES]);
-        if (!read_part(a, gguf, m, base, alpha, &a->parts[i], found, err))
-            return false;
+    a->parts = xalloc_array((size_t)count, sizeof *a->parts);
+    r.parts = xalloc_array((size_t)count, sizeof *r.parts);
+    for (int i = 0; i < count; i++) r.parts[i].out = &a->parts[i];
+    pool_run(m->pool, count, read_task, &r);
+    for (int i = 0; ok && i < count; i++) {
+        const struct lora *l = &a->parts[i];
+
+        ok = r.parts[i].err.code == 0;
+        if (!ok && err) *err = r.parts[i].err;
+        if (l->b.data) *found += 2;
+        a->bytes += l->a.bytes + l->b.bytes;
     }
-    return true;
+    free(r.parts);
+    return ok;
 }
 
 static bool finite_all(const float *x, size_t count) {

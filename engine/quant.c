@@ -259,22 +259,43 @@ static void group_q8_0(const uint8_t *b, struct quant_group *g) {
         g->code[i] = b[2 + i] ^ 0x80; /* int8 + 128 */
 }
 
+/* The largest magnitude of a group. As bits, since integers may be compared in
+ * any order; what is no number comes out larger than all that are. */
+static float largest(const float *row) {
+    int32_t most = 0;
+
+    for (int i = 0; i < QUANT_GROUP; i++) {
+        int32_t bits = (int32_t)(bits_of_float(row[i]) & 0x7fffffff);
+
+        most = bits > most ? bits : most;
+    }
+    return float_of_bits((uint32_t)most);
+}
+
+/* Written for the compiler to do many at once, as an adapter has millions: a
+ * float above 2^23 has no room for a fraction, and its last bits count. */
+static void codes_q8_0(const float *restrict row, float scale,
+                       int8_t *restrict out) {
+    const float whole = 12582912.0f; /* 1.5 * 2^23 */
+
+    for (int i = 0; i < QUANT_GROUP; i++) {
+        int32_t code = (int32_t)(bits_of_float(row[i] / scale + whole) -
+                                 bits_of_float(whole));
+
+        code = code < 127 ? code : 127;
+        out[i] = (int8_t)(code > -127 ? code : -127);
+    }
+}
+
 void quant_to_q8_0(const float *row, size_t count, uint8_t *out) {
     for (; count; count -= QUANT_GROUP, row += QUANT_GROUP) {
-        float most = 0;
-        uint16_t half;
-        float scale;
+        uint16_t half = quant_to_f16(largest(row) / 127.0f);
+        float scale = quant_from_f16(half);
 
-        for (int i = 0; i < QUANT_GROUP; i++) most = fmaxf(most, fabsf(row[i]));
-        half = quant_to_f16(most / 127.0f);
-        scale = quant_from_f16(half);
         memcpy(out, &half, sizeof half);
-        out += sizeof half;
-        for (int i = 0; i < QUANT_GROUP; i++) {
-            float code = scale > 0 ? rintf(row[i] / scale) : 0;
-
-            *out++ = (uint8_t)(int8_t)fmaxf(fminf(code, 127.0f), -127.0f);
-        }
+        codes_q8_0(row, scale > 0 ? scale : INFINITY,
+                   (int8_t *)out + sizeof half);
+        out += sizeof half + QUANT_GROUP;
     }
 }
 

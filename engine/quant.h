@@ -33,8 +33,9 @@ bool quant_finite(enum gguf_type type, const void *row, size_t count);
 /* Group `index` of a row of quantised type. */
 void quant_group(enum gguf_type type, const void *row, size_t index,
                  struct quant_group *out);
-/* A row of `count` finite floats, a multiple of 32, as Q8_0: each group by its
- * greatest magnitude, which must not be past 127 times an f16. */
+/* A row of `count` floats, a multiple of 32, as Q8_0: each group by its greatest
+ * magnitude. One that is not finite, or past 127 times an f16, makes a scale
+ * that is not finite. */
 void quant_to_q8_0(const float *row, size_t count, uint8_t *out);
 /* A row of any known type as floats. */
 void quant_row(enum gguf_type type, const void *row, size_t count, float *out);

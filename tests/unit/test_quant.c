@@ -175,12 +175,55 @@ static void test_to_q8_0(void **state) {
     }
 }
 
+/* The codes are those of the plain formula at every magnitude, down to scales
+ * that an f16 rounds to nothing. */
+static void test_codes_q8_0(void **state) {
+    float in[QUANT_GROUP];
+    uint8_t row[34];
+
+    (void)state;
+    for (int power = -60; power <= 22; power++) {
+        uint16_t half;
+        float scale;
+
+        for (int i = 0; i < QUANT_GROUP; i++)
+            in[i] = ldexpf(sinf((float)(power * 41 + i * 7)), power);
+        quant_to_q8_0(in, QUANT_GROUP, row);
+        memcpy(&half, row, sizeof half);
+        scale = quant_from_f16(half);
+        for (int i = 0; i < QUANT_GROUP; i++) {
+            float code = scale > 0 ? rintf(in[i] / scale) : 0;
+
+            code = fmaxf(fminf(code, 127.0f), -127.0f);
+            assert_int_equal((int8_t)row[2 + i], (int)code);
+        }
+    }
+}
+
+/* One number that is none, in any place, must not be lost among the others. */
+static void test_not_finite(void **state) {
+    static const float bad[] = {INFINITY, -INFINITY, NAN, -NAN, 65536.0f * 127};
+    float in[2 * QUANT_GROUP];
+    uint8_t row[2 * 34];
+
+    (void)state;
+    for (size_t b = 0; b < sizeof bad / sizeof bad[0]; b++) {
+        for (int at = 0; at < 2 * QUANT_GROUP; at++) {
+            for (int i = 0; i < 2 * QUANT_GROUP; i++) in[i] = (float)i;
+            in[at] = bad[b];
+            quant_to_q8_0(in, 2 * QUANT_GROUP, row);
+            assert_false(quant_finite(GGUF_Q8_0, row, 2 * QUANT_GROUP));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_f16),     cmocka_unit_test(test_bf16),
-        cmocka_unit_test(test_sizes),   cmocka_unit_test(test_32_blocks),
-        cmocka_unit_test(test_q4_k),    cmocka_unit_test(test_q6_k),
-        cmocka_unit_test(test_to_q8_0),
+        cmocka_unit_test(test_f16),        cmocka_unit_test(test_bf16),
+        cmocka_unit_test(test_sizes),      cmocka_unit_test(test_32_blocks),
+        cmocka_unit_test(test_q4_k),       cmocka_unit_test(test_q6_k),
+        cmocka_unit_test(test_to_q8_0),    cmocka_unit_test(test_codes_q8_0),
+        cmocka_unit_test(test_not_finite),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

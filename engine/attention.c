@@ -152,6 +152,28 @@ void attention_plan(struct pass *p) {
     if (parts > PARTS_EACH_HEAD) a->spans = 1;
 }
 
+/* ---- heads of numbers ---- */
+
+/* The loops run over KERNEL_PANEL numbers, of which a head has a multiple, so
+ * that the compiler does many at once. */
+
+/* `to` may be `from`. */
+static void scale_head(float *to, const float *from, float scale, int size) {
+    for (int d = 0; d < size; d += KERNEL_PANEL) {
+        float line[KERNEL_PANEL];
+
+        for (int i = 0; i < KERNEL_PANEL; i++) line[i] = from[d + i] * scale;
+        memcpy(to + d, line, sizeof line);
+    }
+}
+
+static void add_heads(float *restrict total, float a,
+                      const float *restrict part, float b, int size) {
+    for (int d = 0; d < size; d += KERNEL_PANEL)
+        for (int i = d; i < d + KERNEL_PANEL; i++)
+            total[i] = total[i] * a + part[i] * b;
+}
+
 /* ---- spans ---- */
 
 /* Of one query over some positions: the largest score, and the sum of the
@@ -178,18 +200,20 @@ struct queries {
 };
 
 static void join(float *total, struct mass *t, const float *part,
-                 const struct mass *p, int width) {
+                 const struct mass *p, int size) {
     float most = p->most > t->most ? p->most : t->most;
-    float a = expf(t->most - most);
-    float b = expf(p->most - most);
+    float a;
+    float b;
 
     if (p->sum == 0) return;
     if (t->sum == 0) {
-        memcpy(total, part, (size_t)width * sizeof *total);
+        memcpy(total, part, (size_t)size * sizeof *total);
         *t = *p;
         return;
     }
-    for (int i = 0; i < width; i++) total[i] = total[i] * a + part[i] * b;
+    a = expf(t->most - most);
+    b = expf(p->most - most);
+    add_heads(total, a, part, b, size);
     *t = (struct mass){most, t->sum * a + p->sum * b};
 }
 
@@ -203,7 +227,7 @@ static void gather(const struct pass *p, struct queries *q) {
             row_of(p->s->q, q->tile->row + i / q->heads, width) +
             (q->head + i % q->heads) * size;
 
-        for (int d = 0; d < size; d++) q->q[i * size + d] = from[d] * scale;
+        scale_head(q->q + i * size, from, scale, size);
         q->total_mass[i] = (struct mass){0, 0};
     }
 }
@@ -263,9 +287,8 @@ static void scatter(const struct pass *p, const struct queries *q) {
     for (int i = 0; i < q->count; i++) {
         float *to = row_of(p->s->q, q->tile->row + i / q->heads, width) +
                     (q->head + i % q->heads) * size;
-        float share = 1.0f / q->total_mass[i].sum;
 
-        for (int d = 0; d < size; d++) to[d] = q->total[i * size + d] * share;
+        scale_head(to, q->total + i * size, 1.0f / q->total_mass[i].sum, size);
     }
 }
 
@@ -312,7 +335,7 @@ void attention_finish(const struct pass *p, int row) {
 
             join(to, &total, part, &mass, size);
         }
-        for (int d = 0; d < size; d++) to[d] *= 1.0f / total.sum;
+        scale_head(to, to, 1.0f / total.sum, size);
     }
 }
 

@@ -82,6 +82,7 @@ struct kernel_input {
  * the same outputs. */
 struct kernel_extra {
     const uint8_t *w;      /* KERNEL_Q8, its first panel that of the product */
+    size_t inputs;         /* of a row of x, before it was filled up with 0 */
     size_t from, end;      /* the rows, counted as in the product */
     struct kernel_input x; /* row 0 is row `from`; its spills are not used */
 };

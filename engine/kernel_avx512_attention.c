@@ -103,24 +103,33 @@ void avx512_rope(float *x, const float *turns, size_t n) {
     }
 }
 
+/* e^(x - top), where no x is above `top`. */
+INLINE __m512 exp_below(__m512 x, __m512 top) {
+    return exp512(
+        _mm512_max_ps(_mm512_set1_ps(-128.0f), _mm512_sub_ps(x, top)));
+}
+
 float avx512_soften(float *x, size_t n, float *most) {
+    const size_t whole = n / LANES * LANES;
+    const __mmask16 rest = lanes_below(n - whole);
+    __m512 last = _mm512_maskz_loadu_ps(rest, x + whole);
     __m512 top = _mm512_set1_ps(-INFINITY);
     __m512 total = _mm512_setzero_ps();
 
-    for (size_t i = 0; i < n; i += LANES)
-        top = _mm512_mask_max_ps(
-            top, lanes_below(n - i), top,
-            _mm512_maskz_loadu_ps(lanes_below(n - i), x + i));
+    for (size_t i = 0; i < whole; i += LANES)
+        top = _mm512_max_ps(top, _mm512_loadu_ps(x + i));
+    top = _mm512_mask_max_ps(top, rest, top, last);
     *most = _mm512_reduce_max_ps(top);
     top = _mm512_set1_ps(*most);
-    for (size_t i = 0; i < n; i += LANES) {
-        __mmask16 mask = lanes_below(n - i);
-        __m512 v =
-            exp_bounded(_mm512_sub_ps(_mm512_maskz_loadu_ps(mask, x + i), top));
+    for (size_t i = 0; i < whole; i += LANES) {
+        __m512 v = exp_below(_mm512_loadu_ps(x + i), top);
 
-        total = _mm512_mask_add_ps(total, mask, total, v);
-        _mm512_mask_storeu_ps(x + i, mask, v);
+        total = _mm512_add_ps(total, v);
+        _mm512_storeu_ps(x + i, v);
     }
+    last = exp_below(last, top);
+    total = _mm512_mask_add_ps(total, rest, total, last);
+    _mm512_mask_storeu_ps(x + whole, rest, last);
     return _mm512_reduce_add_ps(total);
 }
 

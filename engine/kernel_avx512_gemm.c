@@ -231,12 +231,13 @@ INLINE void unpack(enum kernel_format format, const uint8_t *panel,
     }
 }
 
-/* One unpacked group of `panels` panels times `rows` rows. */
-INLINE void tile_group(bool halves, const struct unpacked *w, size_t panels,
-                       const struct line *x, size_t groups, size_t rows,
-                       __m512 total[PANELS][ROWS]) {
+/* One unpacked group of `panels` panels times `rows` rows. What comes after its
+ * first `pieces` pieces is zero. */
+INLINE void tile_pieces(bool halves, int pieces, const struct unpacked *w,
+                        size_t panels, const struct line *x, size_t groups,
+                        size_t rows, __m512 total[PANELS][ROWS]) {
     const int parts = halves ? 2 : 1;
-    const int each = PIECES / parts;
+    const int each = pieces / parts;
 
     UNROLL
     for (int h = 0; h < parts; h++) {
@@ -272,6 +273,12 @@ INLINE void tile_group(bool halves, const struct unpacked *w, size_t panels,
                                        x, m * groups, h);
         }
     }
+}
+
+INLINE void tile_group(bool halves, const struct unpacked *w, size_t panels,
+                       const struct line *x, size_t groups, size_t rows,
+                       __m512 total[PANELS][ROWS]) {
+    tile_pieces(halves, PIECES, w, panels, x, groups, rows, total);
 }
 
 /* The spills of a tile's rows at one group, side by side. */
@@ -352,6 +359,24 @@ INLINE void take_extra(struct spilt *s, size_t m, const struct kernel_extra *e,
     memcpy(s->q[m], line.q, KERNEL_GROUP);
 }
 
+/* Group `g` of an extra, `w` being there already. At the ends of its rows they
+ * are copied, those that have nothing to add among them. */
+INLINE void tile_extra(const struct kernel_extra *e, const struct unpacked *w,
+                       int pieces, size_t row, size_t g,
+                       __m512 total[PANELS][ROWS]) {
+    struct spilt s;
+    struct line line = {s.q[0], s.scale, s.sum[0]};
+
+    if (row >= e->from && row + ROWS <= e->end) {
+        line = line_at(&e->x, row - e->from, g);
+        tile_pieces(false, pieces, w, PANELS, &line, e->x.groups, ROWS, total);
+        return;
+    }
+    UNROLL
+    for (size_t m = 0; m < ROWS; m++) take_extra(&s, m, e, row + m, g);
+    tile_pieces(false, pieces, w, PANELS, &line, 1, ROWS, total);
+}
+
 /* Of a whole tile, by itself: within the loop over the groups its registers
  * would be missing. A smaller tile's sums beyond it are not used, and of one
  * panel `stride` makes it two. */
@@ -364,12 +389,10 @@ static __attribute__((noinline)) void tile_extras(const struct extras *extras,
 
         if (row + ROWS <= e->from || row >= e->end) continue;
         for (size_t g = 0; g < e->x.groups; g++) {
-            struct spilt s;
-            struct line line = {s.q[0], s.scale, s.sum[0]};
-
-            UNROLL
-            for (size_t m = 0; m < ROWS; m++) take_extra(&s, m, e, row + m, g);
-            tile_group(false, &at, PANELS, &line, 1, ROWS, total);
+            if (e->inputs <= g * KERNEL_GROUP + KERNEL_GROUP / 2)
+                tile_extra(e, &at, PIECES / 2, row, g, total);
+            else
+                tile_extra(e, &at, PIECES, row, g, total);
             at.at += group_registers(false);
         }
     }

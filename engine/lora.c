@@ -112,6 +112,7 @@ static size_t extras(const struct pass *p, enum layer_matrix matrix,
         ranks = ranks_of(p, g, slot, &l->b);
         out[count++] = (struct kernel_extra){
             .w = l->b.data + from * l->b.panel_bytes,
+            .inputs = l->a.n,
             .from = (size_t)(rows.row - row),
             .end = (size_t)(rows.end - row),
             .x = activation_input(&ranks, (size_t)(rows.row - g->row),

@@ -286,15 +286,30 @@ static void check_rows_alone(const struct kernels *k,
     free(w);
 }
 
-/* Extras of rows 2 to 8 and 9 to 16, of one group and of the most there may be:
- * near to two products that are added, and a row's bits do not depend on the
- * rows beside it. */
+/* Rows whose numbers from `inputs` on are 0, without spills. */
+static void make_filled_up(struct rows *r, size_t rows, size_t groups,
+                           size_t inputs) {
+    size_t k = groups * KERNEL_GROUP;
+
+    make_rows(r, rows, groups);
+    for (size_t row = 0; row < rows; row++) {
+        for (size_t i = inputs; i < k; i++) r->numbers[row * k + i] = 0;
+        activation_fill(&r->a, &kernels_scalar, ACTIVATION_QUANT, row, 0, k);
+    }
+    r->x = activation_input(&r->a, 0, rows);
+    r->x.spills = NULL;
+}
+
+/* Extras of rows 2 to 13 and 14 to 21, which begin and end within a tile and
+ * have a whole one, of one group and of the most there may be, filled up from
+ * `inputs` on: near to two products that are added, and a row's bits do not
+ * depend on the rows beside it. */
 static void check_extras(const struct kernels *k, enum kernel_format format,
-                         size_t columns) {
+                         size_t columns, const size_t inputs[2]) {
     enum { ROWS = 23, GROUPS = 32, MOST = 48 };
     static const struct {
         size_t from, end, groups;
-    } parts[2] = {{2, 9, 1}, {9, 17, KERNEL_EXTRA_GROUPS_MAX}};
+    } parts[2] = {{2, 14, 1}, {14, 22, KERNEL_EXTRA_GROUPS_MAX}};
     uint8_t *w = make_panels(format, GROUPS, MOST / 16, false);
     struct kernel_extra extra[2];
     struct rows r, of[2];
@@ -307,12 +322,11 @@ static void check_extras(const struct kernels *k, enum kernel_format format,
         size_t rows = parts[i].end - parts[i].from;
 
         more[i] = make_panels(KERNEL_Q8, parts[i].groups, MOST / 16, false);
-        make_rows(&of[i], rows, parts[i].groups);
-        of[i].x.spills = NULL;
+        make_filled_up(&of[i], rows, parts[i].groups, inputs[i]);
         kernels_scalar.gemm_q(KERNEL_Q8, more[i], columns, &of[i].x,
                               want + parts[i].from * MOST, MOST, true);
-        extra[i] = (struct kernel_extra){more[i], parts[i].from, parts[i].end,
-                                         of[i].x};
+        extra[i] = (struct kernel_extra){more[i], inputs[i], parts[i].from,
+                                         parts[i].end, of[i].x};
     }
     r.x.extra = extra;
     r.x.extras = 2;
@@ -342,14 +356,23 @@ static void check_extras(const struct kernels *k, enum kernel_format format,
     free(w);
 }
 
+static void check_each_extras(const struct kernels *k,
+                              enum kernel_format format) {
+    static const size_t inputs[][2] = {
+        {32, 128}, {16, 112}, {5, 97}, {17, 113}};
+
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        check_extras(k, format, 48, inputs[i]);
+        check_extras(k, format, 7, inputs[i]);
+    }
+}
+
 static void check_formats(const struct kernels *k) {
     check_each_gemm_q(k);
     for (int f = 0; f < KERNEL_FORMATS; f++) {
         check_exact(k, (enum kernel_format)f);
         check_rows_alone(k, (enum kernel_format)f);
-        if (!k->extras) continue;
-        check_extras(k, (enum kernel_format)f, 48);
-        check_extras(k, (enum kernel_format)f, 7);
+        if (k->extras) check_each_extras(k, (enum kernel_format)f);
     }
 }
 

@@ -127,7 +127,7 @@ static void make_input(struct bench *b) {
     b->out = xalloc_array(ROWS_MAX * b->n, sizeof *b->out);
     for (size_t i = 0; i < ROWS_MAX * b->k; i++)
         b->x[i] = sinf((float)i * 0.7f) * (i % 1200 == 70 ? 30.0f : 1.0f);
-    activation_init(&b->a, ROWS_MAX, b->k);
+    activation_init(&b->a, ACTIVATION_QUANT, ROWS_MAX, b->k);
     activation_begin(&b->a, b->x, b->k, b->k);
     for (size_t r = 0; r < ROWS_MAX; r++)
         activation_fill(&b->a, b->kernels, ACTIVATION_QUANT, r, 0, b->k);

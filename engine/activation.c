@@ -1,5 +1,6 @@
 #include "engine/activation.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +26,11 @@ static size_t spills_max(size_t groups) {
     return groups / COARSE + 1;
 }
 
-void activation_init(struct activation *a, size_t rows, size_t k_max) {
-    size_t groups = k_max / KERNEL_GROUP;
+static void reserve_quant(struct activation *a, size_t rows) {
+    size_t groups = a->k_max / KERNEL_GROUP;
     size_t most = rows * spills_max(groups);
 
-    *a = (struct activation){.k_max = k_max};
-    a->q = reserve(a, rows * k_max, sizeof *a->q);
+    a->q = reserve(a, rows * a->k_max, sizeof *a->q);
     a->scale = reserve(a, rows * groups, sizeof *a->scale);
     a->sum = reserve(a, rows * groups * 2, sizeof *a->sum);
     a->spills = reserve(a, rows, sizeof *a->spills);
@@ -38,7 +38,14 @@ void activation_init(struct activation *a, size_t rows, size_t k_max) {
     a->spill_q = reserve(a, most * KERNEL_GROUP, sizeof *a->spill_q);
     a->spill_scale = reserve(a, most, sizeof *a->spill_scale);
     a->spill_sum = reserve(a, most * 2, sizeof *a->spill_sum);
-    a->bf16 = reserve(a, rows * k_max, sizeof *a->bf16);
+}
+
+void activation_init(struct activation *a, int kinds, size_t rows,
+                     size_t k_max) {
+    *a = (struct activation){.kinds = kinds, .k_max = k_max};
+    if (kinds & ACTIVATION_QUANT) reserve_quant(a, rows);
+    if (kinds & ACTIVATION_BF16)
+        a->bf16 = reserve(a, rows * k_max, sizeof *a->bf16);
 }
 
 void activation_clear(struct activation *a) {
@@ -59,15 +66,17 @@ struct activation activation_from(const struct activation *a, size_t row) {
     size_t groups = a->k_max / KERNEL_GROUP;
     size_t most = row * spills_max(groups);
 
-    r.q += row * a->k_max;
-    r.scale += row * groups;
-    r.sum += row * groups * 2;
-    r.spills += row;
-    r.spill_group += most;
-    r.spill_q += most * KERNEL_GROUP;
-    r.spill_scale += most;
-    r.spill_sum += most * 2;
-    r.bf16 += row * a->k_max;
+    if (a->kinds & ACTIVATION_QUANT) {
+        r.q += row * a->k_max;
+        r.scale += row * groups;
+        r.sum += row * groups * 2;
+        r.spills += row;
+        r.spill_group += most;
+        r.spill_q += most * KERNEL_GROUP;
+        r.spill_scale += most;
+        r.spill_sum += most * 2;
+    }
+    if (a->kinds & ACTIVATION_BF16) r.bf16 += row * a->k_max;
     return r;
 }
 
@@ -84,6 +93,7 @@ void activation_fill(struct activation *a, const struct kernels *kernels,
     const float *x = a->f32 + row * a->f32_stride + from;
     size_t at = row * a->k + from;
 
+    assert((kinds & ~a->kinds & ~ACTIVATION_F32) == 0);
     if (kinds & ACTIVATION_QUANT)
         kernels->quantise(x, end - from, a->q + at,
                           a->scale + at / KERNEL_GROUP,

@@ -22,6 +22,7 @@ enum activation_kind {
 /* Up to `rows` rows of up to `k_max` numbers. `f32` is borrowed, with
  * `f32_stride` floats to a row. */
 struct activation {
+    int kinds; /* there is room for */
     const float *f32;
     size_t f32_stride;
     size_t k_max;
@@ -39,7 +40,9 @@ struct activation {
     size_t bytes;
 };
 
-void activation_init(struct activation *a, size_t rows, size_t k_max);
+/* Room for the forms `kinds` only. */
+void activation_init(struct activation *a, int kinds, size_t rows,
+                     size_t k_max);
 void activation_clear(struct activation *a);
 /* From now on rows of `k` numbers (a multiple of 32, or for bf16 of 2), read
  * from f32. */

@@ -250,6 +250,9 @@ static bool open_model(struct engine *e, struct err *err) {
                 : e->options.exact ? KV_F32
                                    : KV_I16,
     };
+    /* The tokenizer has made its own of the vocabulary; of the tensors, which
+     * are packed, the ends are left on pages that they share. */
+    if (model_unpacked(e->model) == 0) gguf_forget(e->gguf);
     e->kv = kv_new(&kv_shape, err);
     return e->kv != NULL;
 }
@@ -404,7 +407,7 @@ void engine_close(struct engine *e) {
 /* ---- adapters ---- */
 
 /* Written before the first job; the scheduler reads it only for a job, which
- * comes to it under the lock. */
+ * comes to it under the lock. Until then the model's pool is idle, too. */
 bool engine_adapter_add(struct engine *e, const char *path, int *out,
                         struct err *err) {
     struct adapter *a;

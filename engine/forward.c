@@ -17,7 +17,6 @@
 #include "engine/attention.h"
 #include "engine/layer.h"
 #include "engine/lora.h"
-#include "engine/quant.h"
 
 enum {
     ROWS_PER_TASK = 8,
@@ -33,6 +32,11 @@ static float *row_of(float *at, int row, int width) {
     return at + (size_t)row * (size_t)width;
 }
 
+/* The form that an adapter's parts want. */
+static int lora_kind(const struct model *m) {
+    return m->options.exact ? PACK_F32 : PACK_QUANT;
+}
+
 /* The forms that the matrices `first` to `last` and the adapters' parts
  * want. */
 static int kinds_of(const struct pass *p, enum layer_matrix first,
@@ -41,7 +45,7 @@ static int kinds_of(const struct pass *p, enum layer_matrix first,
 
     for (int i = (int)first; i <= (int)last; i++)
         kinds |= (int)p->layer->matrix[i].kind;
-    if (p->adapted) kinds |= p->m->options.exact ? PACK_F32 : PACK_QUANT;
+    if (p->adapted) kinds |= lora_kind(p->m);
     return kinds;
 }
 
@@ -375,17 +379,13 @@ static void keep_wanted(struct pass *p, int count) {
 
 static void begin_row(const struct model *m, struct scratch *s, int i) {
     const struct row *row = &s->rows[i];
-    size_t width = (size_t)m->shape.embedding;
-    size_t row_bytes = quant_row_bytes(m->embedding->type, width);
     float *turns = row_of(s->turns, i, m->shape.head_size);
 
     assert(row->token >= 0 && row->token < m->shape.vocab);
     assert(row->position >= 0 && row->position < m->shape.context_max);
     assert(row->position < sequence_length(row->sequence));
-    quant_row(m->embedding->type,
-              (const uint8_t *)m->embedding->data +
-                  (size_t)row->token * row_bytes,
-              width, row_of(s->x, i, (int)width));
+    model_token_row(m, m->embedding, row->token,
+                    row_of(s->x, i, m->shape.embedding));
     for (int pair = 0; pair < m->shape.head_size / 2; pair++) {
         double angle = m->speeds[pair] * row->position;
 
@@ -445,6 +445,16 @@ void model_forward(struct model *m, const struct row *rows, int count,
 
 /* ---- buffers ---- */
 
+/* The forms that any matrix of the model, or of an adapter, wants. */
+static int all_kinds(const struct model *m) {
+    int kinds = (int)m->head.kind | lora_kind(m);
+
+    for (int i = 0; i < m->shape.blocks; i++)
+        for (int j = 0; j < LAYER_MATRICES; j++)
+            kinds |= (int)m->layers[i].matrix[j].kind;
+    return kinds;
+}
+
 static float *floats(struct scratch *s, size_t count) {
     s->bytes += count * sizeof(float);
     return xalloc_array(count, sizeof(float));
@@ -460,6 +470,7 @@ void scratch_init(struct scratch *s, const struct model *m) {
     size_t q = (size_t)shape->heads * head;
     size_t kv = (size_t)shape->kv_heads * head;
     size_t feed = (size_t)shape->feed_forward;
+    int kinds = all_kinds(m);
 
     s->rows = xalloc_array(rows, sizeof *s->rows);
     s->order = xalloc_array(rows, sizeof *s->order);
@@ -474,10 +485,10 @@ void scratch_init(struct scratch *s, const struct model *m) {
     s->up = floats(s, threads * s->up_floats);
     s->turns = floats(s, rows * head);
     s->rank = floats(s, LORA_SLOTS * rows * ADAPTER_RANK_MAX);
-    activation_init(&s->narrow, rows, width > q ? width : q);
-    activation_init(&s->wide, rows, feed);
+    activation_init(&s->narrow, kinds, rows, width > q ? width : q);
+    activation_init(&s->wide, kinds, rows, feed);
     for (size_t i = 0; i < LORA_SLOTS; i++) {
-        activation_init(&s->ranks[i], rows, ADAPTER_RANK_MAX);
+        activation_init(&s->ranks[i], lora_kind(m), rows, ADAPTER_RANK_MAX);
         s->bytes += s->ranks[i].bytes;
     }
     attention_init(&s->attention, m);

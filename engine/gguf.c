@@ -481,13 +481,21 @@ void gguf_close(struct gguf *g) {
     free(g);
 }
 
-void gguf_tensor_forget(const struct gguf_tensor *t) {
+/* Whole pages only: the neighbours' are not ours to judge. */
+static void forget(const void *data, size_t bytes) {
     uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    uintptr_t from = ((uintptr_t)t->data + page - 1) / page * page;
-    uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t end = ((uintptr_t)data + bytes) / page * page;
 
-    /* Whole pages only: the neighbours' are not ours to judge. */
     if (from < end) (void)madvise((void *)from, end - from, MADV_DONTNEED);
+}
+
+void gguf_tensor_forget(const struct gguf_tensor *t) {
+    forget(t->data, t->bytes);
+}
+
+void gguf_forget(const struct gguf *gguf) {
+    forget(gguf->map, gguf->size);
 }
 
 size_t gguf_file_bytes(const struct gguf *gguf) {

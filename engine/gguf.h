@@ -56,6 +56,8 @@ const struct gguf_tensor *gguf_tensor(const struct gguf *gguf,
 /* The tensor's pages need not stay resident: it was copied elsewhere. It may
  * still be read; that fetches them from the file again. */
 void gguf_tensor_forget(const struct gguf_tensor *t);
+/* The same of the whole file, its keys too. */
+void gguf_forget(const struct gguf *gguf);
 
 /* Values by key. False when the key is absent or of another kind; `out` is
  * then untouched. Integer kinds of any width convert when the value fits. */

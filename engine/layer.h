@@ -126,6 +126,10 @@ struct pass {
 const struct lora *adapter_lora(const struct adapter *a, int block,
                                 enum layer_matrix matrix);
 
+/* Row `token` of `t`, which is the model's embedding or its output. */
+void model_token_row(const struct model *m, const struct gguf_tensor *t,
+                     int token, float *out);
+
 /* Panels of k inputs for one task: some tasks for each thread, and none so long
  * that at the end all wait for one. */
 size_t forward_panels_each(const struct model *m, size_t panels, size_t k);

@@ -388,18 +388,29 @@ void model_logits(struct model *m, const float *hidden, int count,
     }
 }
 
+/* What is both embedding and head is packed as the head, and then its copy in
+ * the file stays out of memory. */
+void model_token_row(const struct model *m, const struct gguf_tensor *t,
+                     int token, float *out) {
+    size_t width = (size_t)m->shape.embedding;
+
+    assert(token >= 0 && token < m->shape.vocab);
+    if (t == m->output && pack_keeps(&m->head))
+        pack_row(&m->head, (size_t)token, out);
+    else
+        quant_row(t->type,
+                  (const uint8_t *)t->data +
+                      (size_t)token * quant_row_bytes(t->type, width),
+                  width, out);
+}
+
 void model_label_logits(struct model *m, const float *hidden, const int *labels,
                         int label_count, float *out) {
     size_t width = (size_t)m->shape.embedding;
-    size_t row_bytes = quant_row_bytes(m->output->type, width);
     float *line = m->scratch.norm; /* free between passes */
 
     for (int i = 0; i < label_count; i++) {
-        assert(labels[i] >= 0 && labels[i] < m->shape.vocab);
-        quant_row(m->output->type,
-                  (const uint8_t *)m->output->data +
-                      (size_t)labels[i] * row_bytes,
-                  width, line);
+        model_token_row(m, m->output, labels[i], line);
         out[i] = m->kernels->dot(line, hidden, width);
     }
 }

@@ -1,7 +1,6 @@
 #include "engine/pack.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,27 +13,48 @@
 #include "engine/pool.h"
 #include "engine/quant.h"
 
-enum { PANELS_PER_TASK = 8 };
+enum { PANELS_PER_TASK = 8, LARGE_BYTES = 64 << 10 };
 
-/* Weights are read in order at memory speed, so large pages pay. */
+/* A model's matrices are read in order at memory speed, so large pages pay:
+ * mapped one after the other they lie close enough to share them. The hundreds
+ * of small ones of an adapter would only waste half a page each. */
+static bool is_large(const struct packed *p) {
+    return p->bytes >= LARGE_BYTES;
+}
+
+/* Zeroed, at a cache line; NULL when there is none. */
+static void *reserve_small(size_t bytes) {
+    void *data = NULL;
+
+    if (posix_memalign(&data, KERNEL_LINE, bytes)) return NULL;
+    return memset(data, 0, bytes);
+}
+
+static void *reserve_large(size_t bytes) {
+    void *data = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (data == MAP_FAILED) return NULL;
+    (void)madvise(data, bytes, MADV_HUGEPAGE);
+    return data;
+}
+
 static bool reserve(struct packed *p, struct err *err) {
-    void *data;
-
     p->bytes = p->panel_bytes * pack_panels(p);
-    data = mmap(NULL, p->bytes, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (data == MAP_FAILED) {
-        p->bytes = 0;
-        return err_set(err, ERR_LIMIT, "no memory for %zu bytes of weights: %s",
-                       p->panel_bytes * pack_panels(p), strerror(errno));
-    }
-    (void)madvise(data, p->bytes, MADV_HUGEPAGE);
-    p->data = data;
-    return true;
+    p->data = is_large(p) ? reserve_large(p->bytes) : reserve_small(p->bytes);
+    if (p->data) return true;
+    err_set(err, ERR_LIMIT, "no memory for %zu bytes of weights", p->bytes);
+    p->bytes = 0;
+    return false;
 }
 
 void pack_clear(struct packed *p) {
-    if (p->data && !p->rows) munmap(p->data, p->bytes);
+    if (p->data && !p->rows) {
+        if (is_large(p))
+            munmap(p->data, p->bytes);
+        else
+            free(p->data);
+    }
     *p = (struct packed){0};
 }
 
@@ -173,11 +193,10 @@ bool pack_copy(struct packed *out, const struct gguf_tensor *t,
     return true;
 }
 
-/* One row of finite numbers to Q8_0; `block` has room for it. */
+/* One row to Q8_0; `block` has room for it. What is not finite makes a scale
+ * that is not. */
 static bool pack_q8_row(struct packed *p, size_t row, const float *w,
                         uint8_t *block) {
-    for (size_t i = 0; i < p->k; i++)
-        if (!isfinite(w[i])) return false;
     quant_to_q8_0(w, p->k, block);
     return pack_quant_row(p->data + row / KERNEL_PANEL * p->panel_bytes,
                           p->format, row % KERNEL_PANEL, GGUF_Q8_0, block,
@@ -211,6 +230,16 @@ bool pack_floats(struct packed *out, const float *w, size_t n, size_t k,
     }
     *out = p;
     return true;
+}
+
+bool pack_keeps(const struct packed *p) {
+    return p->kind == PACK_QUANT && !p->rows;
+}
+
+void pack_row(const struct packed *p, size_t row, float *out) {
+    assert(pack_keeps(p) && row < p->n);
+    pack_quant_numbers(p->data + row / KERNEL_PANEL * p->panel_bytes, p->format,
+                       row % KERNEL_PANEL, p->k / KERNEL_GROUP, out);
 }
 
 static void apply_quant(const struct packed *p, const struct kernels *kernels,

@@ -43,6 +43,12 @@ MUST_USE bool pack_floats(struct packed *out, const float *w, size_t n,
                           struct err *err);
 void pack_clear(struct packed *p);
 
+/* Does pack_row() give the numbers that the tensor has? If so, the file need
+ * not be read for them. */
+bool pack_keeps(const struct packed *p);
+/* Row `row`: out[k]. */
+void pack_row(const struct packed *p, size_t row, float *out);
+
 /* A copy of `p`, which was left in its rows, in the kernels' layout: first its
  * memory, then, from the same tensor, its numbers. False, with the copy of no
  * use, once `stop` is set. */

@@ -2,8 +2,7 @@
 
 #include <string.h>
 
-#include "engine/kernel_layout.h"
-#include "engine/quant.h"
+#include "engine/kernel_unpack.h"
 
 enum { WORDS = KERNEL_GROUP / 4 };
 
@@ -110,4 +109,23 @@ bool pack_quant_row(uint8_t *panel, enum kernel_format format, size_t r,
         ok &= put_scales(l, &place, r, &group);
     }
     return ok;
+}
+
+void pack_quant_numbers(const uint8_t *panel, enum kernel_format format,
+                        size_t r, size_t groups, float *out) {
+    const int offset = kernel_layouts[format].offset;
+    kernel_codes code;
+
+    for (size_t g = 0; g < groups; g++, out += KERNEL_GROUP) {
+        struct kernel_place place = kernel_place(format, panel, groups, g);
+
+        kernel_unpack_codes(format, place.codes, code);
+        for (size_t i = 0; i < KERNEL_GROUP; i++) {
+            size_t half = i / (KERNEL_GROUP / 2);
+
+            out[i] = kernel_scale(format, &place, half, r) *
+                         (float)(code[i / 4][4 * r + i % 4] - offset) +
+                     kernel_min(format, &place, half, r);
+        }
+    }
 }

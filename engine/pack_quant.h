@@ -14,4 +14,9 @@ bool pack_quant_format(enum gguf_type type, enum kernel_format *out);
 bool pack_quant_row(uint8_t *panel, enum kernel_format format, size_t r,
                     enum gguf_type type, const uint8_t *source, size_t groups);
 
+/* Row `r` of a panel of `groups` groups: the very numbers that its source has
+ * by quant_row(). */
+void pack_quant_numbers(const uint8_t *panel, enum kernel_format format,
+                        size_t r, size_t groups, float *out);
+
 #endif

@@ -49,7 +49,7 @@ static void setup(struct fixture *f, const char *tensor,
     for (size_t i = 0; i < ROWS * f->k; i++) f->x[i] = sinf((float)i * 0.7f);
     for (size_t r = 0; r < ROWS; r += HUGE_EVERY)
         f->x[r * f->k + (r * 11) % f->k] = 100;
-    activation_init(&f->a, ROWS, f->k);
+    activation_init(&f->a, ACTIVATION_QUANT, ROWS, f->k);
     activation_begin(&f->a, f->x, f->k, f->k);
     for (size_t r = 0; r < ROWS; r++)
         activation_fill(&f->a, kernels, PACK_QUANT, r, 0, f->k);

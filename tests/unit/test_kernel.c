@@ -138,7 +138,7 @@ static void make_rows(struct rows *r, size_t rows, size_t groups) {
     for (size_t row = 1; row < rows; row += 2)
         for (size_t g = row % 5; g < groups; g += 7)
             r->numbers[row * k + g * KERNEL_GROUP + next() % KERNEL_GROUP] = 90;
-    activation_init(&r->a, rows, k);
+    activation_init(&r->a, ACTIVATION_QUANT, rows, k);
     activation_begin(&r->a, r->numbers, k, k);
     for (size_t row = 0; row < rows; row++)
         activation_fill(&r->a, &kernels_scalar, ACTIVATION_QUANT, row, 0, k);

@@ -62,7 +62,7 @@ static void check_tensor(const struct gguf_tensor *t,
     reference(t, x, want);
     if (!pack_tensor(&p, t, kernels, exact, pool, &err))
         fail_msg("%s", err.text);
-    activation_init(&a, ROWS, k);
+    activation_init(&a, (int)p.kind, ROWS, k);
     activation_begin(&a, x, k, k);
     for (size_t r = 0; r < ROWS; r++)
         activation_fill(&a, kernels, (int)p.kind, r, 0, k);
@@ -138,7 +138,7 @@ static void check_rows(const struct gguf_tensor *t,
     assert_true(in_place.rows && !p.rows && in_place.data == t->data);
     for (size_t i = 0; i < MANY * k; i++)
         x[i] = wave(i) * (i % 301 == 0 ? 90.0f : 1.0f);
-    activation_init(&a, MANY, k);
+    activation_init(&a, ACTIVATION_QUANT, MANY, k);
     activation_begin(&a, x, k, k);
     for (size_t r = 0; r < MANY; r++)
         activation_fill(&a, kernels, (int)p.kind, r, 0, k);
@@ -157,20 +157,26 @@ static void check_rows(const struct gguf_tensor *t,
     free(x);
 }
 
-/* A tensor of random codes and small scales. */
+/* Random codes and small scales for a tensor of two dimensions. */
+static uint8_t *random_rows(struct gguf_tensor *t) {
+    uint32_t seed = 1;
+    uint8_t *data;
+
+    t->bytes = t->size[1] * quant_row_bytes(t->type, (size_t)t->size[0]);
+    t->data = data = xalloc(t->bytes);
+    for (size_t i = 0; i < t->bytes; i++) {
+        seed = seed * 1664525u + 1013904223u;
+        data[i] = (uint8_t)(seed >> 24) & 0xbb; /* no f16 is infinite */
+    }
+    return data;
+}
+
 static void check_random_rows(enum gguf_type type, size_t k, size_t n,
                               const struct kernels *kernels,
                               struct pool *pool) {
     struct gguf_tensor t = {span_of("t"), type, 2, {k, n, 1, 1}, NULL, 0};
-    uint8_t *data;
-    uint32_t seed = 1;
+    uint8_t *data = random_rows(&t);
 
-    t.bytes = n * quant_row_bytes(type, k);
-    t.data = data = xalloc(t.bytes);
-    for (size_t i = 0; i < t.bytes; i++) {
-        seed = seed * 1664525u + 1013904223u;
-        data[i] = (uint8_t)(seed >> 24) & 0xbb; /* no f16 is infinite */
-    }
     check_rows(&t, kernels, pool);
     free(data);
 }
@@ -192,6 +198,40 @@ static void test_rows(void **state) {
             check_random_rows(types[j], 1024, 48, kernels, pool);
             check_random_rows(types[j], 1536, 64, kernels, pool);
         }
+    }
+    pool_close(pool);
+}
+
+/* Each row of what is packed, taken out again, is that of the tensor, to the
+ * last bit, but for the sign of a zero; the last block of the plain formats is
+ * not full. */
+static void test_taken_out(void **state) {
+    static const enum gguf_type types[] = {
+        GGUF_Q4_0, GGUF_Q4_1, GGUF_Q5_0, GGUF_Q5_1, GGUF_Q8_0,  GGUF_Q2_K,
+        GGUF_Q3_K, GGUF_Q4_K, GGUF_Q5_K, GGUF_Q6_K, GGUF_IQ4_NL};
+    struct err err = {0};
+    struct pool *pool = pool_open(2, &err);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        bool small = types[i] < GGUF_Q2_K || types[i] == GGUF_IQ4_NL;
+        size_t k = small ? 352 : 512;
+        struct gguf_tensor t = {span_of("t"),  types[i], 2,
+                                {k, 37, 1, 1}, NULL,     0};
+        size_t row_bytes = quant_row_bytes(types[i], k);
+        uint8_t *data = random_rows(&t);
+        struct packed p = {0};
+        float got[512], want[512];
+
+        assert_true(pack_tensor(&p, &t, &kernels_scalar, false, pool, &err));
+        assert_true(pack_keeps(&p));
+        for (size_t row = 0; row < 37; row++) {
+            pack_row(&p, row, got);
+            quant_row(types[i], data + row * row_bytes, k, want);
+            for (size_t i = 0; i < k; i++) assert_true(got[i] == want[i]);
+        }
+        pack_clear(&p);
+        free(data);
     }
     pool_close(pool);
 }
@@ -241,9 +281,8 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_table),
-        cmocka_unit_test(test_exact),
-        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_each_table), cmocka_unit_test(test_exact),
+        cmocka_unit_test(test_rows),       cmocka_unit_test(test_taken_out),
         cmocka_unit_test(test_refused),
     };
 

@@ -67,7 +67,7 @@ static float *product(const struct set *s, size_t i) {
     struct activation a;
 
     for (size_t j = 0; j < OUT * p->k; j++) x[j] = sinf((float)j);
-    activation_init(&a, OUT, p->k);
+    activation_init(&a, ACTIVATION_QUANT, OUT, p->k);
     activation_begin(&a, x, p->k, p->k);
     for (size_t row = 0; row < OUT; row++)
         activation_fill(&a, s->kernels, (int)p->kind, row, 0, p->k);

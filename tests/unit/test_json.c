@@ -211,6 +211,37 @@ static void check_string(const char *in, size_t size, const char *want) {
     bytes_free(&out);
 }
 
+/* Bytes are looked at eight at a time: each means the same wherever it is. */
+static void test_each_byte(void **state) {
+    (void)state;
+    for (size_t at = 0; at < 20; at++) {
+        for (int c = 1; c < 128; c++) {
+            char text[] = "\"abcdefg\xc3\xa9 !#[]~_^hijklm\"", want[32];
+            const struct span s = {text, sizeof text - 1};
+            struct err err = {0};
+            const cJSON *json;
+
+            if ((unsigned char)text[1 + at] >= 128) continue;
+            text[1 + at] = (char)c;
+            memcpy(want, text + 1, s.size - 2);
+            want[s.size - 2] = '\0';
+            json = json_read(s, &err);
+            if (c == '\\') { /* of what follows, which may be an escape's */
+                assert_true(!json || strlen(json->valuestring) < strlen(want));
+                json_free(json);
+                continue;
+            }
+            if (c < ' ' || c == '"') {
+                assert_null(json);
+                continue;
+            }
+            assert_non_null(json);
+            assert_string_equal(json->valuestring, want);
+            json_free(json);
+        }
+    }
+}
+
 static void test_put_string(void **state) {
     (void)state;
     check_string("plain", 5, "\"plain\"");
@@ -346,6 +377,7 @@ int main(void) {
         cmocka_unit_test(test_nul_byte),
         cmocka_unit_test(test_not_terminated),
         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_each_byte),
         cmocka_unit_test(test_put_string),
         cmocka_unit_test(test_places),
         cmocka_unit_test(test_put_string_limit),

@@ -1,7 +1,6 @@
 /* rules_scratch.h - Hyperscan's places to work, of which a scan needs one for
  * itself. Several threads may scan with the same patterns: each takes a place
- * from the shelf and puts it back, and there are as many as ever scanned at
- * once. */
+ * from the shelf and puts it back, and finds the same one again. */
 #ifndef CORRAL_GUARD_RULES_SCRATCH_H
 #define CORRAL_GUARD_RULES_SCRATCH_H
 

@@ -8,11 +8,14 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <hs/hs.h>
 
 #include "guard/rules.h"
+#include "guard/rules_scratch.h"
 #include "guard/rules_whole.h"
 
-enum { THREADS = 4, SCANS = 2000, HITS = 16 };
+/* More threads than have places of their own. */
+enum { THREADS = 40, SCANS = 300, HITS = 16 };
 
 static const char text[] = "a zebra crossing, then zebra99 and zebra crossing";
 
@@ -73,8 +76,46 @@ static void test_threads(void **state) {
     rules_free(rules);
 }
 
+static struct hs_scratch *taken(struct scratch_shelf *s) {
+    struct hs_scratch *scratch = scratch_take(s);
+
+    assert_non_null(scratch);
+    return scratch;
+}
+
+/* A scan within a scan has a place of its own, and what was put back is found
+ * again; more than that goes, and is not lost (the sanitizer's to see). */
+static void test_shelf(void **state) {
+    struct scratch_shelf *s = scratch_shelf_new();
+    struct hs_scratch *a, *b, *c, *again;
+    hs_compile_error_t *error = NULL;
+    hs_database_t *db = NULL;
+
+    (void)state;
+    assert_int_equal(hs_compile("a", 0, HS_MODE_BLOCK, NULL, &db, &error),
+                     HS_SUCCESS);
+    assert_true(scratch_shelf_fit(s, db));
+    a = taken(s);
+    b = taken(s);
+    c = taken(s);
+    assert_ptr_not_equal(a, b);
+    assert_ptr_not_equal(a, c);
+    assert_ptr_not_equal(b, c);
+    scratch_put(s, b);
+    assert_ptr_equal(taken(s), b);
+    scratch_put(s, a);
+    scratch_put(s, b);
+    scratch_put(s, c);
+    again = taken(s);
+    assert_true(again == a || again == b);
+    scratch_put(s, again);
+    scratch_shelf_free(s);
+    (void)hs_free_database(db);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_threads),
+                                       cmocka_unit_test(test_shelf)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,7 +80,8 @@ void choice_judge_call(struct choice *c);
 /* A person is being asked: tell the client that it goes on. */
 void choice_tell_waiting(struct choice *c);
 
-/* choice_events.c: for a client that wants to be told, about c->call. */
+/* choice_events.c: for a client that wants to be told, and for the session's
+ * record, about c->call. */
 
 /* It is about to run. */
 void choice_event_call(struct choice *c);

@@ -441,6 +441,16 @@ void journal_result(struct journal *j, const struct chat_tool_call *call,
     push(j, w);
 }
 
+void journal_event(struct journal *j, struct span json) {
+    struct write *w;
+    struct err err = {0};
+
+    if (!j) return;
+    w = write_new(j, WRITE_ADD, SESSION_EVENT);
+    check(j, bytes_append(&w->json, json.at, json.size, &err), &err);
+    push(j, w);
+}
+
 void journal_end(struct journal *j, const struct journal_end *end,
                  journal_done *done, void *user) {
     const struct err none = {0};

@@ -63,6 +63,9 @@ void journal_result(struct journal *j, const struct chat_tool_call *call,
 void journal_denied(struct journal *j, const struct chat_tool_call *call,
                     const char *reason);
 
+/* What people may want to know of the turn: `json` is an object of a `type`. */
+void journal_event(struct journal *j, struct span json);
+
 struct journal_end {
     const char *finish;                 /* "stop", "length", ... */
     const struct chat_tool_call *calls; /* handed over to the client */

@@ -178,6 +178,26 @@ def ask_and_restart(config, sig, content="pay:1", approval_s=60):
     return Corral("-c", path), session, asked
 
 
+def test_the_record_tells_what_was_decided(config, world):
+    """Whoever looks later sees why the turn waited, and for which answer."""
+    server = Corral("-c", config())
+    try:
+        session = create(server)
+        say_alone(server, session, "pay:1")
+        assert until(lambda: waiting(server))
+        asked = waiting(server)[0]
+        decide(server, asked["id"], "approve")
+        assert over(server, session)
+        entries = show(server, session)["entries"]
+        kinds = [e["event"]["type"] if "event" in e else e["message"]["role"] for e in entries]
+        assert kinds == ["user", "verdict", "assistant", "approval", "tool", "assistant", "turn"]
+        verdict, approval = entries[1]["event"], entries[3]["event"]
+        assert verdict["verdict"]["action"] == "ask" and verdict["call_id"] == approval["call_id"]
+        assert approval["id"] == asked["id"] and approval["checks"] == asked["checks"][0]
+    finally:
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGTERM])
 def test_approved_after_a_restart(config, world, sig):
     server, session, asked = ask_and_restart(config, sig)

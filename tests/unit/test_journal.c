@@ -172,6 +172,7 @@ static void test_a_turn(void **state) {
     assert_int_equal(w->told, 0); /* not before it is on the disk */
     (void)uv_run(&w->loop, UV_RUN_DEFAULT);
     assert_int_equal(w->told, 1);
+    journal_event(w->journal, span_of("{\"type\":\"verdict\"}"));
     journal_result(w->journal, &call, span_of("seen"));
     journal_text(w->journal, span_of("withdrawn"));
     journal_drop_text(w->journal);
@@ -183,13 +184,14 @@ static void test_a_turn(void **state) {
     assert_int_equal(w->told, 2);
     assert_int_equal(w->failed, 0);
     json = shown(w);
-    assert_int_equal(entry_count(json), 5);
+    assert_int_equal(entry_count(json), 6);
     check_entry(json, 0, "\"content\":\"say \\\"hi\\\"\"");
     check_entry(json, 1, "\"content\":\"I look.\"");
     check_entry(json, 1, "\"arguments\":\"{\\\"a\\\":1}\"");
-    check_entry(json, 2, "\"content\":\"seen\"");
-    check_entry(json, 3, "\"content\":\"There it is.\"");
-    check_entry(json, 4, "\"finish\":\"stop\"");
+    check_entry(json, 2, "\"event\":{\"type\":\"verdict\"}");
+    check_entry(json, 3, "\"content\":\"seen\"");
+    check_entry(json, 4, "\"content\":\"There it is.\"");
+    check_entry(json, 5, "\"finish\":\"stop\"");
     cJSON_Delete(json);
     world_free(w);
 }
@@ -458,6 +460,7 @@ static void test_nobody_keeps(void **state) {
     journal_begin(NULL, NULL);
     journal_text(NULL, span_of("x"));
     journal_call(NULL, &call, false, on_told, &w);
+    journal_event(NULL, span_of("{}"));
     journal_result(NULL, &call, span_of("x"));
     journal_end(NULL, &end, on_told, &w);
     journal_close(NULL);

@@ -18,8 +18,8 @@ struct look {
     /* odd.c, from a fresh place on: the last fresh place of the block, if
      * nothing before it can be odd; else 0, and *end is where to ask again. */
     size_t (*odd)(const char *at, size_t *end);
-    /* plain.c: how many bytes go over as they are but for capitals; the block
-     * is written in lower case when that is not 0. */
+    /* plain.c: how many bytes go over as they are but for capitals; unless
+     * that is 0 the block is written in lower case, all of it. */
     size_t (*copy)(const char *at, char *out);
     /* decode_plain.c, from where one looks for codes. */
     struct look_code (*code)(const char *at);

@@ -19,41 +19,41 @@ static size_t look_odd(const char *at, size_t *end) {
                      block_is(b, '@') | block_is(b, '|');
     uint64_t space = block_in(b, '\t', '\r');
     uint64_t blanks = block_is(b, ' ') | space;
-    uint64_t starts = words & ~(words << 1), between = ~(words | signs);
-    uint64_t lone = (starts & ~(words >> 1)) | signs, odd, third;
+    uint64_t starts = words & ~(words << 1), between;
+    uint64_t alone = signs & ~(block_is(b, '+') | block_is(b, '|'));
+    uint64_t lone = (starts & ~(words >> 1)) | alone, odd, third, joined;
     uint64_t fresh = blanks << 1 & words & words >> 1;
 
+    between = ~(words | alone);
     fresh &= block_first(BLOCK_SIZE - 1);
     *end = 0;
     if (!fresh) return 0;
     *end = (size_t)block_highest(fresh);
     odd = ~(block_in(b, ' ', '~') | space) |
           (digits & (letters << 1 | letters >> 1)) | (signs & words >> 1);
+    /* Three of those that stand alone, and twice one sign between two. */
     third = block_behind(lone, between) & lone;
-    third = block_behind(third, between) & lone;
-    return (odd | third) & block_first((int)*end) ? 0 : *end;
+    third = block_behind(third, between) & lone & block_first((int)*end);
+    joined = lone & between << 1 & lone << 2 & block_first((int)*end);
+    if (third && (joined & (joined - 1))) return 0;
+    return odd & block_first((int)*end) ? 0 : *end;
 }
 
 /* ---- plain text ---- */
 
-/* How many of the 64 bytes go over as they are but for capitals: none where
- * there are blanks in a row or other ones than the usual two, or bytes beyond
- * ASCII; not the last when it is a blank, which may go on. */
-static size_t plain_bytes(const char *at) {
-    struct block b = block_at(at);
-    uint64_t blanks = block_is(b, ' ') | block_is(b, '\n');
-
-    if ((blanks & blanks << 1) | block_is(b, '\t') | block_in(b, '\v', '\r') |
-        block_beyond_ascii(b))
-        return 0;
-    return BLOCK_SIZE - (blanks >> (BLOCK_SIZE - 1));
-}
-
+/* Up to blanks in a row or other ones than the usual two, bytes beyond ASCII,
+ * or a blank at the end, which may go on. */
 static size_t look_copy(const char *at, char *out) {
-    size_t count = plain_bytes(at);
+    struct block b = block_at(at);
+    uint64_t blanks = block_is(b, ' ') | block_in(b, '\t', '\r');
+    uint64_t usual = block_is(b, ' ') | block_is(b, '\n');
+    uint64_t last = (uint64_t)1 << (BLOCK_SIZE - 1);
+    uint64_t other = (blanks & (blanks >> 1 | last)) | (blanks & ~usual) |
+                     block_beyond_ascii(b);
 
-    if (count) block_put_small(block_at(at), out);
-    return count;
+    if (other & 1) return 0;
+    block_put_small(b, out);
+    return other ? (size_t)block_lowest(other) : BLOCK_SIZE;
 }
 
 /* ---- where a code may begin ---- */

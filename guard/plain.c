@@ -7,6 +7,8 @@
 #include "guard/look.h"
 #include "guard/plain_kind.h"
 
+enum { SLOW_BYTES = 16 /* go one by one where a look does not do */ };
+
 static void shift_put(struct plain *p, size_t shift) {
     struct plain_shift *last =
         p->shift_count ? &p->shifts[p->shift_count - 1] : NULL;
@@ -30,6 +32,7 @@ static size_t put_blanks(struct plain *p, struct span raw, size_t at) {
 
     for (; at < raw.size && ascii_blank(raw.at[at]); at++)
         if (raw.at[at] != ' ' && raw.at[at] != '\t') blank = '\n';
+    p->same = p->same && at == from + 1 && blank == raw.at[from];
     p->text[p->size++] = blank;
     if (at > from + 1) shift_put(p, at - p->size);
     return at;
@@ -48,6 +51,7 @@ static size_t put_beyond(struct plain *p, struct span raw, size_t at) {
     size_t size;
     const struct plain_kind *kind = plain_kind_at(raw, at, &size);
 
+    p->same = false;
     if (kind->narrow) {
         p->text[p->size++] = (char)plain_kind_narrow(raw, at);
         shift_put(p, at + size - p->size);
@@ -85,6 +89,7 @@ void plain_init(struct plain *p, struct span raw) {
 
     memset(p, 0, sizeof *p);
     p->raw = raw;
+    p->same = true;
     p->text = xrealloc_array(NULL, raw.size + 2 * PLAIN_MARGIN, 1);
     memset(p->text, 0, PLAIN_MARGIN);
     p->text += PLAIN_MARGIN;
@@ -92,7 +97,7 @@ void plain_init(struct plain *p, struct span raw) {
         size_t count = look->copy(raw.at + at, p->text + p->size);
 
         p->size += count;
-        at = count ? at + count : put_bytes(p, raw, at, at + LOOK_SIZE);
+        at = count ? at + count : put_bytes(p, raw, at, at + SLOW_BYTES);
     }
     (void)put_bytes(p, raw, at, raw.size);
     memset(p->text + p->size, 0, PLAIN_MARGIN);

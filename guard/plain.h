@@ -21,6 +21,7 @@ struct plain {
     size_t size;
     struct plain_shift *shifts;
     size_t shift_count, shift_capacity;
+    bool same; /* the raw text is ASCII, and differs in its capitals alone */
 };
 
 void plain_init(struct plain *p, struct span raw);

@@ -47,8 +47,9 @@ void rules_builder_free(struct rules_builder *b) {
 }
 
 void rules_flatten(struct span text, char *out) {
+    if (out != text.at && text.size) memcpy(out, text.at, text.size);
     for (size_t i = 0; i < text.size; i++)
-        out[i] = text.at[i] == '\n' ? ' ' : text.at[i];
+        out[i] = out[i] == '\n' ? ' ' : out[i];
 }
 
 /* Room for one more element of `size` bytes. */
@@ -124,6 +125,21 @@ static bool has_anchor(struct span p) {
     return false;
 }
 
+/* Does it change nothing for the pattern when capitals of ASCII become small
+ * letters: not so where a part of it may be told otherwise, nor where it names
+ * letters by their class. */
+static bool is_caseless(const char *text) {
+    if (strncmp(text, "(?i)", 4) != 0) return false;
+    text += 4;
+    if (strstr(text, "[:") || strstr(text, "\\p") || strstr(text, "\\P"))
+        return false;
+    while ((text = strstr(text, "(?")) != NULL) {
+        if (text[2] != ':') return false;
+        text += 2;
+    }
+    return true;
+}
+
 /* How few and many bytes it may match; SIZE_MAX: any number. */
 static bool measure(const char *text, size_t *least, size_t *most,
                     struct err *err) {
@@ -173,6 +189,7 @@ static bool add_bounded(struct rules_builder *b, struct pattern *p,
                        RULES_WIDTH_MAX);
     b->patterns = room(b->patterns, b->pattern_count, &b->pattern_capacity,
                        sizeof *b->patterns);
+    p->caseless = is_caseless(p->text);
     b->patterns[b->pattern_count++] = *p;
     return true;
 }
@@ -374,6 +391,7 @@ struct rules *rules_build(struct rules_builder *b, struct err *err) {
     for (int i = 0; i < r->pattern_count; i++) {
         if (r->patterns[i].width > r->widest) r->widest = r->patterns[i].width;
         if (r->patterns[i].cap) r->any_capped = true;
+        if (!r->patterns[i].caseless) r->any_cased = true;
     }
     return r;
 

@@ -290,10 +290,10 @@ static void keep_hits(struct found *f, int kept, const struct stretches *odd,
     f->count = kept;
 }
 
-/* A view of plain text, which has its margins; it becomes flat. */
-static bool scan_plain_view(struct found *f, struct span view, char *text,
-                            bool patterns, struct err *err) {
-    if (patterns && !scan_patterns(f, view, NULL, err)) return false;
+/* The literals in a view of plain text, which has its margins; it becomes
+ * flat. */
+static bool scan_plain_literals(struct found *f, struct span view, char *text,
+                                struct err *err) {
     rules_flatten(view, text);
     f->text = view;
     f->view = NULL;
@@ -312,16 +312,35 @@ static bool scan_spelled(struct found *f, const struct plain *p,
     for (int one = 0; ok && varies && one < SPELL_ONE_COUNT; one++) {
         memcpy(text, view.at, view.size);
         if (!text_spell_words(view, (enum spell_one)one, text, &varies)) break;
-        ok = scan_plain_view(f, (struct span){text, view.size}, text,
-                             one == SPELL_ONE_LIKELY, err);
+        ok = (one != SPELL_ONE_LIKELY ||
+              scan_patterns(f, (struct span){text, view.size}, NULL, err)) &&
+             scan_plain_literals(f, (struct span){text, view.size}, text, err);
     }
     free(room);
     return ok;
 }
 
-/* Plain text but for its odd stretches: matches that touch one do not count
- * here. `text` is UTF-8. `spelled`: the stretches are without the words that
- * are only spelled oddly. */
+/* The patterns in plain text, as it is and in its view. Where the two differ in
+ * capitals alone, and those make no difference to the patterns, what is found
+ * in the view is what is there. */
+static bool scan_plain_patterns(struct found *f, const struct plain *p,
+                                const struct stretches *odd, struct err *err) {
+    struct span view = {p->text, p->size};
+    bool same = p->same && !f->rules->any_cased, ok;
+    int kept = f->count;
+
+    if (!scan_patterns(f, view, NULL, err)) return false;
+    if (same) return true;
+    keep_hits(f, kept, odd, false);
+    f->plain = NULL;
+    ok = scan_patterns(f, p->raw, NULL, err);
+    f->plain = p;
+    return ok;
+}
+
+/* Plain text but for its odd stretches: matches in its view that touch one do
+ * not count here. `text` is UTF-8. `spelled`: the stretches are without the
+ * words that are only spelled oddly. */
 static bool scan_plain(struct found *f, struct span text,
                        const struct stretches *odd, bool spelled,
                        struct err *err) {
@@ -331,8 +350,12 @@ static bool scan_plain(struct found *f, struct span text,
 
     plain_init(&p, text);
     f->plain = &p;
-    ok = (!spelled || scan_spelled(f, &p, err)) &&
-         scan_plain_view(f, (struct span){p.text, p.size}, p.text, true, err);
+    ok = !spelled || scan_spelled(f, &p, err);
+    if (ok) keep_hits(f, kept, odd, false);
+    ok = ok && scan_plain_patterns(f, &p, odd, err);
+    kept = f->count;
+    ok = ok &&
+         scan_plain_literals(f, (struct span){p.text, p.size}, p.text, err);
     f->plain = NULL;
     if (ok) keep_hits(f, kept, odd, false);
     plain_clear(&p);
@@ -414,7 +437,8 @@ static bool scan_folds(struct found *f, struct span text, struct err *err) {
     bool ok, spelled;
     char *clean;
 
-    if (r->any_capped) return scan_views(f, text, err);
+    if (r->any_capped)
+        return scan_raw(f, text, err) && scan_views(f, text, err);
     odd_stretches(text, &odd);
     spelled = !mostly_plain(&odd, text.size, reach);
     if (spelled) {
@@ -423,7 +447,7 @@ static bool scan_folds(struct found *f, struct span text, struct err *err) {
     }
     if (spelled && !mostly_plain(&odd, text.size, reach)) {
         odd_free(&odd);
-        return scan_views(f, text, err);
+        return scan_raw(f, text, err) && scan_views(f, text, err);
     }
     clean = cleaned(text);
     ok = scan_plain(f, clean ? (struct span){clean, text.size} : text, &odd,
@@ -436,9 +460,8 @@ static bool scan_folds(struct found *f, struct span text, struct err *err) {
 
 static bool scan_all(struct found *f, struct span text, struct rule_hit *hits,
                      int max, int *count, struct err *err) {
-    bool ok = f->layer && !f->rules->any_capped
-                  ? scan_changed(f, text, err)
-                  : scan_raw(f, text, err) && scan_folds(f, text, err);
+    bool ok = f->layer && !f->rules->any_capped ? scan_changed(f, text, err)
+                                                : scan_folds(f, text, err);
 
     if (ok) {
         for (int i = 0; f->layer && i < f->count; i++)

@@ -21,6 +21,7 @@ struct literal {
 struct pattern {
     char *text; /* NUL-terminated */
     int rule;
+    bool caseless;           /* capitals make no difference to it anywhere */
     size_t narrowest, width; /* the shortest and longest match of `text` */
     size_t cap;              /* 0: none */
     char *run_text;          /* "^(?:PATTERN)" */
@@ -46,6 +47,7 @@ struct rules {
     size_t longest; /* of the literals */
     size_t widest;  /* of the patterns' texts, 0 when there are none */
     bool any_capped;
+    bool any_cased;   /* a pattern that is not caseless */
     bool any_foreign; /* a literal has letters beyond ASCII */
 };
 

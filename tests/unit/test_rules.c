@@ -75,6 +75,31 @@ static void check_scan(struct entry entry, const char *text, const char *want) {
     rules_free(r);
 }
 
+/* In a long text of plain words, where one look may do for a pattern. */
+static void test_capitals(void **state) {
+    struct entry any = {.pattern = "(?i)ab[0-9]c"};
+    struct entry cased = {.pattern = "ab[0-9]C"};
+    struct entry partly = {.pattern = "(?i)ab(?-i)[0-9]C"};
+    struct entry class = {.pattern = "(?i)ab(?:[0-9])[[:upper:]]"};
+    static const char *const words[] = {"ab1c ", "xAB2Cx ", "p4ab3CAb4c ",
+                                        "aB5\n", "(ab6C) "};
+    struct bytes plain = {.at = NULL};
+
+    (void)state;
+    for (int i = 0; i < 5; i++) {
+        for (int k = 0; k < 40; k++)
+            bytes_puts(&plain, "So it was, they say. ");
+        bytes_puts(&plain, words[i]);
+    }
+    bytes_puts(&plain, "end");
+    bytes_put(&plain, (struct span){"", 1});
+    check_scan(any, plain.at, "ab1c|AB2C|ab3C|Ab4c|ab6C");
+    check_scan(cased, plain.at, "ab3C|ab6C");
+    check_scan(partly, plain.at, "AB2C|ab3C|ab6C");
+    check_scan(class, plain.at, "ab1c|AB2C|ab3C|Ab4c|ab6C");
+    bytes_free(&plain);
+}
+
 static void test_literals(void **state) {
     struct entry acme = {.literal = "Acme Corp"};
     struct entry part = {.literal = "acme", .anywhere = true};
@@ -549,6 +574,7 @@ static void test_plain_way(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_literals),
+                                       cmocka_unit_test(test_capitals),
                                        cmocka_unit_test(test_patterns),
                                        cmocka_unit_test(test_capped),
                                        cmocka_unit_test(test_capped_hold),

@@ -138,24 +138,27 @@ float avx512_soften(float *x, size_t n, float *most) {
  * must fit, and a code of K or V is at most KERNEL_CODE_MAX: so those of a
  * query, or of its weights, sum up to less than 2^18. */
 
+/* What the codes of some numbers must not pass: the largest of them and their
+ * sum, without signs, each in lanes yet. */
+struct bounds {
+    __m512 top;
+    __m512 all;
+};
+
+INLINE void bounds_add(struct bounds *b, __m512 without_sign) {
+    b->top = _mm512_max_ps(without_sign, b->top);
+    b->all = _mm512_add_ps(without_sign, b->all);
+}
+
 /* What a code of x[n] is worth; n is a multiple of 16. A number that is not
  * finite makes it one that is not, either. */
-INLINE float codes_of(const float *x, size_t n, int16_t *out) {
-    __m512 top = _mm512_setzero_ps();
-    __m512 all = _mm512_setzero_ps();
+INLINE float codes_within(const struct bounds *b, const float *x, size_t n,
+                          int16_t *out) {
+    float most = _mm512_reduce_max_ps(b->top);
+    float sum = _mm512_reduce_add_ps(b->all);
     __m512 times;
     float scale;
-    float most;
-    float sum;
 
-    for (size_t i = 0; i < n; i += LANES) {
-        __m512 v = _mm512_abs_ps(_mm512_loadu_ps(x + i));
-
-        top = _mm512_max_ps(v, top);
-        all = _mm512_add_ps(v, all);
-    }
-    most = _mm512_reduce_max_ps(top);
-    sum = _mm512_reduce_add_ps(all);
     if (sum < 1e-30f) {
         memset(out, 0, n * sizeof *out);
         return 0;
@@ -168,6 +171,14 @@ INLINE float codes_of(const float *x, size_t n, int16_t *out) {
                             _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(
                                 _mm512_mul_ps(_mm512_loadu_ps(x + i), times))));
     return 1.0f / scale;
+}
+
+INLINE float codes_of(const float *x, size_t n, int16_t *out) {
+    struct bounds b = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+
+    for (size_t i = 0; i < n; i += LANES)
+        bounds_add(&b, _mm512_abs_ps(_mm512_loadu_ps(x + i)));
+    return codes_within(&b, x, n, out);
 }
 
 /* The scales of 16 positions from `at` on, for dimension `d`. */
@@ -347,6 +358,7 @@ INLINE float weigh(enum kernel_kv type, const float *p, const void *const *v,
     size_t padded =
         (count + KERNEL_POSITIONS - 1) / KERNEL_POSITIONS * KERNEL_POSITIONS;
     float line[KERNEL_SPAN];
+    struct bounds b = {_mm512_setzero_ps(), _mm512_setzero_ps()};
 
     for (size_t i = 0; i < padded; i += LANES) {
         __m512 w = _mm512_loadu_ps(p + i);
@@ -355,9 +367,11 @@ INLINE float weigh(enum kernel_kv type, const float *p, const void *const *v,
         __mmask16 some =
             _mm512_cmp_ps_mask(w, _mm512_setzero_ps(), _CMP_NEQ_UQ);
 
-        _mm512_storeu_ps(line + i, _mm512_maskz_mul_ps(some, w, scale));
+        w = _mm512_maskz_mul_ps(some, w, scale);
+        bounds_add(&b, _mm512_abs_ps(w));
+        _mm512_storeu_ps(line + i, w);
     }
-    return codes_of(line, padded, out);
+    return codes_within(&b, line, padded, out);
 }
 
 /* Dimensions [d, d + width) of V; what is not 16 bits wide is made so in

@@ -359,24 +359,6 @@ INLINE void take_extra(struct spilt *s, size_t m, const struct kernel_extra *e,
     memcpy(s->q[m], line.q, KERNEL_GROUP);
 }
 
-/* Group `g` of an extra, `w` being there already. At the ends of its rows they
- * are copied, those that have nothing to add among them. */
-INLINE void tile_extra(const struct kernel_extra *e, const struct unpacked *w,
-                       int pieces, size_t row, size_t g,
-                       __m512 total[PANELS][ROWS]) {
-    struct spilt s;
-    struct line line = {s.q[0], s.scale, s.sum[0]};
-
-    if (row >= e->from && row + ROWS <= e->end) {
-        line = line_at(&e->x, row - e->from, g);
-        tile_pieces(false, pieces, w, PANELS, &line, e->x.groups, ROWS, total);
-        return;
-    }
-    UNROLL
-    for (size_t m = 0; m < ROWS; m++) take_extra(&s, m, e, row + m, g);
-    tile_pieces(false, pieces, w, PANELS, &line, 1, ROWS, total);
-}
-
 /* Of a whole tile, by itself: within the loop over the groups its registers
  * would be missing. A smaller tile's sums beyond it are not used, and of one
  * panel `stride` makes it two. */
@@ -389,10 +371,12 @@ static __attribute__((noinline)) void tile_extras(const struct extras *extras,
 
         if (row + ROWS <= e->from || row >= e->end) continue;
         for (size_t g = 0; g < e->x.groups; g++) {
-            if (e->inputs <= g * KERNEL_GROUP + KERNEL_GROUP / 2)
-                tile_extra(e, &at, PIECES / 2, row, g, total);
-            else
-                tile_extra(e, &at, PIECES, row, g, total);
+            struct spilt s;
+            struct line line = {s.q[0], s.scale, s.sum[0]};
+
+            UNROLL
+            for (size_t m = 0; m < ROWS; m++) take_extra(&s, m, e, row + m, g);
+            tile_group(false, &at, PANELS, &line, 1, ROWS, total);
             at.at += group_registers(false);
         }
     }
@@ -409,6 +393,33 @@ INLINE void add_extras(const struct extras *extras, size_t panels, size_t row,
     tile_extras(extras, row, all);
     for (size_t p = 0; p < panels; p++)
         for (size_t m = 0; m < rows; m++) total[p][m] = all[p][m];
+}
+
+/* All rows of the tile have the first extra and no other. */
+INLINE bool is_whole(const struct extras *extras, size_t row, size_t rows) {
+    return extras->count == 1 && row >= extras->at->from &&
+           row + rows <= extras->at->end;
+}
+
+/* That one: its sums stay in their registers. */
+INLINE void whole_extra(const struct extras *extras, size_t panels, size_t row,
+                        size_t rows, __m512 total[PANELS][ROWS]) {
+    const struct kernel_extra *e = extras->at;
+    struct unpacked at = extras->w[0];
+    struct line line = line_at(&e->x, row - e->from, 0);
+
+    if (e->inputs <= KERNEL_GROUP / 2) {
+        tile_pieces(false, PIECES / 2, &at, panels, &line, e->x.groups, rows,
+                    total);
+        return;
+    }
+    for (size_t g = 0; g < e->x.groups; g++) {
+        tile_group(false, &at, panels, &line, e->x.groups, rows, total);
+        at.at += group_registers(false);
+        line.q += KERNEL_GROUP;
+        line.scale += 1;
+        line.sum += 2;
+    }
 }
 
 /* `panels` panels times `rows` rows, over the groups [from, from + count). */
@@ -434,7 +445,10 @@ INLINE void tile(bool halves, const struct unpacked *w, size_t panels,
     }
     if (x->spills)
         tile_spills(halves, w, panels, x, row, rows, from, count, total);
-    if (extras->count) add_extras(extras, panels, row, rows, total);
+    if (is_whole(extras, row, rows))
+        whole_extra(extras, panels, row, rows, total);
+    else if (extras->count)
+        add_extras(extras, panels, row, rows, total);
     UNROLL
     for (size_t p = 0; p < panels; p++) {
         __mmask16 lanes = p + 1 < panels ? 0xffff : mask;

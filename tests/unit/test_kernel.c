@@ -300,42 +300,44 @@ static void make_filled_up(struct rows *r, size_t rows, size_t groups,
     r->x.spills = NULL;
 }
 
-/* Extras of rows 2 to 13 and 14 to 21, which begin and end within a tile and
- * have a whole one, of one group and of the most there may be, filled up from
- * `inputs` on: near to two products that are added, and a row's bits do not
- * depend on the rows beside it. */
+/* Rows [from, end) of a product that have an extra of `groups` groups, filled
+ * up from `inputs` on; all 0: no such rows. */
+struct extra_case {
+    size_t from, end, groups, inputs;
+};
+
+/* Near to two products that are added, and a row's bits do not depend on the
+ * rows beside it, nor on whether they have the same extra. */
 static void check_extras(const struct kernels *k, enum kernel_format format,
-                         size_t columns, const size_t inputs[2]) {
+                         size_t columns, const struct extra_case parts[2]) {
     enum { ROWS = 23, GROUPS = 32, MOST = 48 };
-    static const struct {
-        size_t from, end, groups;
-    } parts[2] = {{2, 14, 1}, {14, 22, KERNEL_EXTRA_GROUPS_MAX}};
     uint8_t *w = make_panels(format, GROUPS, MOST / 16, false);
     struct kernel_extra extra[2];
     struct rows r, of[2];
     uint8_t *more[2];
     float want[ROWS * MOST] = {0}, got[ROWS * MOST] = {0}, alone[MOST];
+    size_t count = 0;
 
     make_rows(&r, ROWS, GROUPS);
     kernels_scalar.gemm_q(format, w, columns, &r.x, want, MOST, false);
-    for (size_t i = 0; i < 2; i++) {
-        size_t rows = parts[i].end - parts[i].from;
+    for (; count < 2 && parts[count].end; count++) {
+        const struct extra_case *c = &parts[count];
 
-        more[i] = make_panels(KERNEL_Q8, parts[i].groups, MOST / 16, false);
-        make_filled_up(&of[i], rows, parts[i].groups, inputs[i]);
-        kernels_scalar.gemm_q(KERNEL_Q8, more[i], columns, &of[i].x,
-                              want + parts[i].from * MOST, MOST, true);
-        extra[i] = (struct kernel_extra){more[i], inputs[i], parts[i].from,
-                                         parts[i].end, of[i].x};
+        more[count] = make_panels(KERNEL_Q8, c->groups, MOST / 16, false);
+        make_filled_up(&of[count], c->end - c->from, c->groups, c->inputs);
+        kernels_scalar.gemm_q(KERNEL_Q8, more[count], columns, &of[count].x,
+                              want + c->from * MOST, MOST, true);
+        extra[count] = (struct kernel_extra){more[count], c->inputs, c->from,
+                                             c->end, of[count].x};
     }
     r.x.extra = extra;
-    r.x.extras = 2;
+    r.x.extras = count;
     k->gemm_q(format, w, columns, &r.x, got, MOST, false);
     for (size_t i = 0; i < ROWS * MOST; i++)
         assert_float_equal(got[i], want[i], 2e-5f * size_of(want, ROWS * MOST));
     for (size_t row = 0; row < ROWS; row++) {
         struct kernel_input one = activation_input(&r.a, row, 1);
-        size_t i = row >= parts[1].from;
+        size_t i = count > 1 && row >= parts[1].from;
         struct kernel_extra own = extra[i];
 
         if (row >= own.from && row < own.end) {
@@ -348,7 +350,7 @@ static void check_extras(const struct kernels *k, enum kernel_format format,
         k->gemm_q(format, w, columns, &one, alone, MOST, false);
         assert_memory_equal(alone, got + row * MOST, columns * sizeof *alone);
     }
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < count; i++) {
         clear_rows(&of[i]);
         free(more[i]);
     }
@@ -358,12 +360,21 @@ static void check_extras(const struct kernels *k, enum kernel_format format,
 
 static void check_each_extras(const struct kernels *k,
                               enum kernel_format format) {
-    static const size_t inputs[][2] = {
-        {32, 128}, {16, 112}, {5, 97}, {17, 113}};
+    /* One that all rows have, or some; two that begin and end within a tile;
+     * of one group and of the most there may be, full and not. */
+    static const struct extra_case cases[][2] = {
+        {{0, 23, 1, 16}},
+        {{0, 23, 1, 17}},
+        {{0, 23, 4, 112}},
+        {{3, 20, 1, 5}},
+        {{3, 20, 2, 64}},
+        {{2, 14, 1, 32}, {14, 22, 4, 128}},
+        {{2, 9, 1, 16}, {9, 17, 4, 97}},
+    };
 
-    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
-        check_extras(k, format, 48, inputs[i]);
-        check_extras(k, format, 7, inputs[i]);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        check_extras(k, format, 48, cases[i]);
+        check_extras(k, format, 7, cases[i]);
     }
 }
 

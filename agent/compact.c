@@ -14,7 +14,12 @@ struct cut {
     int turn_count;
 };
 
-static bool guess(const struct chat_request *r, int *out) {
+int compact_guess_text(size_t bytes) {
+    bytes = (bytes + BYTES_PER_TOKEN - 1) / BYTES_PER_TOKEN;
+    return bytes < INT32_MAX ? (int)bytes : INT32_MAX;
+}
+
+int compact_guess(const struct chat_request *r) {
     size_t bytes = 0;
 
     for (int i = 0; i < r->message_count; i++) {
@@ -24,14 +29,14 @@ static bool guess(const struct chat_request *r, int *out) {
         for (int c = 0; c < m->call_count; c++)
             bytes += m->calls[c].name.size + m->calls[c].arguments.size;
     }
-    bytes /= BYTES_PER_TOKEN;
-    *out = bytes < INT32_MAX ? (int)bytes : INT32_MAX;
-    return true;
+    return compact_guess_text(bytes);
 }
 
 static bool count(struct llm *llm, const struct chat_request *r, int *out,
                   struct err *err) {
-    return llm->count ? llm->count(llm, r, out, err) : guess(r, out);
+    if (llm->count) return llm->count(llm, r, out, err);
+    *out = compact_guess(r);
+    return true;
 }
 
 /* The tokens of the conversation from turn `turn` on. */

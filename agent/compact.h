@@ -26,4 +26,9 @@ MUST_USE bool compact_fit(struct llm *llm, const struct compact_options *o,
                           struct chat_request *r, struct chat_message **out,
                           int *dropped, struct err *err);
 
+/* The tokens of what is asked, where they cannot be counted. */
+int compact_guess(const struct chat_request *r);
+/* The same of so many bytes of text. */
+int compact_guess_text(size_t bytes);
+
 #endif

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/compact.h"
 #include "agent/fence.h"
 #include "agent/tool_runs.h"
 #include "base/clock.h"
@@ -56,6 +57,7 @@ struct turn {
 
     struct llm_call *generation;
     struct bytes text;            /* of this generation */
+    int prompt_tokens, tokens;    /* of this generation, by the engine */
     struct chat_tool_call *calls; /* of this generation */
     int call_count;
     int call_index;
@@ -97,10 +99,42 @@ static void leave(struct turn *t) {
     if (--t->frames == 0 && t->freed) turn_destroy(t);
 }
 
+static void usage_add(struct llm_usage *sum, const struct llm_usage *u) {
+    sum->prompt_tokens += u->prompt_tokens;
+    sum->cached_tokens += u->cached_tokens;
+    sum->completion_tokens += u->completion_tokens;
+    sum->reasoning_tokens += u->reasoning_tokens;
+    sum->prompt_ns += u->prompt_ns;
+    sum->completion_ns += u->completion_ns;
+}
+
+/* Of a generation that nobody will tell the end of. Without a word of it a
+ * server may not have been asked at all. */
+static struct llm_usage so_far(const struct turn *t) {
+    if (t->llm->count)
+        return (struct llm_usage){.prompt_tokens = t->prompt_tokens,
+                                  .completion_tokens = t->tokens};
+    if (!t->text.size) return (struct llm_usage){0};
+    return (struct llm_usage){.prompt_tokens = compact_guess(&t->request),
+                              .completion_tokens =
+                                  compact_guess_text(t->text.size)};
+}
+
+struct llm_usage turn_usage(const struct turn *t) {
+    struct llm_usage sum = t->end.usage, now;
+
+    if (t->generation) {
+        now = so_far(t);
+        usage_add(&sum, &now);
+    }
+    return sum;
+}
+
 static void stop_work(struct turn *t) {
     struct llm_call *generation = t->generation;
     struct tool_runs *runs = t->runs;
 
+    t->end.usage = turn_usage(t);
     t->generation = NULL;
     t->runs = NULL;
     if (generation) t->llm->cancel(t->llm, generation);
@@ -166,6 +200,7 @@ static void on_prompt(void *user, const int *tokens, int token_count) {
     struct turn *t = user;
 
     enter(t);
+    t->prompt_tokens = token_count;
     if (t->hooks.on_prompt)
         t->hooks.on_prompt(t->hooks.user, tokens, token_count);
     leave(t);
@@ -184,6 +219,7 @@ static void on_text(void *user, struct span text, const int *tokens,
     struct turn *t = user;
 
     enter(t);
+    t->tokens += token_count;
     if (!bytes_append(&t->text, text.at, text.size, &t->end.err))
         finish(t, TURN_FAILED);
     else if (t->hooks.on_text)
@@ -218,15 +254,6 @@ static void on_tool_call(void *user, const struct chat_tool_call *call) {
     else
         finish(t, TURN_FAILED);
     leave(t);
-}
-
-static void usage_add(struct llm_usage *sum, const struct llm_usage *u) {
-    sum->prompt_tokens += u->prompt_tokens;
-    sum->cached_tokens += u->cached_tokens;
-    sum->completion_tokens += u->completion_tokens;
-    sum->reasoning_tokens += u->reasoning_tokens;
-    sum->prompt_ns += u->prompt_ns;
-    sum->completion_ns += u->completion_ns;
 }
 
 /* A server that says nothing of its use would never come to the limit. Texts
@@ -269,8 +296,11 @@ static void on_generated(void *user, const struct llm_end *end) {
     struct turn *t = user;
 
     enter(t);
+    if (end->ok || end->usage.completion_tokens)
+        usage_add(&t->end.usage, &end->usage);
+    else
+        t->end.usage = turn_usage(t); /* broken off: nobody counted */
     t->generation = NULL;
-    usage_add(&t->end.usage, &end->usage);
     t->spent += tokens_used(t, &end->usage);
     if (!end->ok) {
         t->end.err = end->err;
@@ -327,6 +357,7 @@ static bool launch(struct turn *t) {
     t->end.steps++;
     t->call_count = 0;
     t->text.size = 0;
+    t->prompt_tokens = t->tokens = 0;
     t->state = GENERATING;
     if (!show_messages(t)) return false;
     t->generation =

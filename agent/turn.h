@@ -109,6 +109,9 @@ const char *turn_limit_name(enum turn_limit limit);
 MUST_USE struct turn *turn_start(const struct turn_options *o,
                                  const struct turn_hooks *hooks,
                                  struct err *err);
+/* What the steps so far took. Of a generation that is under way, or was cut
+ * off, the tokens that came; where nobody counted them three bytes are one. */
+struct llm_usage turn_usage(const struct turn *t);
 void turn_answer(struct turn *t, bool allow);
 void turn_answer_text(struct turn *t, struct span replacement);
 /* The call is not made; the model reads `reason` as its error, and goes on. A

@@ -55,10 +55,15 @@ struct choice *choice_new(const struct choice_options *o) {
     return c;
 }
 
+struct llm_usage choice_usage(const struct choice *c) {
+    return c->turn ? turn_usage(c->turn) : c->end.usage;
+}
+
 static void stop(struct choice *c) {
     guard_check_cancel(c->check);
     approval_cancel(c->approval);
     guard_stream_free(c->stream);
+    c->end.usage = choice_usage(c);
     turn_free(c->turn);
     ahead_free(c->ahead);
     c->ahead = NULL;
@@ -89,10 +94,6 @@ const struct reply_choice *choice_reply(const struct choice *c) {
 
 size_t choice_held(const struct choice *c) {
     return c->stream ? guard_stream_held(c->stream) : 0;
-}
-
-const struct llm_usage *choice_usage(const struct choice *c) {
-    return &c->end.usage;
 }
 
 /* ---- for the audit ---- */

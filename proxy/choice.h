@@ -109,6 +109,6 @@ void choice_free(struct choice *c); /* cancels; NULL is fine */
 /* What is ready of the answer, borrowed. */
 const struct reply_choice *choice_reply(const struct choice *c);
 size_t choice_held(const struct choice *c); /* bytes that wait for a verdict */
-const struct llm_usage *choice_usage(const struct choice *c);
+struct llm_usage choice_usage(const struct choice *c);
 
 #endif

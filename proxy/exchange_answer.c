@@ -62,9 +62,9 @@ static void sum_usage(struct exchange *x) {
 
     *sum = (struct llm_usage){0};
     for (int i = 0; i < x->choice_count; i++) {
-        const struct llm_usage *u = choice_usage(x->choices[i]);
+        const struct llm_usage now = choice_usage(x->choices[i]), *u = &now;
 
-        if (i == 0) *sum = *u;
+        if (i == 0) *sum = now;
         if (i > 0) sum->completion_tokens += u->completion_tokens;
         if (i > 0) sum->reasoning_tokens += u->reasoning_tokens;
         if (i > 0 && chat_prompt_of(&x->request, i) !=

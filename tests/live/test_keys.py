@@ -1,5 +1,9 @@
 """API keys: who is let in, to what, how often, and by which policy."""
 
+import json
+import socket
+import threading
+
 import openai
 import pytest
 
@@ -190,3 +194,46 @@ def test_own_policy(keyed):
 def test_remote_needs_keys(tmp_path):
     done = run("serve", "--listen", "0.0.0.0:0")
     assert done.returncode == 2 and "keys" in done.stderr
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_who_leaves_has_spent_all_the_same(keyed, upstream, stream):
+    """The last event, which would say how many tokens it were, is waited for
+    by nobody."""
+    key = keyed.add("--tokens-per-day", "30")
+    assert known(keyed, key)
+    gate = threading.Event()
+
+    def pieces():
+        yield "It was a dark and stormy night. " * 8
+        gate.wait(20)
+
+    upstream.choose = pieces
+    with open_answer(keyed, key, stream) as s:
+        if stream:
+            read = b""
+            while b"dark" not in read:
+                read += s.recv(65536)
+        else:
+            assert until(lambda: upstream.sent == 1)
+    gate.set()
+    upstream.choose = None
+    assert until(lambda: refused_for(keyed, key) == "insufficient_quota")
+
+
+def refused_for(server, key):
+    try:
+        client(server, key).models.list()
+    except openai.RateLimitError as refused:
+        return refused.code
+    return None
+
+
+def open_answer(server, key, stream):
+    body = json.dumps({"model": "m", "stream": stream, **ASK}).encode()
+    s = socket.create_connection(("127.0.0.1", server.port), 20)
+    s.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n"
+        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (key.encode(), len(body), body)
+    )
+    return s

@@ -65,7 +65,7 @@ bool decode_is_bad(struct span s, size_t *took) {
 
     *took = utf8_decode(s, &point, &valid);
     /* A sequence that the block's end cuts is not bad. */
-    if (!valid && utf8_complete(s) == 0) {
+    if (!valid && s.size < UTF8_MAX && utf8_complete(s) == 0) {
         *took = s.size;
         return false;
     }

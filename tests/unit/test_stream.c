@@ -284,12 +284,12 @@ static void test_patterns(void **state) {
     (void)state;
     check_stream("broken off", patterns, "acme: code zq12x345 ends",
                  "[REDACTED]: code zq12x345 ends", VERDICT_REDACT);
-    o = run_cut(patterns, span_of("Here is the code zq12345x at last"), NULL, 0,
-                LAZY);
+    o = run_cut(patterns, span_of("Well, here is the code: zq12345x at last"),
+                NULL, 0, LAZY);
     assert_int_equal(o.action, VERDICT_BLOCK);
-    assert_in_range(o.out.size, 1, strlen("Here is the code "));
+    assert_in_range(o.out.size, 1, strlen("Well, here is the code: "));
     check_cuts("pattern", patterns,
-               span_of("Here is the code zq12345x at last"), &o);
+               span_of("Well, here is the code: zq12345x at last"), &o);
     bytes_free(&o.out);
 }
 
@@ -409,7 +409,8 @@ static void test_both(void **state) {
     check_stream("a block by the classifier behind a redaction", p,
                  "acme corp sells you everything you need, and then BAD "
                  "things happen to you",
-                 "[REDACTED] sells you everything you", VERDICT_BLOCK);
+                 /* "you" may be the first line of a code. */
+                 "[REDACTED] sells you everything ", VERDICT_BLOCK);
     check_stream("pending at the end", p, "one two red mercur",
                  "one two red mercur", VERDICT_ALLOW);
 }

@@ -228,7 +228,7 @@ static void test_taken_out(void **state) {
         for (size_t row = 0; row < 37; row++) {
             pack_row(&p, row, got);
             quant_row(types[i], data + row * row_bytes, k, want);
-            for (size_t i = 0; i < k; i++) assert_true(got[i] == want[i]);
+            for (size_t c = 0; c < k; c++) assert_true(got[c] == want[c]);
         }
         pack_clear(&p);
         free(data);

@@ -3,7 +3,7 @@
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   file(GLOB blocks ${CORRAL_ROOT}/guard/*_wide.c)
   set_source_files_properties(${blocks} PROPERTIES
-    COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mbmi;-mbmi2;-mlzcnt")
+    COMPILE_OPTIONS "-mavx512f;-mavx512bw;-mavx512vl;-mbmi;-mbmi2")
 endif()
 # rules_flatten() goes over every text, in plain C that vectorises.
 set_source_files_properties(${CORRAL_ROOT}/guard/rules.c PROPERTIES

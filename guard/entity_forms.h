@@ -47,11 +47,11 @@ static inline bool form_is_letter(int c) {
 }
 
 static inline bool form_is_alnum(int c) {
-    return form_is_digit(c) | form_is_letter(c);
+    return (int)form_is_digit(c) | form_is_letter(c);
 }
 
 static inline bool form_is_hex(int c) {
-    return form_is_digit(c) | (((unsigned)c | 0x20) - 'a' < 6);
+    return (int)form_is_digit(c) | (((unsigned)c | 0x20) - 'a' < 6);
 }
 
 static inline int form_lower(int c) {

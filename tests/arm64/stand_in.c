@@ -10,6 +10,15 @@ void randombytes_buf(void *out, size_t size) {
     memset(out, 0x5a, size);
 }
 
+void randombytes_buf_deterministic(
+    void *out, size_t size, const unsigned char seed[randombytes_SEEDBYTES]) {
+    memset(out, seed[0], size);
+}
+
+void sodium_memzero(void *at, size_t size) {
+    memset(at, 0, size);
+}
+
 void openblas_set_num_threads(int count) {
     (void)count;
 }

@@ -38,8 +38,8 @@ def test_another_file_of_keys(site, upstream):  # noqa: F811
 def test_keys_where_there_were_none(site, upstream):  # noqa: F811
     """From open to closed at once; the other way waits for a restart, since what
     listens may be open to everybody."""
-    key = site.key("--policy", "own.yaml")
     site.write("own.yaml", RULES.replace("zebra crossing", "giraffe"))
+    key = site.key("--policy", "own.yaml")
     server = site.serve("policy: p.yaml\n", "--upstream", upstream.url)
     assert status(server) == 200
     site.reload("policy: p.yaml\nkeys: k\n")

@@ -260,10 +260,10 @@ bool decode_wrapped(struct span in, size_t at, struct decode_found *found) {
     while (end < in.size && end - at < DECODE_BLOCK_MAX &&
            decode_token_letter(in.at[end]))
         end++;
-    count = end - at >= SHIFTS_MIN ? CODES : CODES_UNSHIFTED;
     /* Marks of a quotation that touch it. */
     if (end - at > 2 && is_mark(in.at[at]) && is_mark(in.at[at + 1]))
         while (at < end && is_mark(in.at[at])) at++;
+    count = end - at >= SHIFTS_MIN ? CODES : CODES_UNSHIFTED;
     while (first < count && !may_begin(in, at + codes[first].shift, end,
                                        codes[first].bits, codes[first].value))
         first++;

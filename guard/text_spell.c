@@ -323,13 +323,12 @@ static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
 
     v->ones = false;
     while (next_odd(s, &at, open, &from, &end, &last)) {
-        bool undecided = last && stands_for(s.at[end - 1]) == '1';
-
         any = true;
         spell_word(s, from, end, one, v->text.at, &v->ones);
-        /* Its neighbour is not known yet. */
-        if (undecided && v->settled >= end) {
-            v->settled = end - 1;
+        /* It may yet be too long for a word, and the signs at its end may be
+         * its letters. */
+        if (last && v->settled > from) {
+            v->settled = from;
             v->looks = true;
         }
     }

@@ -8,9 +8,10 @@ enum {
     GROUPS_MIN = 4,
     DECIMALS_MIN = 6,
     MORSE_MIN = 4,
-    ROW_LONG = 64, /* numbers; of one that gives no text only */
-    ROW_TAIL = 32, /* so many are read again, as what they begin */
-    SIGNS_MAX = 7  /* of one letter in Morse */
+    ROW_LONG = 64,     /* numbers; of one that gives no text only */
+    ROW_TAIL = 32,     /* so many are read again, as what they begin */
+    LETTERS_MORE = 14, /* than other signs, among numbers that are no text */
+    SIGNS_MAX = 7      /* of one letter in Morse */
 };
 
 /* How a code of numbers writes one, and how many it must have. */
@@ -59,15 +60,42 @@ static bool is_control(int value) {
            value == 0x7F;
 }
 
+static bool is_letter(char c) {
+    return letters_index(c) != LETTERS_EDGE;
+}
+
 static bool has_letters(const struct decode_found *found) {
     size_t letters = 0;
 
-    for (size_t i = 0; i < found->count; i++) {
-        char small = (char)(found->bytes[i].value | 32);
-
-        letters += small >= 'a' && small <= 'z';
-    }
+    for (size_t i = 0; i < found->count; i++)
+        letters += is_letter(found->bytes[i].value);
     return 2 * letters >= found->count;
+}
+
+/* Of a row that has too few letters only the part stays that has the most more
+ * than other signs: whoever wants to hide a text puts signs or numbers before
+ * and behind it. */
+static bool keep_letters(struct decode_found *found) {
+    size_t from = 0, best_from = 0, best_end = 0;
+    int more = 0, most = 0;
+
+    if (has_letters(found)) return found->count > 0;
+    for (size_t i = 0; i < found->count; i++) {
+        char c = found->bytes[i].value;
+
+        if (more == 0) from = i;
+        if (c != ' ' || more == 0) more += is_letter(c) ? 1 : -1;
+        if (more < 0) more = 0;
+        if (more <= most) continue;
+        most = more;
+        best_from = from;
+        best_end = i + 1;
+    }
+    if (most < LETTERS_MORE) return false;
+    found->count = best_end - best_from;
+    memmove(found->bytes, found->bytes + best_from,
+            found->count * sizeof *found->bytes);
+    return true;
 }
 
 /* Numbers of one base, from `at` on. */
@@ -90,6 +118,8 @@ static void read_row(struct span in, size_t at, const struct numbers *n,
         while (i < in.size && i - behind < 2 && is_between(in.at[i])) i++;
         if (i == behind) break;
     }
+    /* What goes on behind a block is not parted from it. */
+    if (i < in.size && i - at >= DECODE_BLOCK) found->end = i;
     found->open = found->open || i >= in.size;
 }
 
@@ -103,7 +133,7 @@ static bool read_numbers(struct span in, size_t at, const struct numbers *n,
     if (found->count > ROW_LONG)
         *tried = found->bytes[found->count - ROW_TAIL].from;
     found->count = decode_legible(found->bytes, found->count);
-    if (found->count && has_letters(found)) return true;
+    if (keep_letters(found)) return true;
     found->end = found->from;
     return false;
 }

@@ -13,6 +13,7 @@ enum {
     BYTES_MIN = 12,   /* and when they are any text */
     CLEAN_BYTES = 24, /* so many must be without a bad byte */
     BAD_COST = 10,    /* good bytes that make up for a bad one */
+    HOPELESS = 64,    /* so many more signs than letters end a reading of hex */
     PADDING_MAX = 6
 };
 
@@ -26,6 +27,7 @@ struct reading {
     int more;            /* bytes that a sequence of UTF-8 still lacks */
     size_t count;
     int sum, best_sum;
+    int letters, most_letters; /* more than other bytes: now, and at the most */
     /* How many bytes there were at the best sum, at the last line end, at the
      * line end before things got worse, at the first line end of all, and where
      * the code can be cut. */
@@ -139,6 +141,18 @@ static bool judge(struct reading *r, char c) {
     return r->count >= CLEAN_BYTES && r->best_sum - r->sum < CLEAN_BYTES;
 }
 
+static bool is_lettered(char c) {
+    return letters_index(c) != LETTERS_EDGE || (unsigned char)c >= 0x80;
+}
+
+/* False when hex gives columns of numbers: not to read them from each of their
+ * lines again to the end. */
+static bool weigh_letters(struct reading *r, char c) {
+    r->letters += is_lettered(c) ? 1 : -1;
+    if (r->letters > r->most_letters) r->most_letters = r->letters;
+    return r->most_letters - r->letters < HOPELESS;
+}
+
 static bool put(struct reading *r, int value, int bits,
                 struct decode_found *found) {
     struct decode_byte *b = &found->bytes[r->count];
@@ -155,7 +169,7 @@ static bool put(struct reading *r, int value, int bits,
     r->from = r->before;
     r->count++;
     if (!r->held && r->at < r->begin + DECODE_BLOCK) r->cut = r->count;
-    return judge(r, b->value);
+    return judge(r, b->value) && (bits != 4 || weigh_letters(r, b->value));
 }
 
 /* How many of the bytes that were read are the code's. */
@@ -166,10 +180,25 @@ static size_t good_bytes(const struct reading *r) {
     return r->count;
 }
 
+/* How many bytes of hex are left without the columns of numbers, which look
+ * like it, behind a text. */
+static size_t lettered_bytes(const struct decode_byte *bytes, size_t count) {
+    int more = 0, most = 0;
+    size_t best = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        more += is_lettered(bytes[i].value) ? 1 : -1;
+        if (more < most) continue;
+        most = more;
+        best = i + 1;
+    }
+    return more < 0 ? best : count;
+}
+
 /* The bytes say something, and over more than one line. */
 static bool says(const struct reading *r, const struct decode_byte *bytes,
-                 size_t count, int bits) {
-    size_t letters = 0, blanks = 0, beyond = 0;
+                 size_t count) {
+    size_t letters = 0, blanks = 0;
 
     if (!r->crossed || count <= r->first_line || count < WORDS_MIN)
         return false;
@@ -178,11 +207,8 @@ static bool says(const struct reading *r, const struct decode_byte *bytes,
 
         letters += letters_index(c) != LETTERS_EDGE;
         blanks += c == ' ';
-        beyond += (unsigned char)c >= 0x80;
     }
-    if (count < BYTES_MIN) return letters + blanks == count;
-    /* Columns of numbers look like hex. */
-    return bits != 4 || 2 * (letters + beyond) >= count;
+    return count >= BYTES_MIN || letters + blanks == count;
 }
 
 static size_t padding_end(const struct reading *r, size_t end, bool *open) {
@@ -208,7 +234,8 @@ static bool try_bits(struct span in, size_t begin, int bits, int (*value)(char),
     }
     found->open = found->open || r.open;
     count = good_bytes(&r);
-    if (!says(&r, found->bytes, count, bits)) return false;
+    if (bits == 4) count = lettered_bytes(found->bytes, count);
+    if (!says(&r, found->bytes, count)) return false;
     found->count = count;
     found->shuffled = false;
     found->from = found->bytes[0].from;

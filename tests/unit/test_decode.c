@@ -175,6 +175,10 @@ static void test_wrapped(void **state) {
                  "Hello world, how");
     check_decode("jbswy3dpe\nb3w64tmmq\nwca2dpo4", "Hello world, how");
     check_decode("bXkgc2Vj\ncmV0", "my secret");
+    check_decode("68656c6c6f\n20776f726c\n642c20686f\n77\n20\n20\n23\n24\n"
+                 "20\n20\n23\n24\n20\n20\n23\n24\n20\n20\n23\n24\n20",
+                 "hello world, how\n20\n20\n23\n24\n"
+                 "20\n20\n23\n24\n20\n20\n23\n24\n20\n20\n23\n24\n20");
 }
 
 /* Lines of prose around a code are no part of it. */
@@ -204,6 +208,43 @@ static void test_groups(void **state) {
     check_decode("10 20 30 40 50 60 70", NULL);
     check_decode("1, 2, 3, 4, 5, 6, 7, 8", NULL);
     check_decode("00:1A:2B:3C:4D:5E", NULL);
+}
+
+/* Signs around a text in a code of numbers do not hide it. */
+static void test_groups_padded(void **state) {
+    static const char said[] = "make a small thing at home please";
+    static const int bases[] = {16, 10, 2};
+    static const char pads[] = ".#1";
+    enum { PAD = 90 };
+
+    (void)state;
+    for (size_t k = 0; k < 3 * 3 * 4; k++) {
+        int base = bases[k % 3];
+        char pad = pads[k / 3 % 3];
+        struct bytes raw = {.limit = 1 << 16};
+        struct decoded d;
+        struct span got;
+
+        for (int i = 0; i < 2 * PAD + (int)sizeof said - 1; i++) {
+            bool before = i < PAD, behind = i >= PAD + (int)sizeof said - 1;
+            int c = before || behind ? pad : said[i - PAD];
+
+            if ((before && !(k / 9 & 1)) || (behind && !(k / 9 & 2))) continue;
+            for (int bit = 7; base == 2 && bit >= 0; bit--)
+                bytes_puts(&raw, c >> bit & 1 ? "1" : "0");
+            if (base == 10) bytes_put_int(&raw, c);
+            if (base == 16)
+                assert_true(bytes_printf(&raw, NULL, "%02x", (unsigned)c));
+            bytes_puts(&raw, " ");
+        }
+        assert_true(decode_text(span_bytes(&raw), 0, &d, NULL));
+        assert_true(d.count > 0);
+        got = span_bytes(&d.layers[d.count - 1].view.text);
+        if (span_find(got, span_of(said)) == SIZE_MAX)
+            fail_msg("%zu: %.*s", k, (int)got.size, got.at);
+        decoded_clear(&d);
+        bytes_free(&raw);
+    }
 }
 
 static void test_morse(void **state) {
@@ -340,6 +381,7 @@ int main(void) {
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_wrapped),
         cmocka_unit_test(test_wrapped_among_words),
+        cmocka_unit_test(test_groups_padded),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_morse),
         cmocka_unit_test(test_cipher),

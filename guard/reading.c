@@ -344,7 +344,7 @@ static bool spell_out(struct span text, struct bytes *out, size_t *changed,
 
     *sure = false;
     if (!fold_for_reading(text, &folded)) return false;
-    any = text_spell(&folded, SPELL_ONE_LIKELY, false, &spelled);
+    any = text_spell(&folded, SPELL_ONE_LIKELY, SPELL_CLOSED, &spelled);
     if (any) s.view = &spelled;
     /* Each byte of either is written once at most; one sign may be several
      * letters of the view. */

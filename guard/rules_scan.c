@@ -251,7 +251,8 @@ static bool scan_folded(struct found *f, const struct text_view *view,
     struct text_view spelled;
 
     for (int one = 0; ok && varies && one < SPELL_ONE_COUNT; one++) {
-        if (!text_spell(view, (enum spell_one)one, false, &spelled)) break;
+        if (!text_spell(view, (enum spell_one)one, SPELL_CLOSED, &spelled))
+            break;
         ok = scan_literals(f, &spelled, err) &&
              (one != SPELL_ONE_LIKELY ||
               scan_patterns(f, span_bytes(&spelled.text), &spelled, err));
@@ -575,19 +576,31 @@ static void lower(size_t *hold, size_t at) {
     if (at < *hold) *hold = at;
 }
 
-/* In a folded view and in what its words may be spelled as, as raw bytes. */
-static size_t hold_folded(const struct rules *r, const struct text_view *v,
-                          size_t raw_size, size_t decided) {
-    size_t hold = hold_view(r, v, raw_size, decided);
-    bool varies = true;
+/* In what the words of a folded view may be spelled as, as raw bytes. True:
+ * its end is to be read in the other way as well. */
+static bool hold_spelled(const struct rules *r, const struct text_view *v,
+                         size_t raw_size, size_t decided, enum spell_end end,
+                         size_t *hold) {
+    bool varies = true, apart = false;
     struct text_view spelled;
 
     for (int one = 0; varies && one < SPELL_ONE_COUNT; one++) {
-        if (!text_spell(v, (enum spell_one)one, true, &spelled)) break;
-        lower(&hold, hold_view(r, &spelled, raw_size, decided));
+        if (!text_spell(v, (enum spell_one)one, end, &spelled)) break;
+        lower(hold, hold_view(r, &spelled, raw_size, decided));
         varies = spelled.ones;
+        apart = spelled.apart;
         text_view_clear(&spelled);
     }
+    return apart;
+}
+
+/* In a folded view, as it is and as it may be spelled. */
+static size_t hold_folded(const struct rules *r, const struct text_view *v,
+                          size_t raw_size, size_t decided) {
+    size_t hold = hold_view(r, v, raw_size, decided);
+
+    if (hold_spelled(r, v, raw_size, decided, SPELL_GOES_ON, &hold))
+        (void)hold_spelled(r, v, raw_size, decided, SPELL_BREAKS, &hold);
     return hold;
 }
 

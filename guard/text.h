@@ -19,6 +19,7 @@ struct text_view {
     bool mapped;   /* some letter of another script was read as a Latin one */
     bool shuffled; /* the map runs backwards somewhere */
     bool ones;     /* text_spell(): it depends on what a 1 stands for */
+    bool apart;    /* text_spell(): letters set apart reach the open end */
 };
 
 /* NFKC, case folding, every dash a hyphen, zero-width, bidi, tag and

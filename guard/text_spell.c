@@ -23,13 +23,20 @@ struct unit {
 struct run {
     struct unit *units;
     int count, capacity;
-    size_t end; /* of the folded view */
+    size_t end;    /* of the folded view */
+    bool open_end; /* it reaches it */
+    bool unsure;   /* it would be one with more letters */
 };
 
 struct speller {
     const struct text_view *in;
     struct text_view *out;
     size_t copied;
+    /* Of what is written, from where on letters may yet be set apart that were
+     * not. */
+    size_t unsure;
+    /* From where on a gap to come may yet tell words apart. */
+    size_t gapless;
 };
 
 /* ---- writing ---- */
@@ -132,7 +139,7 @@ static void add_unit(struct run *r, size_t from, size_t end, bool gap) {
 
 /* The letters set apart from `at` on. Too few of them are not set apart by
  * intent, unless the text may go on with more. */
-static bool read_apart(const struct text_view *v, size_t at, bool open,
+static bool read_apart(const struct text_view *v, size_t at, enum spell_end how,
                        struct run *r) {
     struct span s = span_bytes(&v->text);
     int letters = 0, joined = 0;
@@ -141,9 +148,14 @@ static bool read_apart(const struct text_view *v, size_t at, bool open,
 
     r->count = 0;
     r->end = at;
+    r->open_end = r->unsure = false;
     for (;;) {
         size_t took = lone_letter(s, at), end;
 
+        if (how != SPELL_CLOSED && at + took == s.size) {
+            r->unsure = letters < APART_MIN || joined < APART_MIN - 1;
+            if (how == SPELL_BREAKS) break;
+        }
         if (!took) break;
         if (letters && gap)
             add_unit(r, at, at, true);
@@ -158,9 +170,10 @@ static bool read_apart(const struct text_view *v, size_t at, bool open,
         if (!gap && !usual) usual = s.at[at];
         at = end;
     }
-    if (open && at == s.size) {
+    if (how == SPELL_GOES_ON && at == s.size && letters) {
         r->end = s.size;
-        return letters > 0;
+        r->open_end = true;
+        return true;
     }
     return letters >= APART_MIN && joined >= APART_MIN - 1;
 }
@@ -174,8 +187,10 @@ static bool gap_near(const struct unit *units, int count, int i) {
 
 static void write_apart(struct speller *s, const struct run *r) {
     const struct unit *units = r->units;
-    int count = r->count;
+    int count = r->count, sure = count;
 
+    /* The last letter may be the first of a word: then no gap is before it. */
+    if (count > 1 && units[count - 2].gap) sure = count - 2;
     copy_to(s, units[0].from);
     for (int i = 0; i < count; i++) {
         uint32_t from = units[i].from, end = units[i].end, until;
@@ -185,6 +200,11 @@ static void write_apart(struct speller *s, const struct run *r) {
             put(s, ' ', s->in->map_end[end - 1], s->in->map_from[from]);
             continue;
         }
+        /* The next letter, or a gap, says where this one's raw text ends. */
+        if (r->open_end && s->gapless > s->out->text.size &&
+            (i + 2 >= count ||
+             (i + GAP_REACH >= count && !gap_near(units, sure, i))))
+            s->gapless = s->out->text.size;
         until = s->in->map_end[end - 1];
         if (i + 1 < count && !units[i + 1].gap && gap_near(units, count, i))
             until = s->in->map_from[units[i + 1].from];
@@ -206,21 +226,25 @@ static size_t next_word(struct span s, size_t at) {
 }
 
 /* False: nothing was set apart. */
-static bool join_apart(const struct text_view *in, bool open,
-                       struct text_view *out) {
-    struct speller s = {.in = in, .out = out};
-    struct span text = span_bytes(&in->text);
+static bool join_apart(struct speller *s, enum spell_end how) {
+    struct span text = span_bytes(&s->in->text);
     struct run r = {.units = NULL};
     size_t at = gap_end(text, 0);
+    bool apart = false;
 
-    memset(out, 0, sizeof *out);
     while (at < text.size) {
-        if (read_apart(in, at, open, &r)) write_apart(&s, &r);
+        bool any = read_apart(s->in, at, how, &r);
+
+        if (r.unsure && s->unsure == SIZE_MAX)
+            s->unsure = s->out->text.size + at - s->copied;
+        if (any) write_apart(s, &r);
+        apart = r.open_end;
         at = next_word(text, r.end);
     }
     free(r.units);
-    if (!out->text.at) return false;
-    copy_to(&s, text.size);
+    if (!s->out->text.at) return false;
+    s->out->apart = apart;
+    copy_to(s, text.size);
     return true;
 }
 
@@ -316,7 +340,8 @@ static bool next_odd(struct span s, size_t *at, bool open, size_t *from,
 }
 
 /* Change `v` in place, word by word. Nothing changes its place. */
-static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
+static bool spell_words(struct text_view *v, enum spell_one one, bool open,
+                        size_t unsure) {
     const struct span s = span_bytes(&v->text);
     size_t at = 0, from, end;
     bool any = false, last;
@@ -326,8 +351,8 @@ static bool spell_words(struct text_view *v, enum spell_one one, bool open) {
         any = true;
         spell_word(s, from, end, one, v->text.at, &v->ones);
         /* It may yet be too long for a word, and the signs at its end may be
-         * its letters. */
-        if (last && v->settled > from) {
+         * its letters, or those inside of it none. */
+        if ((last || end > unsure) && v->settled > from) {
             v->settled = from;
             v->looks = true;
         }
@@ -364,20 +389,17 @@ static bool has_spelling(struct span s, bool open) {
     return false;
 }
 
-static void copy_view(const struct text_view *in, struct text_view *out) {
-    struct speller s = {.in = in, .out = out};
+bool text_spell(const struct text_view *folded, enum spell_one one,
+                enum spell_end end, struct text_view *out) {
+    struct speller s = {
+        .in = folded, .out = out, .unsure = SIZE_MAX, .gapless = SIZE_MAX};
+    bool open = end != SPELL_CLOSED, joined;
 
     memset(out, 0, sizeof *out);
-    copy_to(&s, in->text.size);
-}
-
-bool text_spell(const struct text_view *folded, enum spell_one one, bool open,
-                struct text_view *out) {
-    bool joined = join_apart(folded, open, out);
-
+    joined = join_apart(&s, end);
     if (!joined) {
         if (!has_spelling(span_bytes(&folded->text), open)) return false;
-        copy_view(folded, out);
+        copy_to(&s, folded->text.size);
     }
     out->shuffled = folded->shuffled;
     out->looks = folded->looks;
@@ -385,7 +407,12 @@ bool text_spell(const struct text_view *folded, enum spell_one one, bool open,
     while (out->settled && folded->settled < folded->text.size &&
            out->map_end[out->settled - 1] > folded->map_from[folded->settled])
         out->settled--;
-    if (spell_words(out, one, open) || joined) return true;
+    if (joined && s.unsure < s.gapless) s.gapless = s.unsure;
+    if (s.gapless < out->settled) {
+        out->settled = s.gapless;
+        out->looks = true;
+    }
+    if (spell_words(out, one, open, s.unsure) || joined) return true;
     text_view_clear(out);
     return false;
 }

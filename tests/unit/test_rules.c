@@ -445,6 +445,32 @@ static void test_pattern_cuts(void **state) {
     check_random(entries, 4, 5, 400);
 }
 
+/* A sign at the end parts two letters, or is one in a word to come. */
+static void test_sign_cuts(void **state) {
+    static const char signs[] = "aktcj++::.1 -";
+    static const struct entry entries[] = {{.literal = "t", .anywhere = true},
+                                           {.literal = "atk"},
+                                           {.literal = "cat", .anywhere = true},
+                                           {.literal = "kick"}};
+    struct rules *r = build(entries, 1);
+    uint32_t seed = 7;
+    char text[12];
+
+    (void)state;
+    check_cuts(r, span_of(":a+k j"));
+    assert_in_range(rules_hold(r, span_of(":a+")), 0, 2);
+    rules_free(r);
+    r = build(entries, 4);
+    for (int round = 0; round < 3000; round++) {
+        for (size_t i = 0; i < sizeof text; i++) {
+            seed = seed * 1664525u + 1013904223u;
+            text[i] = signs[(seed >> 8) % (sizeof signs - 1)];
+        }
+        check_cuts(r, (struct span){text, sizeof text});
+    }
+    rules_free(r);
+}
+
 /* A literal costs no delay where none has begun. */
 static void test_no_delay(void **state) {
     struct entry entry = {.literal = "zebra"};
@@ -583,6 +609,7 @@ int main(void) {
                                        cmocka_unit_test(test_many),
                                        cmocka_unit_test(test_literal_cuts),
                                        cmocka_unit_test(test_pattern_cuts),
+                                       cmocka_unit_test(test_sign_cuts),
                                        cmocka_unit_test(test_no_delay),
                                        cmocka_unit_test(test_plain_way)};
 

@@ -16,7 +16,7 @@ static void check_spell(const char *raw, enum spell_one one, const char *want) {
     bool any;
 
     assert_true(text_fold(span_of(raw), &folded, &err));
-    any = text_spell(&folded, one, false, &v);
+    any = text_spell(&folded, one, SPELL_CLOSED, &v);
     text_view_clear(&folded);
     if (!any) {
         if (want) fail_msg("'%s' is not spelled '%s'", raw, want);
@@ -69,13 +69,13 @@ static void test_edges(void **state) {
 
     (void)state;
     assert_true(text_fold(span_of("s k i l l   s e t"), &folded, &err));
-    assert_true(text_spell(&folded, SPELL_ONE_LIKELY, false, &v));
+    assert_true(text_spell(&folded, SPELL_ONE_LIKELY, SPELL_CLOSED, &v));
     assert_true(span_is(span_bytes(&v.text), "skill set"));
     assert_int_equal(v.map_end[0], v.map_from[1]);
     text_view_clear(&v);
     text_view_clear(&folded);
     assert_true(text_fold(span_of("s k i l l s e t"), &folded, &err));
-    assert_true(text_spell(&folded, SPELL_ONE_LIKELY, false, &v));
+    assert_true(text_spell(&folded, SPELL_ONE_LIKELY, SPELL_CLOSED, &v));
     assert_true(v.map_end[0] < v.map_from[1]);
     text_view_clear(&v);
     text_view_clear(&folded);

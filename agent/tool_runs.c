@@ -28,11 +28,19 @@ struct tool_runs {
     int running;
 };
 
-void tool_result_put(struct bytes *out, const char *prefix, struct span text) {
-    size_t room = TOOL_SHOWN_BYTES_MAX - strlen(prefix);
-    bool cut = text.size > room;
+size_t tool_result_room(const struct registry *registry, struct span name) {
+    const struct tool *tool = registry ? registry_find(registry, name) : NULL;
 
-    if (cut) text = utf8_head(text, room - strlen(cut_mark));
+    return tool && tool->shown_bytes_max ? tool->shown_bytes_max
+                                         : TOOL_SHOWN_BYTES_MAX;
+}
+
+void tool_result_put(struct bytes *out, const char *prefix, struct span text,
+                     size_t room, bool more) {
+    size_t left = room - strlen(prefix), before = left - strlen(cut_mark);
+    bool cut = more || text.size > left;
+
+    if (cut) text = utf8_head(text, before);
     bytes_puts(out, prefix);
     bytes_put(out, text);
     if (cut) bytes_puts(out, cut_mark);
@@ -88,7 +96,8 @@ void tool_runs_add_denied(struct tool_runs *r,
 
     run->denied = true;
     run->state = DONE;
-    tool_result_put(&run->result, "error: ", reason);
+    tool_result_put(&run->result, "error: ", reason, TOOL_SHOWN_BYTES_MAX,
+                    false);
 }
 
 int tool_runs_count(const struct tool_runs *r) {

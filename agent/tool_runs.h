@@ -45,8 +45,13 @@ void tool_runs_start(struct tool_runs *r);
  * begins with "error: ". */
 bool tool_runs_result(const struct tool_runs *r, int index, struct span *out);
 
-/* `text` as the model is shown it: cut where it passes TOOL_SHOWN_BYTES_MAX,
- * with a mark that says so. */
-void tool_result_put(struct bytes *out, const char *prefix, struct span text);
+/* How much of what the tool of this name says the model is shown. The registry
+ * may be NULL, and need not have such a tool. */
+size_t tool_result_room(const struct registry *registry, struct span name);
+
+/* `text` as the model is shown it: cut where it passes `room`, which is past
+ * the mark that says so. With `more` something was cut off before. */
+void tool_result_put(struct bytes *out, const char *prefix, struct span text,
+                     size_t room, bool more);
 
 #endif

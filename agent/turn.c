@@ -457,11 +457,12 @@ static void next_call(struct turn *t) {
 /* ---- runs and results ---- */
 
 /* The copy that the model will read. */
-static bool keep_result(struct turn *t, const char *prefix, struct span text) {
+static bool keep_result(struct turn *t, const char *prefix, struct span text,
+                        size_t room) {
     struct bytes b = {0};
     bool ok;
 
-    tool_result_put(&b, prefix, text);
+    tool_result_put(&b, prefix, text, room, false);
     ok = copy(t, span_bytes(&b), &t->result);
     bytes_free(&b);
     return ok;
@@ -525,9 +526,10 @@ static void results_done(struct turn *t) {
 static void keep_allowed(struct turn *t) {
     const struct chat_tool_call *call =
         tool_runs_call(t->runs, t->result_index++);
+    size_t room = tool_result_room(t->registry, call->name);
 
     t->state = RUNNING;
-    if (t->result.size > TOOL_SHOWN_BYTES_MAX && !keep_result(t, "", t->result))
+    if (t->result.size > room && !keep_result(t, "", t->result, room))
         finish(t, TURN_FAILED);
     else
         keep_message(t, call);
@@ -686,7 +688,7 @@ void turn_answer(struct turn *t, bool allow) {
 void turn_answer_text(struct turn *t, struct span replacement) {
     if (t->state != ASKING_RESULT || t->answer != ANSWER_NONE) return;
     enter(t);
-    if (keep_result(t, "", replacement))
+    if (keep_result(t, "", replacement, TOOL_SHOWN_BYTES_MAX))
         answer(t, ANSWER_YES);
     else
         finish(t, TURN_FAILED);
@@ -696,7 +698,8 @@ void turn_answer_text(struct turn *t, struct span replacement) {
 void turn_deny(struct turn *t, struct span reason) {
     if (t->state != ASKING_CALL || t->answer != ANSWER_NONE) return;
     enter(t);
-    if (keep_result(t, t->client_pass ? "error: " : "", reason))
+    if (keep_result(t, t->client_pass ? "error: " : "", reason,
+                    TOOL_SHOWN_BYTES_MAX))
         answer(t, ANSWER_DENY);
     else
         finish(t, TURN_FAILED);

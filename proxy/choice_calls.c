@@ -2,6 +2,7 @@
  * verdict of its own, and where that says `ask`, for a person. */
 #include "agent/tool_runs.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "proxy/approvals.h"
 #include "proxy/choice_state.h"
 #include "proxy/fields.h"
@@ -9,11 +10,12 @@
 #include "proxy/provenance.h"
 #include "proxy/tracing.h"
 
-/* Ask the guard about one text of a tool; rules see what goes with it, too. */
+/* Ask the guard about one text of a tool, of which the classifier reads `read`;
+ * rules see what goes with it, too. */
 static void judge_text(struct choice *c, enum channel channel, struct span text,
-                       struct span beside, guard_done *done) {
+                       struct span read, struct span beside, guard_done *done) {
     struct guard_item items[] = {{channel, text}, {channel, beside}};
-    struct guard_turn turn = {GUARD_USER, text};
+    struct guard_turn turn = {GUARD_USER, read};
     struct guard_request request = {
         .policy = c->o.policy,
         .items = items,
@@ -216,8 +218,8 @@ void choice_judge_call(struct choice *c) {
         choice_block(c, CHANNEL_TOOL_CALL, c->leave);
     } else if (fields_call_text(&c->call, &text, &err)) {
         /* An upstream may write anything as an id. */
-        judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), c->call.id,
-                   on_call_verdict);
+        judge_text(c, CHANNEL_TOOL_CALL, span_bytes(&text), span_bytes(&text),
+                   c->call.id, on_call_verdict);
     } else {
         c->o.on_fail(c->o.user, &err);
     }
@@ -252,31 +254,61 @@ void choice_ask_call(void *user, const struct chat_tool_call *call,
         choice_judge_call(c);
 }
 
+static size_t result_room(const struct choice *c) {
+    return tool_result_room(c->o.tools, c->call.name);
+}
+
 /* What was judged, as far as the model reads it: the record and the client have
  * the same. */
 static void show_result(struct choice *c, struct span judged) {
     struct bytes text = {0};
 
-    tool_result_put(&text, "", judged);
+    tool_result_put(&text, "", judged, result_room(c), c->result_shown);
     journal_result(c->o.journal, &c->call, span_bytes(&text));
     choice_event_result(c, "", span_bytes(&text));
     turn_answer_text(c->turn, span_bytes(&text));
     bytes_free(&text);
 }
 
+static void on_result_verdict(void *user, const struct verdict *v);
+
+/* Rules and entities always judge all of a result. So does the classifier,
+ * where all is within the policy's limit; else it judges what may be shown of
+ * it, and no more than that, not even of what a redaction makes shorter, is. */
+static void judge_result(struct choice *c) {
+    size_t size = c->result_shown ? result_room(c) : c->result.size;
+
+    judge_text(c, CHANNEL_TOOL_RESULT, c->result,
+               span_slice(c->result, 0, size), (struct span){NULL, 0},
+               on_result_verdict);
+}
+
+static bool is_too_long(const struct choice *c, const struct verdict *v) {
+    return v->cause == VERDICT_CAUSE_UNAVAILABLE && v->err.code == ERR_LIMIT &&
+           !c->result_shown && c->result.size > result_room(c);
+}
+
 static void on_result_verdict(void *user, const struct verdict *v) {
     struct choice *c = user;
+    struct span judged = c->result;
     struct bytes text = {0};
     struct err err = {0};
 
+    if (is_too_long(c, v)) {
+        c->check = NULL;
+        c->result_shown = true;
+        judge_result(c);
+        return;
+    }
     note_check(c, v);
     if (!verdict_lets_pass(v)) {
         choice_block(c, CHANNEL_TOOL_RESULT, v);
         return;
     }
+    if (c->result_shown) judged = utf8_head(judged, result_room(c));
     if (v->action != VERDICT_REDACT)
-        show_result(c, c->result);
-    else if (verdict_redact(v, 0, c->result, &text, &err))
+        show_result(c, judged);
+    else if (verdict_redact(v, 0, judged, &text, &err))
         show_result(c, span_bytes(&text));
     else
         c->o.on_fail(c->o.user, &err);
@@ -295,8 +327,8 @@ void choice_ask_result(void *user, const struct chat_tool_call *call,
         return;
     }
     trace_end(c);
-    judge_text(c, CHANNEL_TOOL_RESULT, c->result, (struct span){NULL, 0},
-               on_result_verdict);
+    c->result_shown = false;
+    judge_result(c);
 }
 
 void choice_client_call(void *user, const struct chat_tool_call *call) {

@@ -40,6 +40,7 @@ struct choice {
     } begun[CHOICE_TRACED_MAX]; /* calls of ours that run; later ones untraced
                                  */
     struct span result;         /* arena */
+    bool result_shown; /* the classifier is asked about what is shown of it */
     struct turn_end end;
     char session[HASH_ID_SIZE]; /* of a turn that belongs to none: tools may
                                  * keep state from call to call of it */

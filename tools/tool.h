@@ -50,6 +50,10 @@ struct tool {
     /* Running the same call again changes nothing in the world: after a crash
      * in the middle of it, it may be made again without asking. */
     bool idempotent;
+    /* How much of a result the model is shown, once all of it was judged; 0:
+     * TOOL_SHOWN_BYTES_MAX, which is also the most. A tool cuts nothing off
+     * itself that it could still say. */
+    size_t shown_bytes_max;
     void *self; /* the tool's own state, NULL when it has none */
     /* Begin a call. `arguments` is an object that is valid for `schema`,
      * borrowed during the call to this function. `done` is called exactly

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
 #include "tools/download.h"
 #include "tools/readable.h"
 #include "tools/schema.h"
@@ -17,8 +16,9 @@ enum {
     HEADERS_MAX = 16,
     PLACEHOLDERS_MAX = 16,
     TIMEOUT_S_DEFAULT = 30,
-    RESULT_BYTES_DEFAULT = 16 << 10,
-    ERROR_BYTES_MAX = 500, /* of the answer, shown with an error status */
+    SHOWN_BYTES_DEFAULT = 16 << 10,
+    /* All of it is judged; beside it are a status and a mark. */
+    ANSWER_BYTES_MAX = TOOL_RESULT_BYTES_MAX - 256,
     VALUE_BYTES_MAX = 4096 /* of one argument in the URL */
 };
 
@@ -36,11 +36,9 @@ struct endpoint {
     struct fetch_header headers[HEADERS_MAX + 1]; /* names and values ours */
     int header_count;
     int timeout_s;
-    int result_bytes_max;
 };
 
 struct tool_run {
-    const struct endpoint *owner;
     struct download *download;
     tool_done *done;
     void *user;
@@ -62,15 +60,10 @@ static void on_answer(void *user, const struct download_result *answer,
     if (err) {
         bytes_puts(&out, err->text);
     } else {
-        struct span body = answer->body;
-        struct bytes text = {.limit = (size_t)r->owner->result_bytes_max};
+        struct bytes text = {.limit = ANSWER_BYTES_MAX};
 
-        if (!ok) {
-            (void)!bytes_printf(&out, NULL, "status %d\n", answer->status);
-            body = span_slice(body, 0, ERROR_BYTES_MAX);
-            body.size = utf8_complete(body);
-        }
-        if (readable_plain(&text, body, answer->charset, &cut, NULL))
+        if (!ok) (void)!bytes_printf(&out, NULL, "status %d\n", answer->status);
+        if (readable_plain(&text, answer->body, answer->charset, &cut, NULL))
             bytes_put(&out, span_bytes(&text));
         if (cut) bytes_puts(&out, "\n[the rest of the answer was cut off]");
         bytes_free(&text);
@@ -180,7 +173,7 @@ static struct tool_run *run(const struct tool *tool, const cJSON *arguments,
     struct err err = {0};
 
     (void)context;
-    *r = (struct tool_run){.owner = e, .done = done, .user = user};
+    *r = (struct tool_run){.done = done, .user = user};
     if (build_url(e, arguments, &url, &err) &&
         build_body(e, arguments, &body, &err)) {
         o.url = url.at;
@@ -333,9 +326,9 @@ struct tool *tool_http_open(const struct tool_options *o, struct err *err) {
         "headers",    "parameters",  "timeout_s", "result_bytes_max",
         "idempotent", "ca_file",     NULL};
     struct endpoint *e = xalloc(sizeof *e);
+    int shown = SHOWN_BYTES_DEFAULT;
 
     e->timeout_s = TIMEOUT_S_DEFAULT;
-    e->result_bytes_max = RESULT_BYTES_DEFAULT;
     e->tool = (struct tool){
         .self = e, .run = run, .cancel = cancel, .close = close_tool};
     if (option_only(o, keys, err) && read_text(o, "name", &e->name, err) &&
@@ -343,8 +336,8 @@ struct tool *tool_http_open(const struct tool_options *o, struct err *err) {
         read_method(e, o, err) && read_schema(e, o, err) &&
         read_url(e, o, err) && read_headers(e, o, err) &&
         option_int(o, "timeout_s", 1, 600, &e->timeout_s, err) &&
-        option_int(o, "result_bytes_max", 64, TOOL_SHOWN_BYTES_MAX - 100,
-                   &e->result_bytes_max, err))
+        option_int(o, "result_bytes_max", 64, TOOL_SHOWN_BYTES_MAX, &shown,
+                   err))
         e->fetcher = fetcher_by_options(o, true, err);
     if (!e->fetcher) {
         close_tool(&e->tool);
@@ -353,5 +346,6 @@ struct tool *tool_http_open(const struct tool_options *o, struct err *err) {
     e->tool.name = e->name;
     e->tool.description = e->description;
     e->tool.schema = e->schema;
+    e->tool.shown_bytes_max = (size_t)shown;
     return &e->tool;
 }

@@ -7,12 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "tools/query_pool.h"
 #include "tools/tool_builtin.h"
 
 enum {
-    SQL_CELL_BYTES_MAX = 500,
-    SQL_RESULT_BYTES_MAX = 48 << 10,
+    SQL_NAME_BYTES_MAX = 500, /* of a column */
+    SQL_SHOWN_BYTES_MAX = 48 << 10,
+    /* All of it is judged; beside it is a mark. */
+    SQL_RESULT_BYTES_MAX = TOOL_RESULT_BYTES_MAX - 256,
     SQL_SCHEMA_BYTES_MAX = 16 << 10,
     SQL_HEAP_LIMIT = 64 << 20, /* the longest single value */
     SQL_STEPS_A_LOOK = 10000   /* of SQLite's machine, between two looks */
@@ -97,28 +100,27 @@ static sqlite3 *connect_read_only(const char *path, struct err *err) {
 static void put_cell(struct bytes *out, sqlite3_stmt *s, int column) {
     int type = sqlite3_column_type(s, column);
     const char *at;
-    size_t size, most;
+    size_t size;
 
     if (type == SQLITE_NULL || type == SQLITE_BLOB) {
         bytes_puts(out, type == SQLITE_NULL ? "NULL" : "(bytes)");
         return;
     }
     at = (const char *)sqlite3_column_text(s, column);
-    size = most = at ? (size_t)sqlite3_column_bytes(s, column) : 0;
-    if (most > SQL_CELL_BYTES_MAX) most = SQL_CELL_BYTES_MAX;
-    while (most < size && most && (at[most] & 0xc0) == 0x80) most--;
-    for (size_t i = 0; i < most; i++) {
+    size = at ? (size_t)sqlite3_column_bytes(s, column) : 0;
+    if (size > SQL_RESULT_BYTES_MAX) size = SQL_RESULT_BYTES_MAX;
+    for (size_t i = 0; i < size; i++) {
         char c = at[i] == '|' || (unsigned char)at[i] < ' ' ? ' ' : at[i];
 
         bytes_put(out, (struct span){&c, 1});
     }
-    if (most < size) bytes_puts(out, "...");
 }
 
 static void put_row(struct bytes *out, sqlite3_stmt *s) {
     for (int i = 0; i < sqlite3_column_count(s); i++) {
+        if (out->size > SQL_RESULT_BYTES_MAX) return;
         if (i) bytes_puts(out, " | ");
-        if (out->size < SQL_RESULT_BYTES_MAX) put_cell(out, s, i);
+        put_cell(out, s, i);
     }
     bytes_puts(out, "\n");
 }
@@ -128,9 +130,16 @@ static void put_head(struct bytes *out, sqlite3_stmt *s) {
         const char *name = sqlite3_column_name(s, i);
 
         if (i) bytes_puts(out, " | ");
-        if (name && strlen(name) <= SQL_CELL_BYTES_MAX) bytes_puts(out, name);
+        if (name && strlen(name) <= SQL_NAME_BYTES_MAX) bytes_puts(out, name);
     }
     bytes_puts(out, "\n");
+}
+
+/* What a row is too much is cut off: all that is left of it is judged. */
+static void cut_rows(struct bytes *out) {
+    out->size = utf8_head(span_bytes(out), SQL_RESULT_BYTES_MAX).size;
+    bytes_puts(out, "\n[the rest was cut off: ask for fewer rows, or for a "
+                    "part with substr()]\n");
 }
 
 static bool rows_read(struct tool_run *run, sqlite3 *db, sqlite3_stmt *s) {
@@ -139,12 +148,16 @@ static bool rows_read(struct tool_run *run, sqlite3 *db, sqlite3_stmt *s) {
 
     put_head(&run->out, s);
     while ((status = sqlite3_step(s)) == SQLITE_ROW) {
-        if (count == sql->rows || run->out.size >= SQL_RESULT_BYTES_MAX) {
+        if (count == sql->rows) {
             bytes_puts(&run->out, "[there are more rows: ask for fewer]\n");
             return true;
         }
         put_row(&run->out, s);
         count++;
+        if (run->out.size > SQL_RESULT_BYTES_MAX) {
+            cut_rows(&run->out);
+            return true;
+        }
     }
     if (status == SQLITE_INTERRUPT)
         return err_set(&run->err, ERR_TIMEOUT,
@@ -277,6 +290,7 @@ struct tool *sql_query_open(const struct tool_options *o, struct err *err) {
                   "SQLite's SQL\",\"maxLength\":16384}},\"required\":["
                   "\"query\"],\"additionalProperties\":false}",
         .idempotent = true,
+        .shown_bytes_max = SQL_SHOWN_BYTES_MAX,
         .self = sql,
         .run = query_run,
         .cancel = query_cancel,

@@ -18,7 +18,9 @@
 enum {
     TIMEOUT_S_DEFAULT = 20,
     PAGE_BYTES_DEFAULT = 2 << 20,
-    TEXT_BYTES_DEFAULT = 16 << 10,
+    SHOWN_BYTES_DEFAULT = 16 << 10,
+    /* All of it is judged; beside it are the address and a mark. */
+    TEXT_BYTES_MAX = TOOL_RESULT_BYTES_MAX - FETCH_URL_MAX - 256,
     REDIRECTS = 5
 };
 
@@ -28,7 +30,6 @@ struct web_fetch {
     uv_loop_t *loop;
     int timeout_s;
     int page_bytes_max;
-    int text_bytes_max;
     bool other_host;
 };
 
@@ -149,7 +150,7 @@ static struct tool_run *run(const struct tool *tool, const cJSON *arguments,
     r->done = done;
     r->user = user;
     r->page.limit = (size_t)w->page_bytes_max;
-    r->text.limit = (size_t)w->text_bytes_max;
+    r->text.limit = TEXT_BYTES_MAX;
     r->download = download_start(w->fetcher, &o, (size_t)w->page_bytes_max,
                                  accepts, on_page, r, &err);
     if (r->download) return r;
@@ -179,6 +180,7 @@ struct tool *web_fetch_open(const struct tool_options *o, struct err *err) {
         "other_host", "inner_hosts",    "ca_file",
         NULL};
     struct web_fetch *w = xalloc(sizeof *w);
+    int shown = SHOWN_BYTES_DEFAULT;
 
     *w = (struct web_fetch){
         .tool = {.name = "web_fetch",
@@ -198,17 +200,17 @@ struct tool *web_fetch_open(const struct tool_options *o, struct err *err) {
         .loop = o->loop,
         .timeout_s = TIMEOUT_S_DEFAULT,
         .page_bytes_max = PAGE_BYTES_DEFAULT,
-        .text_bytes_max = TEXT_BYTES_DEFAULT,
     };
     readable_init();
     if (option_only(o, keys, err) &&
         option_int(o, "timeout_s", 1, 300, &w->timeout_s, err) &&
         option_int(o, "page_bytes_max", 1024, READABLE_HTML_BYTES_MAX,
                    &w->page_bytes_max, err) &&
-        option_int(o, "text_bytes_max", 256, TOOL_SHOWN_BYTES_MAX - 9000,
-                   &w->text_bytes_max, err) &&
+        option_int(o, "text_bytes_max", 256, TOOL_SHOWN_BYTES_MAX, &shown,
+                   err) &&
         option_bool(o, "other_host", &w->other_host, err))
         w->fetcher = fetcher_by_options(o, false, err);
+    w->tool.shown_bytes_max = (size_t)shown;
     if (w->fetcher) return &w->tool;
     free(w);
     return NULL;

@@ -80,12 +80,46 @@ static void test_answers(void **state) {
              "HTTP/1.1 200 OK\r\nContent-Type: image/png\r\n\r\nPNG");
     world_call(&w, "{}");
     world_said(&w, false, "cannot be read as text");
-    page_put(&w.server, "/a",
-             TEXT "0123456789012345678901234567890123456789"
-                  "0123456789012345678901234567890123456789");
-    world_call(&w, "{}");
-    world_said(&w, true, "0123\n[the rest of the answer was cut off]");
     world_close(&w);
+}
+
+/* `size` bytes behind a head. */
+static void put_long(struct world *w, struct bytes *page, const char *head,
+                     size_t size) {
+    page->size = 0;
+    bytes_puts(page, head);
+    for (size_t i = 1; i < size; i++) bytes_puts(page, "-");
+    bytes_puts(page, "!");
+    w->server.page_count = 0;
+    page_add(&w->server, "/a", span_bytes(page), PAGE_CLOSE);
+}
+
+/* All of an answer is told, so that it is judged; the model is shown less. */
+static void test_sizes(void **state) {
+    struct bytes page = {0};
+    struct world w;
+
+    (void)state;
+    world_open(&w);
+    world_tool(&w, tool_http_open,
+               "{" NAMED "\"url\":\"http://127.0.0.1:%d/a\","
+               "\"result_bytes_max\":64}");
+    assert_int_equal(w.tool->shown_bytes_max, 64);
+    put_long(&w, &page, TEXT, 250000);
+    world_call(&w, "{}");
+    world_said(&w, true, "-!");
+    assert_int_equal(w.text.size, 250001);
+    put_long(&w, &page, TEXT, TOOL_RESULT_BYTES_MAX);
+    world_call(&w, "{}");
+    world_said(&w, true, "-\n[the rest of the answer was cut off]");
+    assert_true(w.text.size <= TOOL_RESULT_BYTES_MAX);
+    put_long(&w, &page,
+             "HTTP/1.1 500 Broken\r\nContent-Type: text/plain\r\n\r\n", 9000);
+    world_call(&w, "{}");
+    world_said(&w, false, "status 500\n--");
+    world_said(&w, false, "-!");
+    world_close(&w);
+    bytes_free(&page);
 }
 
 static void test_options(void **state) {
@@ -124,9 +158,8 @@ static void test_options(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get),
-        cmocka_unit_test(test_post),
-        cmocka_unit_test(test_answers),
+        cmocka_unit_test(test_get),     cmocka_unit_test(test_post),
+        cmocka_unit_test(test_answers), cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_options),
     };
 

@@ -93,6 +93,21 @@ static void check(struct world *w, const char *query, bool ok,
     bytes_free(&a.text);
 }
 
+/* How it ends, and how long it is. */
+static void check_long(struct world *w, const char *query, const char *end,
+                       size_t least) {
+    struct answer a;
+    size_t size;
+
+    (void)begin(w, query, &a);
+    while (!a.over) (void)uv_run(&w->loop, UV_RUN_ONCE);
+    assert_true(a.ok);
+    size = strlen(a.text.at);
+    assert_in_range(size, least, TOOL_RESULT_BYTES_MAX);
+    assert_string_equal(a.text.at + size - strlen(end), end);
+    bytes_free(&a.text);
+}
+
 static void test_answers(void **state) {
     struct world w;
 
@@ -205,6 +220,24 @@ static void test_limits(void **state) {
     assert_false(a.over);
 }
 
+/* All is told, so that it is judged; the model is shown less. */
+static void test_sizes(void **state) {
+    struct world w;
+
+    (void)state;
+    ready(&w, "");
+    assert_int_equal(w.tool->shown_bytes_max, 48 << 10);
+    check_long(&w, "SELECT printf('%.*c', 250000, 'x') || '!'", "xxx!\n",
+               250000);
+    check_long(&w,
+               "SELECT printf('%.*c', 200000, 'x') UNION ALL "
+               "SELECT printf('%.*c', 200000, 'y')",
+               "yyy\n[the rest was cut off: ask for fewer rows, or for a part "
+               "with substr()]\n",
+               TOOL_RESULT_BYTES_MAX - 256);
+    over(&w);
+}
+
 static void test_refused(void **state) {
     static const char *const options[][2] = {
         {"{}", "a database is needed"},
@@ -232,9 +265,8 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_answers),
-        cmocka_unit_test(test_read_only),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_answers), cmocka_unit_test(test_read_only),
+        cmocka_unit_test(test_limits),  cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_refused),
     };
 

@@ -56,20 +56,31 @@ static void test_refused(void **state) {
     world_close(&w);
 }
 
+/* All of a page is told, so that it is judged; the model is shown less. Past
+ * what is judged, it is cut. */
 static void test_sizes(void **state) {
     struct bytes page = {0};
     struct world w;
 
     (void)state;
     bytes_puts(&page, HTML);
-    for (int i = 0; i < 200; i++) bytes_puts(&page, "<p>word</p>");
+    for (int i = 0; i < 30000; i++) bytes_puts(&page, "<p>word</p>");
+    bytes_puts(&page, "<p>end</p>");
     world_open(&w);
     world_tool(&w, web_fetch_open,
                "{\"inner_hosts\":[\"127.0.0.1\"],\"text_bytes_max\":300}");
     page_add(&w.server, "/a", span_bytes(&page), PAGE_CLOSE);
     world_call_port(&w, "{\"url\":\"http://127.0.0.1:", "/a\"}");
+    world_said(&w, true, "word\n\nend");
+    assert_int_equal(w.tool->shown_bytes_max, 300);
+    w.server.page_count = 0;
+    bytes_puts(&page, "<pre>");
+    for (int i = 0; i < 14000; i++) bytes_puts(&page, "pages ");
+    page_add(&w.server, "/a", span_bytes(&page), PAGE_CLOSE);
+    world_call_port(&w, "{\"url\":\"http://127.0.0.1:", "/a\"}");
     world_said(&w, true, "[the rest of the page was cut off]");
-    assert_true(w.text.size < 450);
+    assert_in_range(w.text.size, TOOL_RESULT_BYTES_MAX - 9000,
+                    TOOL_RESULT_BYTES_MAX);
     w.tool->close(w.tool);
     world_tool(&w, web_fetch_open,
                "{\"inner_hosts\":[\"127.0.0.1\"],\"page_bytes_max\":1024}");
@@ -112,7 +123,7 @@ static void test_options(void **state) {
     world_refused(&w, web_fetch_open, "{\"inner_hosts\":\"a\"}", "a list");
     world_refused(&w, web_fetch_open, "{\"inner_hosts\":[1]}", "a text");
     world_refused(&w, web_fetch_open, "{\"timeout_s\":0}", "from 1 to");
-    world_refused(&w, web_fetch_open, "{\"text_bytes_max\":65536}", "whole");
+    world_refused(&w, web_fetch_open, "{\"text_bytes_max\":65537}", "whole");
     world_refused(&w, web_fetch_open, "{\"other_host\":1}", "true or false");
     world_close(&w);
 }

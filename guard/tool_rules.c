@@ -118,6 +118,7 @@ static bool says(struct span text, struct span value, bool host) {
 
 static enum truth said_by(struct asking *a, unsigned sources,
                           struct span value) {
+    if (a->facts->untold) return UNKNOWN;
     for (int i = 0; i < a->facts->source_count; i++) {
         const struct source_text *s = &a->facts->sources[i];
 
@@ -276,6 +277,7 @@ static bool taints(const struct tool_match *m, const struct source_text *s) {
 
 static enum truth tainted(const struct tool_predicate *p,
                           const struct tool_facts *f) {
+    if (f->untold) return UNKNOWN;
     for (int i = 0; i < f->source_count; i++)
         for (int m = 0; m < p->count; m++)
             if (taints(&p->any[m], &f->sources[i])) return YES;

@@ -31,6 +31,7 @@ struct tool_facts {
     const cJSON *arguments; /* NULL: they are not JSON */
     const struct source_text *sources;
     int source_count;
+    bool untold; /* what the model read before the call is not known */
 };
 
 /* Add what tools.allow and tools.rules find to a verdict that was begun. */

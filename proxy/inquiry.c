@@ -12,6 +12,7 @@
 #include "proxy/judging.h"
 #include "proxy/openai.h"
 #include "proxy/pass.h"
+#include "proxy/provenance.h"
 
 enum { INQUIRY_ARENA_BYTES_MAX = 64 << 20 };
 
@@ -31,7 +32,7 @@ struct inquiry {
     int asked;
     struct guard_check *running;
     struct verdict total; /* the findings of all questions */
-    bool denied;          /* a tool that the policy does not allow */
+    struct verdict leave; /* of the rules about tools, on a call */
     int decisions;
     uint64_t asked_ns; /* when the question in hand was */
     uint64_t started_ns;
@@ -93,7 +94,8 @@ static bool field_path(const struct inquiry *q, const struct field *f,
                        char path[ERR_FIELD_MAX]) {
     const struct chat_request *r = &q->request;
 
-    if (!r->message_count) {
+    /* A call's messages are what came before it. */
+    if (!r->message_count || q->channel == CHANNEL_TOOL_CALL) {
         (void)snprintf(path, ERR_FIELD_MAX, "%s",
                        q->channel == CHANNEL_TOOL_CALL     ? "tool_call"
                        : q->channel == CHANNEL_TOOL_RESULT ? "tool_result"
@@ -155,9 +157,14 @@ static cJSON *answer_json(const struct inquiry *q) {
 }
 
 static void answer(struct inquiry *q) {
-    cJSON *json = answer_json(q);
+    cJSON *json;
     struct bytes out = {0};
     struct err err = {0};
+
+    /* Arguments are not redacted: they would be ones that nobody judged. */
+    if (q->channel == CHANNEL_TOOL_CALL && q->total.action == VERDICT_REDACT)
+        q->total.action = VERDICT_BLOCK;
+    json = answer_json(q);
 
     if (json_print(json, &out, &err))
         respond(q, 200, &out);
@@ -203,18 +210,43 @@ static void note_verdict(struct inquiry *q, const struct verdict *v) {
     decision_note(q->context->metrics, q->context->audit, &d, v);
 }
 
+/* What the guard and the rules about tools say of a call together. */
+static void join_leave(const struct inquiry *q, struct verdict *v) {
+    if (q->channel != CHANNEL_TOOL_CALL ||
+        v->cause == VERDICT_CAUSE_UNAVAILABLE)
+        return;
+    for (int i = 0; i < q->leave.finding_count; i++)
+        verdict_add(v, &q->leave.findings[i]);
+    if (q->leave.action < v->action) v->action = q->leave.action;
+}
+
 static void on_verdict(void *user, const struct verdict *v) {
     struct inquiry *q = user;
+    struct verdict whole = *v;
 
     q->running = NULL;
-    note_verdict(q, v);
+    join_leave(q, &whole);
+    note_verdict(q, &whole);
     if (v->action == VERDICT_BLOCK && v->cause == VERDICT_CAUSE_UNAVAILABLE) {
         fail_unavailable(q, &v->err);
         return;
     }
-    add_verdict(q, v);
+    add_verdict(q, &whole);
     q->asked++;
     ask_next(q);
+}
+
+/* As in a turn: what the rules about tools block, nobody else is asked about.
+ */
+static void begin(struct inquiry *q) {
+    if (q->channel != CHANNEL_TOOL_CALL || q->leave.action != VERDICT_BLOCK) {
+        ask_next(q);
+        return;
+    }
+    q->asked_ns = clock_ns();
+    note_verdict(q, &q->leave);
+    add_verdict(q, &q->leave);
+    answer(q);
 }
 
 /* The first question sees all fields, the others ask the classifier only. */
@@ -288,6 +320,31 @@ static bool read_text(struct inquiry *q, const cJSON *json, struct err *err) {
            plan_text(q, text, before, err);
 }
 
+/* What tools.allow and tools.rules say about a call, after `messages` and with
+ * `tools`, where the body has them. */
+static bool judge_rules(struct inquiry *q, const struct chat_tool_call *call,
+                        struct err *err) {
+    struct openai_reader reader = {&q->request, err};
+    struct source_text *sources = NULL;
+    struct tool_facts facts = {.tool = call->name};
+    struct err unread = {0};
+    const cJSON *arguments;
+
+    facts.untold = !cJSON_GetObjectItemCaseSensitive(q->body, "messages");
+    if ((!facts.untold && !openai_messages(&reader, q->body)) ||
+        !openai_tools(&reader, q->body) ||
+        !provenance_check(&q->request, err) ||
+        !provenance_collect(&q->request, call->name, q->arena, &sources,
+                            &facts.source_count, err))
+        return false;
+    facts.sources = sources;
+    arguments = json_read(call->arguments, &unread);
+    facts.arguments = arguments;
+    policy_judge_tool(q->policy, &facts, &q->leave);
+    json_free(arguments);
+    return true;
+}
+
 /* {"name", "arguments"}, the arguments as an object or as its text. */
 static bool read_tool_call(struct inquiry *q, const cJSON *json,
                            struct err *err) {
@@ -312,8 +369,8 @@ static bool read_tool_call(struct inquiry *q, const cJSON *json,
     if (printed.size) call.arguments = span_bytes(&printed);
     ok = ok && fields_call_text(&call, &text, err) &&
          arena_copy(q->arena, span_bytes(&text), &judged, err) &&
-         plan_text(q, judged, (struct span){0}, err);
-    q->denied = !policy_tool_allowed(q->policy, call.name);
+         plan_text(q, judged, (struct span){0}, err) &&
+         judge_rules(q, &call, err);
     bytes_free(&printed);
     bytes_free(&text);
     return ok;
@@ -362,13 +419,14 @@ static bool read_body(struct inquiry *q, struct span body, struct err *err) {
         found[i] = cJSON_GetObjectItemCaseSensitive(q->body, subjects[i]);
         count += found[i] != NULL;
     }
-    if (count != 1)
+    /* A call may have the conversation before it. */
+    if (count != 1 && !(count == 2 && found[1] && found[2]))
         return err_set(err, ERR_INPUT,
                        "expected one of text, messages, tool_call and "
                        "tool_result");
     if (found[0]) return read_text(q, found[0], err);
-    if (found[1]) return read_messages(q, err);
     if (found[2]) return read_tool_call(q, found[2], err);
+    if (found[1]) return read_messages(q, err);
     return read_tool_result(q, found[3], err);
 }
 
@@ -386,22 +444,13 @@ void inquiry_start(struct inquiry_context *context, struct conn *c,
     q->channel = CHANNEL_INPUT;
     chat_request_init(&q->request, q->arena);
     verdict_begin(&q->total, policy_revision(q->policy));
+    verdict_begin(&q->leave, policy_revision(q->policy));
     conn_set_user(c, q);
     if (!read_body(q, request->body, &err)) {
         fail(q, &err);
         return;
     }
-    if (q->denied) {
-        struct finding finding = {.check = "tools.allow",
-                                  .category = "",
-                                  .score = 1,
-                                  .item = -1,
-                                  .action = VERDICT_BLOCK,
-                                  .shadow = policy_shadow(q->policy)};
-
-        verdict_add(&q->total, &finding);
-    }
-    ask_next(q);
+    begin(q);
 }
 
 void inquiry_gone(struct inquiry *q) {

@@ -412,8 +412,8 @@ static bool read_check(struct reader *r, const cJSON *node) {
 static bool read_checks(struct reader *r, const cJSON *node) {
     const cJSON *item;
 
-    if (!node) return true;
-    if (!is_list(node)) return FAIL(r, node, "checks must be a list");
+    if (!node || cJSON_IsNull(node)) return true;
+    if (!cJSON_IsArray(node)) return FAIL(r, node, "checks must be a list");
     cJSON_ArrayForEach(item, node) {
         if (!read_check(r, item)) return false;
     }
@@ -597,7 +597,9 @@ static bool read_file(struct loading *l, struct reader *r) {
         !read_tests(r, get(root, "tests"), main_file))
         return false;
     if (main_file && !p->check_count)
-        return FAIL(r, root, "a policy without checks guards nothing");
+        return FAIL(r, get(root, "checks") ? get(root, "checks") : root,
+                    "a policy needs a check: list one under checks, or "
+                    "extend a pack that has some");
     return true;
 }
 

@@ -172,7 +172,13 @@ static void test_extends(void **state) {
 static void test_refused_files(void **state) {
     (void)state;
     check_refused("", "main:1:1", "mapping");
-    check_refused("policy: x\n", "main:1:1", "guards nothing");
+    check_refused("policy: x\n", "main:1:1", "a policy needs a check");
+    check_refused("policy: x\nchecks: []\n", "main:2:9",
+                  "a policy needs a check");
+    check_refused("policy: x\nmode: shadow\nchecks:\n", "main:3:8",
+                  "a policy needs a check");
+    check_refused("policy: x\nchecks: {a: b}\n", "main:2:9",
+                  "checks must be a list");
     check_refused(CHECK, "main:1:1", "policy");
     check_refused("policy: x\nfoo: 1\n" CHECK, "main:2:1", "foo");
     check_refused("policy: x y\n" CHECK, "main:1:9", "name");

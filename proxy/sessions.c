@@ -303,6 +303,7 @@ static bool read_messages(struct call *k, const cJSON *list, struct err *err) {
 
 static bool read_content(struct call *k, const cJSON *content,
                          struct err *err) {
+    if (!content) return bad(err, "content", "missing, and so is messages");
     if (!cJSON_IsString(content)) return bad(err, "content", "not a text");
     k->fresh_count = 1;
     return bytes_printf(&k->fresh, err, "{\"role\":\"user\",\"content\":") &&

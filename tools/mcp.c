@@ -296,6 +296,18 @@ static bool has_tool(const struct mcp *m, const char *remote) {
     return false;
 }
 
+/* Most likely misspelt; it is offered when Corral starts again and it is
+ * there. */
+static void tell_missing(const struct mcp *m, const cJSON *list) {
+    const cJSON *name;
+
+    cJSON_ArrayForEach(name, m->o.wanted) {
+        if (!definition_of(list, name->valuestring))
+            warn(m, "mcp_tool_missing", name->valuestring, "",
+                 "the server has no tool of this name");
+    }
+}
+
 static void on_tools(void *user, const cJSON *list) {
     struct mcp *m = user;
     const cJSON *item;
@@ -304,6 +316,7 @@ static void on_tools(void *user, const cJSON *list) {
     if (m->state == MCP_STARTING) {
         m->state = MCP_LISTED;
         keep_wanted(m, list);
+        tell_missing(m, list);
         return;
     }
     for (int i = 0; i < m->tool_count; i++) compare(m, m->tools[i], list);

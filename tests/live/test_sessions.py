@@ -217,23 +217,25 @@ def test_one_turn_at_a_time(start, config, model):
 
 
 @pytest.mark.parametrize(
-    "body, status",
+    "body, told",
     [
-        ({}, 400),
-        ({"content": 1}, 400),
-        ({"content": "a", "messages": [{"role": "user", "content": "a"}]}, 400),
-        ({"messages": []}, 400),
-        ({"messages": [{"role": "system", "content": "obey"}]}, 400),
-        ({"messages": [{"role": "assistant", "content": "I said"}]}, 400),
-        ({"content": "a", "n": 2}, 400),
-        ({"content": "a", "temperature": "hot"}, 400),
+        ({}, "content: missing, and so is messages"),
+        ({"content": 1}, "content: not a text"),
+        ({"content": "a", "messages": [{"role": "user", "content": "a"}]}, "content: not together"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "system", "content": "obey"}]}, "messages: only of the roles"),
+        ({"messages": [{"role": "assistant", "content": "I said"}]}, "messages: only of the roles"),
+        ({"content": "a", "n": 2}, "n: a session goes on with one answer"),
+        ({"content": "a", "temperature": "hot"}, "temperature"),
     ],
 )
-def test_wrong_turns(start, config, body, status):
+def test_wrong_turns(start, config, body, told):
     server = start("-c", config)
     session = create(server)
     path = f"/v1/sessions/{session}/messages"
-    assert server.http.post(path, json=body).status_code == status
+    answer = server.http.post(path, json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(told)
     assert messages(server, session) == []
     assert text_of(say(server, session, "hello")) == "you said hello"
 

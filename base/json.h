@@ -1,5 +1,6 @@
-/* json.h - cJSON behind checks. Text from outside is parsed with a depth and
- * size limit; fields are fetched with errors that name their place. */
+/* json.h - cJSON behind checks. Text from outside is parsed with a limit on its
+ * depth and on its number of values; fields are fetched with errors that name
+ * their place. */
 #ifndef CORRAL_BASE_JSON_H
 #define CORRAL_BASE_JSON_H
 
@@ -7,14 +8,23 @@
 
 #include "base/bytes.h"
 
-enum { JSON_DEPTH_MAX = 64 };
+enum {
+    JSON_DEPTH_MAX = 64,
+    /* 16 MiB of nodes, however short the values are. A chat of 80,000 messages
+     * and a list of 128k tokens have fewer. */
+    JSON_VALUES_MAX = 1 << 18
+};
 
 /* Read one whole JSON text (trailing bytes other than blanks are an error, and
- * so are duplicate keys, a NUL in a string, a number that no double holds and
- * depth past JSON_DEPTH_MAX). The tree is in few pieces of memory: it goes with
- * json_free() alone, and nothing may be added to it or taken out. NULL with
- * ERR_INPUT, or ERR_LIMIT for the depth. */
+ * so are duplicate keys, a NUL in a string, a number that no double holds,
+ * depth past JSON_DEPTH_MAX and more than JSON_VALUES_MAX values). The tree is
+ * in few pieces of memory: it goes with json_free() alone, and nothing may be
+ * added to it or taken out. NULL with ERR_INPUT, or ERR_LIMIT for the depth and
+ * the values. */
 MUST_USE const cJSON *json_read(struct span text, struct err *err);
+/* The same with another limit, at least 1, on the number of values. */
+MUST_USE const cJSON *json_read_up_to(struct span text, size_t values_max,
+                                      struct err *err);
 void json_free(const cJSON *json);
 
 /* The same as a tree that may be changed, at several times the cost. The caller

@@ -42,6 +42,8 @@ struct reader {
     struct tree *tree;
     cJSON *node; /* the next that is free */
     size_t node_count, more;
+    size_t values_left; /* that may still be asked memory for */
+    size_t values_max;
     char *room; /* for the next string */
     int depth;
     struct err *err;
@@ -58,6 +60,8 @@ static void tree_new(struct reader *r, size_t text_size) {
     size_t count = NODES_LEAST + text_size / NODE_TEXT_BYTES;
 
     if (count > NODES_FIRST_MAX) count = NODES_FIRST_MAX;
+    if (count > r->values_left) count = r->values_left;
+    r->values_left -= count;
     r->tree = xrealloc_array(NULL, 1,
                              sizeof *r->tree + count * sizeof(cJSON) +
                                  text_size + WORD_BYTES);
@@ -80,27 +84,39 @@ void json_free(const cJSON *json) {
     free(tree);
 }
 
-static cJSON *node_take(struct reader *r) {
-    if (!r->node_count) {
-        struct piece *p;
+/* A value of two bytes costs a node of 64, so nodes have a limit of their own
+ * beside that of the text. */
+static bool nodes_more(struct reader *r) {
+    struct piece *p;
 
-        r->more *= 2;
-        p = xrealloc_array(NULL, 1, sizeof *p + r->more * sizeof(cJSON));
-        p->next = r->tree->pieces;
-        r->tree->pieces = p;
-        r->node = p->nodes;
-        r->node_count = r->more;
-    }
+    if (!r->values_left)
+        return err_set(r->err, ERR_LIMIT, "JSON of more than %zu values",
+                       r->values_max);
+    r->more *= 2;
+    if (r->more > r->values_left) r->more = r->values_left;
+    r->values_left -= r->more;
+    p = xrealloc_array(NULL, 1, sizeof *p + r->more * sizeof(cJSON));
+    p->next = r->tree->pieces;
+    r->tree->pieces = p;
+    r->node = p->nodes;
+    r->node_count = r->more;
+    return true;
+}
+
+/* NULL past the limit. */
+static cJSON *node_take(struct reader *r) {
+    if (!r->node_count && !nodes_more(r)) return NULL;
     r->node_count--;
     *r->node = (cJSON){0};
     return r->node++;
 }
 
-/* The last child of `parent`; the first one's `prev` is the last, as with all
- * of cJSON's lists. */
+/* The last child of `parent`, or NULL past the limit; the first one's `prev` is
+ * the last, as with all of cJSON's lists. */
 static cJSON *child_add(struct reader *r, cJSON *parent, cJSON *last) {
     cJSON *child = node_take(r);
 
+    if (!child) return NULL;
     if (last) {
         last->next = child;
         child->prev = last;
@@ -378,6 +394,7 @@ static bool object(struct reader *r, cJSON *out) {
         if (!string(r, &name) || !key_differs(r, out, marks, count, name))
             return false;
         child = child_add(r, out, child);
+        if (!child) return false;
         child->string = name;
         count++;
         if (!met(r, ':')) return bad(r, "not JSON");
@@ -394,7 +411,7 @@ static bool array(struct reader *r, cJSON *out) {
     if (met(r, ']')) return true;
     do {
         child = child_add(r, out, child);
-        if (!value(r, child)) return false;
+        if (!child || !value(r, child)) return false;
     } while (met(r, ','));
     return met(r, ']') || bad(r, "not JSON");
 }
@@ -441,7 +458,14 @@ static struct span without_mark(struct span text) {
 }
 
 const cJSON *json_read(struct span text, struct err *err) {
-    struct reader r = {.err = err};
+    return json_read_up_to(text, JSON_VALUES_MAX, err);
+}
+
+const cJSON *json_read_up_to(struct span text, size_t values_max,
+                             struct err *err) {
+    /* The root is in the tree itself. */
+    struct reader r = {
+        .err = err, .values_max = values_max, .values_left = values_max - 1};
 
     text = without_mark(text);
     if (text.size == 0) {

@@ -10,6 +10,7 @@ enum {
     WHOLE_BYTES_MAX = 4 << 20,
     /* Of upstream_ask(): vectors are long. */
     ANSWER_BYTES_MAX = 64 << 20,
+    ANSWER_VALUES_MAX = 4 << 20, /* 256 vectors of 16,384 numbers */
     RETRY_AFTER_MAX_S = 3600
 };
 
@@ -161,7 +162,8 @@ static bool take_whole(struct upstream_call *call, struct err *err) {
 }
 
 static bool give_answer(struct upstream_call *call, struct err *err) {
-    const cJSON *json = json_read(span_bytes(&call->body), err);
+    const cJSON *json =
+        json_read_up_to(span_bytes(&call->body), ANSWER_VALUES_MAX, err);
     bool ok = json && call->answer(call->user, json, err);
 
     if (!json) err->code = ERR_IO;

@@ -269,10 +269,36 @@ def test_gzip_bomb(edge):
     assert packed(edge, gzip.compress(BODY + b" " * (100000 - len(BODY)))).status_code == 200
 
 
-def resident(server):
-    """Bytes of memory."""
+def resident(server, field="VmRSS"):
+    """Bytes of memory; with "VmHWM" the most it ever had."""
     text = open(f"/proc/{server.process.pid}/status").read()
-    return int(re.search(r"VmRSS:\s+(\d+)", text)[1]) << 10
+    return int(re.search(rf"{field}:\s+(\d+)", text)[1]) << 10
+
+
+@pytest.mark.parametrize(
+    "path",
+    [CHAT, "/v1/responses", "/v1/embeddings", "/v1/decisions", "/api/chat", "/v1/messages"],
+)
+def test_many_values(policies, tmp_path, start, path):
+    """4 MB of the shortest values are no tree of 100 MB: an error names the limit."""
+    config = tmp_path / "corral.yaml"
+    config.write_text(
+        f"policy: {policies('edges', RULES)}\n"
+        "backend: {openai: {base_url: 'http://127.0.0.1:9/v1'}}\n"
+    )
+    server = start("-c", config)
+    before = resident(server)
+    head, tail = b'{"model": "m", "messages": [', b"]}"
+    body = head + b",".join([b"[]"] * ((4 << 20) // 3 - 20)) + tail
+    assert (4 << 20) - 100 < len(body) <= 4 << 20
+    r = server.http.post(path, content=body, headers={"content-type": "application/json"})
+    assert r.status_code == 400, r.text
+    assert "more than 262144 values" in r.text
+    assert resident(server, "VmHWM") - before < 40 << 20
+    # What is long and not many is read.
+    body = head + b'{"role": "user", "content": "%s"}' % (b"a b " * 500000) + tail
+    r = server.http.post(path, content=body, headers={"content-type": "application/json"})
+    assert "values" not in r.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,6 +202,59 @@ static void test_depth(void **state) {
     check_parse(text, true);
 }
 
+/* A list of `count` empty lists, and of as many members: `count` + 1 values. */
+static void check_values(int count, size_t values_max, bool good) {
+    static const char *const each[] = {"[]", "\"%d\":0"};
+
+    for (int kind = 0; kind < 2; kind++) {
+        struct bytes text = {0};
+        struct err err = {0};
+        const cJSON *json;
+
+        bytes_puts(&text, kind ? "{" : "[");
+        for (int i = 0; i < count; i++) {
+            char one[24];
+
+            (void)snprintf(one, sizeof one, kind ? each[1] : each[0], i);
+            if (i) bytes_puts(&text, ",");
+            bytes_puts(&text, one);
+        }
+        bytes_puts(&text, kind ? "}" : "]");
+        json = values_max ? json_read_up_to(span_bytes(&text), values_max, &err)
+                          : json_read(span_bytes(&text), &err);
+        assert_int_equal(json != NULL, good);
+        if (json) assert_int_equal(cJSON_GetArraySize(json), count);
+        if (!good) {
+            char want[64];
+
+            (void)snprintf(want, sizeof want, "JSON of more than %zu values",
+                           values_max ? values_max : JSON_VALUES_MAX);
+            assert_int_equal(err.code, ERR_LIMIT);
+            assert_string_equal(err.text, want);
+        }
+        json_free(json);
+        bytes_free(&text);
+    }
+}
+
+/* Below, at and past a limit that is in the first piece of memory, in a later
+ * one, and the one that all texts have. */
+static void test_values(void **state) {
+    static const int limits[] = {2, 3, 8, 9, 100, 1024, 1025, 5000};
+
+    (void)state;
+    check_values(0, 1, true);
+    check_values(1, 1, false);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        check_values(limits[i] - 2, (size_t)limits[i], true);
+        check_values(limits[i] - 1, (size_t)limits[i], true);
+        check_values(limits[i], (size_t)limits[i], false);
+        check_values(10 * limits[i], (size_t)limits[i], false);
+    }
+    check_values(JSON_VALUES_MAX - 1, 0, true);
+    check_values(JSON_VALUES_MAX, 0, false);
+}
+
 static void check_string(const char *in, size_t size, const char *want) {
     struct bytes out = {0};
     struct err err = {0};
@@ -377,6 +431,7 @@ int main(void) {
         cmocka_unit_test(test_nul_byte),
         cmocka_unit_test(test_not_terminated),
         cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_values),
         cmocka_unit_test(test_each_byte),
         cmocka_unit_test(test_put_string),
         cmocka_unit_test(test_places),

@@ -217,6 +217,13 @@ static const struct route routes[] = {
     {"GET", "/healthz", false, health},
 };
 
+static bool path_fits(const struct route *route, struct span path) {
+    struct span want = span_of(route->path);
+
+    return route->below ? span_starts(path, want) && path.size > want.size
+                        : span_equal(path, want);
+}
+
 /* The first of the path, unless a later one knows the method. */
 static const struct route *route_find(const struct http_request *r,
                                       bool *fits) {
@@ -224,17 +231,27 @@ static const struct route *route_find(const struct http_request *r,
 
     *fits = false;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        struct span want = span_of(routes[i].path);
-
-        if (routes[i].below
-                ? !span_starts(r->path, want) || r->path.size == want.size
-                : !span_equal(r->path, want))
-            continue;
+        if (!path_fits(&routes[i], r->path)) continue;
         *fits = span_is(r->method, routes[i].method);
         if (*fits) return &routes[i];
         if (!found) found = &routes[i];
     }
     return found;
+}
+
+static void refuse_method(struct admin *a, struct conn *c,
+                          const struct http_request *r) {
+    struct bytes allow = {0};
+
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        if (!path_fits(&routes[i], r->path)) continue;
+        if (allow.size) bytes_puts(&allow, ", ");
+        bytes_puts(&allow, routes[i].method);
+    }
+    metrics_request(a->o.metrics, ROUTE_ADMIN, 405);
+    bytes_put(&allow, (struct span){"", 1});
+    conn_fail_method(c, allow.at);
+    bytes_free(&allow);
 }
 
 static void on_request(void *user, struct conn *c,
@@ -253,7 +270,7 @@ static void on_request(void *user, struct conn *c,
     if (!route)
         fail_status(a, c, 404, "there is no such route");
     else if (!fits)
-        fail_status(a, c, 405, "the route does not know this method");
+        refuse_method(a, c, r);
     else
         route->handle(a, c, r);
 }

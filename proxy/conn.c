@@ -414,6 +414,11 @@ void conn_fail_status(struct conn *c, int status, const char *message) {
     end_response(c);
 }
 
+void conn_fail_method(struct conn *c, const char *allow) {
+    conn_add_header(c, "allow", allow);
+    conn_fail_status(c, 405, "the route does not know this method");
+}
+
 void conn_begin_stream(struct conn *c, int status, const char *content_type,
                        const struct http_header *headers, int header_count) {
     struct bytes head = {0};

@@ -75,6 +75,8 @@ void conn_respond(struct conn *c, int status, const char *content_type,
 void conn_fail(struct conn *c, const struct err *err);
 /* The same for a status that has no err.code, such as 404, 405 and 415. */
 void conn_fail_status(struct conn *c, int status, const char *message);
+/* 405. `allow` lists what the path does know: "GET, HEAD". */
+void conn_fail_method(struct conn *c, const char *allow);
 
 /* A response in pieces: begin, write any number of times, end. Chunked for
  * HTTP/1.1, up to the close for 1.0. */

@@ -12,6 +12,8 @@ void conn_refuse(struct conn *c, int status, const char *message) {
     c->head_only = false;
     /* Of a coding that is not read: which one is. */
     if (status == 415) conn_add_header(c, "accept-encoding", "gzip");
+    /* Of a method that no path knows: none of its target's are. */
+    if (status == 405) conn_add_header(c, "allow", "");
     conn_send_error(c, http_error_of_status(status), message, NULL);
     if (h->on_refused) h->on_refused(h->user, status);
     conn_linger(c);

@@ -404,21 +404,41 @@ static bool method_fits(const struct route *route, struct span method) {
            (span_is(method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
+static bool path_fits(const struct route *route, struct span path) {
+    struct span want = span_of(route->path);
+
+    return route->below ? span_starts(path, want) && path.size > want.size
+                        : span_equal(path, want);
+}
+
 /* The first of the path, unless a later one knows the method: a wrong method is
  * another answer than a wrong path. */
 static const struct route *route_find(struct span path, struct span method) {
     const struct route *found = NULL;
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        struct span want = span_of(routes[i].path);
-
-        if (routes[i].below ? span_starts(path, want) && path.size > want.size
-                            : span_equal(path, want)) {
-            if (method_fits(&routes[i], method)) return &routes[i];
-            if (!found) found = &routes[i];
-        }
+        if (!path_fits(&routes[i], path)) continue;
+        if (method_fits(&routes[i], method)) return &routes[i];
+        if (!found) found = &routes[i];
     }
     return found;
+}
+
+static void refuse_method(struct service *s, struct conn *c,
+                          const struct http_request *r,
+                          enum metrics_route metrics) {
+    struct bytes allow = {0};
+
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+        if (!path_fits(&routes[i], r->path)) continue;
+        if (allow.size) bytes_puts(&allow, ", ");
+        bytes_puts(&allow, routes[i].method);
+        if (!strcmp(routes[i].method, "GET")) bytes_puts(&allow, ", HEAD");
+    }
+    metrics_request(s->metrics, metrics, 405);
+    bytes_put(&allow, (struct span){"", 1});
+    conn_fail_method(c, allow.at);
+    bytes_free(&allow);
 }
 
 /* Asked every few seconds, and of no interest to a trace. */
@@ -517,8 +537,7 @@ static void on_request(void *user, struct conn *c,
     } else if (!route) {
         fail_status(s, c, ROUTE_OTHER, 404, "there is no such route");
     } else if (!method_fits(route, r->method)) {
-        fail_status(s, c, route->metrics, 405,
-                    "the route does not know this method");
+        refuse_method(s, c, r, route->metrics);
     } else if (audit_refuses(s->audit) && needs_audit(route)) {
         fail_status(s, c, route->metrics, 503,
                     "the audit cannot be written at the moment");

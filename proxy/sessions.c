@@ -438,17 +438,18 @@ static void fresh_id(char out[SESSION_ID_MAX]) {
 }
 
 /* Which kind a path and a method are; false when there is no such route, or,
- * with *known, no such method. The id goes to `k`. */
+ * with *allow, no such method. The id goes to `k`. */
 static bool find_kind(struct call *k, struct span path, struct span method,
-                      bool *known) {
+                      const char **allow) {
     struct span rest = span_slice(path, strlen(root), path.size), tail;
     bool get = span_is(method, "GET") || span_is(method, "HEAD");
     bool post = span_is(method, "POST");
     size_t slash;
 
-    *known = !rest.size;
+    *allow = "GET, HEAD, POST";
     k->kind = post ? CREATE : LIST;
     if (!rest.size) return get || post;
+    *allow = NULL;
     rest = span_slice(rest, 1, rest.size);
     slash = span_find(rest, span_of("/"));
     tail = slash == SIZE_MAX ? (struct span){"", 0}
@@ -456,13 +457,14 @@ static bool find_kind(struct call *k, struct span path, struct span method,
     rest = span_slice(rest, 0, slash);
     if (!rest.size || rest.size >= sizeof k->id) return false;
     memcpy(k->id, rest.at, rest.size);
-    *known = !tail.size || span_is(tail, "/fork") || span_is(tail, "/messages");
     if (!tail.size) {
+        *allow = "GET, HEAD, DELETE";
         k->kind = get ? SHOW : DELETE_IT;
         return get || span_is(method, "DELETE");
     }
     k->kind = span_is(tail, "/fork") ? FORK : TURN;
-    return *known && post;
+    if (span_is(tail, "/fork") || span_is(tail, "/messages")) *allow = "POST";
+    return *allow && post;
 }
 
 static bool read_request(struct call *k, const struct http_request *r,
@@ -490,18 +492,19 @@ void sessions_request(struct sessions *s, struct exchange_context *context,
                       struct conn *c, const struct http_request *r) {
     struct call *k = xalloc(sizeof *k);
     struct err err = {0};
-    bool known = false;
+    const char *allow = NULL;
 
     k->sessions = s;
     k->context = context;
     (void)snprintf(k->owner, sizeof k->owner, "%s",
                    caller_id(conn_pass(c)->caller));
-    if (!find_kind(k, r->path, r->method, &known)) {
-        if (known)
-            refuse_status(context, c, 405,
-                          "the route does not know this method");
-        else
+    if (!find_kind(k, r->path, r->method, &allow)) {
+        if (allow) {
+            metrics_request(context->metrics, ROUTE_SESSIONS, 405);
+            conn_fail_method(c, allow);
+        } else {
             refuse_status(context, c, 404, "there is no such route");
+        }
     } else if (!read_request(k, r, &err)) {
         refuse(context, c, &err);
     } else if (k->id[0] && k->kind != LIST && k->kind != SHOW &&

@@ -82,7 +82,13 @@ def test_who_is_let_in(admin):
     assert server.admin.post("/v1/chat/completions", json=ASK).status_code == 404
     assert chat(server, key=server.boss).status_code == 403
     assert server.admin.get("/admin/nothing").status_code == 404
-    assert server.admin.post("/admin/stats").status_code == 405
+    for method, path, allow in [
+        ("POST", "/admin/stats", "GET"),
+        ("PUT", "/admin/keys", "GET, POST"),
+        ("GET", "/admin/keys/x", "DELETE"),
+    ]:
+        refused = server.admin.request(method, path, json={})
+        assert (refused.status_code, refused.headers["allow"]) == (405, allow)
     assert server.admin.get("/admin/stats").headers["cache-control"] == "no-store"
 
 

@@ -200,6 +200,12 @@ def test_chunks_extensions_and_trailers(edge):
     assert got.startswith(b"HTTP/1.1 431 ")
 
 
+def test_connect(edge):
+    """No proxy of that kind: refused, with the Allow that a 405 has to have."""
+    got = talk(edge.port, b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n")
+    assert got.startswith(b"HTTP/1.1 405 ") and b"\r\nallow: \r\n" in got
+
+
 def test_expect(edge):
     """100 Continue before the body is sent; none for what is refused anyway."""
     with socket.create_connection(("127.0.0.1", edge.port), timeout=20) as s:

@@ -91,6 +91,29 @@ def test_routes(corral):
     check_error(r, 415)
 
 
+@pytest.mark.parametrize(
+    "method, path, allow",
+    [
+        ("GET", CHAT, "POST"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("PUT", "/v1/models/m", "GET, HEAD"),
+        ("DELETE", "/healthz", "GET, HEAD"),
+        ("PUT", "/v1/responses/resp_1", "GET, HEAD, DELETE"),
+        ("PUT", "/v1/sessions", "GET, HEAD, POST"),
+        ("POST", "/v1/sessions/s1", "GET, HEAD, DELETE"),
+        ("GET", "/v1/sessions/s1/fork", "POST"),
+        ("DELETE", "/v1/approvals/a", "POST"),
+    ],
+)
+def test_allow(corral, method, path, allow):
+    """405 says which methods the path has, and all that it says are had."""
+    r = corral.http.request(method, path, json={})
+    check_error(r, 405)
+    assert sorted(r.headers["allow"].split(", ")) == sorted(allow.split(", "))
+    for known in allow.split(", "):
+        assert corral.http.request(known, path).status_code != 405
+
+
 def test_body_too_large(corral):
     body = json.dumps({"messages": [{"role": "user", "content": "x" * (64 << 20)}]})
     r = corral.http.post(CHAT, content=body, headers={"content-type": "application/json"})

@@ -19,7 +19,8 @@ struct audit_command {
     const char *head;
 };
 
-/* The columns of CSV; what else a row has is JSON's. */
+/* The columns of CSV; what else a row has is JSON's. Sheets are read by place:
+ * a new one comes last. */
 static const char *const columns[] = {"seq",
                                       "at",
                                       "kind",
@@ -41,6 +42,10 @@ static const char *const columns[] = {"seq",
                                       "completion_tokens",
                                       "peer",
                                       "answer"};
+
+/* After them: which checks found what the verdict rests on, and which would
+ * have in earnest. */
+static const char *const found[] = {"checks", "shadow_checks"};
 
 enum { COLUMNS = sizeof columns / sizeof *columns };
 
@@ -75,21 +80,59 @@ static bool put_jsonl(void *user, struct span row) {
            putchar('\n') != EOF;
 }
 
-static void put_cell(const cJSON *item) {
-    if (cJSON_IsNumber(item)) {
-        (void)printf("%.15g", item->valuedouble);
-        return;
-    }
-    if (!cJSON_IsString(item)) return;
+static void put_text(const char *text) {
     (void)putchar('"');
     /* A sheet would run what begins like a formula. */
-    if (item->valuestring[0] && strchr("=+-@\t\r", item->valuestring[0]))
-        (void)putchar('\'');
-    for (const char *c = item->valuestring; *c; c++) {
+    if (*text && strchr("=+-@\t\r", *text)) (void)putchar('\'');
+    for (const char *c = text; *c; c++) {
         if (*c == '"') (void)putchar('"');
         (void)putchar(*c);
     }
     (void)putchar('"');
+}
+
+static void put_cell(const cJSON *item) {
+    if (cJSON_IsNumber(item))
+        (void)printf("%.15g", item->valuedouble);
+    else if (cJSON_IsString(item))
+        put_text(item->valuestring);
+}
+
+static const char *check_of(const cJSON *finding, bool shadow) {
+    const cJSON *id = cJSON_GetObjectItemCaseSensitive(finding, "check");
+
+    if (shadow != cJSON_HasObjectItem(finding, "shadow")) return NULL;
+    return cJSON_GetStringValue(id);
+}
+
+static bool seen_before(const cJSON *finding, const cJSON *findings,
+                        const char *id, bool shadow) {
+    for (const cJSON *f = findings->child; f != finding; f = f->next) {
+        const char *other = check_of(f, shadow);
+
+        if (other && !strcmp(other, id)) return true;
+    }
+    return false;
+}
+
+/* Each id once, in the order of what they found; `;` is in none of them. */
+static void put_checks(const cJSON *row, bool shadow) {
+    const cJSON *findings = cJSON_GetObjectItemCaseSensitive(row, "findings");
+    struct bytes ids = {0};
+    const cJSON *f;
+
+    cJSON_ArrayForEach(f, findings) {
+        const char *id = check_of(f, shadow);
+
+        if (!id || seen_before(f, findings, id, shadow)) continue;
+        if (ids.size) bytes_puts(&ids, ";");
+        bytes_puts(&ids, id);
+    }
+    if (ids.size) {
+        bytes_put(&ids, (struct span){"", 1});
+        put_text(ids.at);
+    }
+    bytes_free(&ids);
 }
 
 static bool put_csv(void *user, struct span row) {
@@ -99,6 +142,10 @@ static bool put_csv(void *user, struct span row) {
     for (int i = 0; i < COLUMNS; i++) {
         if (i) (void)putchar(',');
         put_cell(cJSON_GetObjectItemCaseSensitive(json, columns[i]));
+    }
+    for (int shadow = 0; shadow < 2; shadow++) {
+        (void)putchar(',');
+        put_checks(json, shadow);
     }
     (void)puts("\r");
     cJSON_Delete(json);
@@ -115,6 +162,8 @@ static int export(const struct audit_command *o, struct db *db,
     }
     for (int i = 0; csv && i < COLUMNS; i++)
         (void)printf("%s%s", i ? "," : "", columns[i]);
+    for (size_t i = 0; csv && i < sizeof found / sizeof *found; i++)
+        (void)printf(",%s", found[i]);
     if (csv) (void)puts("\r");
     if (!audit_chain_each(db, 0, INT64_MAX, INT64_MAX,
                           csv ? put_csv : put_jsonl, err, err) ||

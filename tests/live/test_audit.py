@@ -13,10 +13,11 @@ import threading
 import httpx2 as httpx
 import pytest
 
-from conftest import RULES, run, until
+from conftest import ROOT, RULES, run, until
 from test_tools import Caller
 
 HI = {"messages": [{"role": "user", "content": "Hi there"}], "max_tokens": 4}
+DOCS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 BAD = {"messages": [{"role": "user", "content": "a zebra crossing"}], "max_tokens": 4}
 
 
@@ -200,6 +201,36 @@ def test_csv(audited):
     table = list(csv.DictReader(io.StringIO(done.stdout)))
     assert len(table) == len(rows(server))
     assert {r["status"] for r in table if r["kind"] == "request"} == {"200"}
+
+
+SHADOWS = RULES.replace("messages:", """\
+  - {id: herd, use: rules, on: [input], any: ["zebra"], action: block, shadow: true}
+  - {id: horses, use: rules, on: [input], any: ["stripes"], action: flag}
+messages:""")
+
+
+def test_csv_checks(audited):
+    """Which checks found something, and which on trial would have; the columns
+    that were always there keep their places."""
+    server = audited(policy=SHADOWS)
+    for text in ("a zebra crossing, zebra crossing, stripes", "a zebra", "Hi"):
+        post(server, {"messages": [{"role": "user", "content": text}], "max_tokens": 4})
+    settled(server, 3)
+    done = run("audit", "export", server.db, "--format", "csv")
+    head = done.stdout.split("\n")[0].strip()
+    assert head == (
+        "seq,at,kind,id,request,route,key,channel,action,cause,policy,text,status,ms,"
+        "decisions,event,detail,prompt_tokens,completion_tokens,peer,answer,checks,shadow_checks"
+    )
+    assert ", ".join(f"`{c}`" for c in head.split(",")[:3]) in DOCS and "`shadow_checks`" in DOCS
+    found = [
+        (set(filter(None, r["checks"].split(";"))), r["shadow_checks"])
+        for r in csv.DictReader(io.StringIO(done.stdout))
+        if r["kind"] == "decision" and r["channel"] == "input"
+    ]
+    assert found == [({"no-stripes", "horses"}, "herd"), (set(), "herd"), (set(), "")]
+    wide = [r for r in csv.reader(io.StringIO(done.stdout)) if len(r) != 23]
+    assert not wide
 
 
 @pytest.mark.parametrize("closed", [True, False])

@@ -292,12 +292,28 @@ static bool keep_answer(struct turn *t) {
     return true;
 }
 
+/* A server that finished may say nothing of what it took, or half of it: the
+ * rest is guessed, or a budget would never end. */
+static struct llm_usage usage_told(const struct turn *t,
+                                   const struct llm_usage *told) {
+    struct llm_usage u = *told;
+    size_t bytes = t->text.size;
+
+    if (t->llm->count) return u;
+    for (int i = 0; i < t->call_count; i++)
+        bytes += t->calls[i].name.size + t->calls[i].arguments.size;
+    if (!u.prompt_tokens) u.prompt_tokens = compact_guess(&t->request);
+    if (!u.completion_tokens) u.completion_tokens = compact_guess_text(bytes);
+    return u;
+}
+
 static void on_generated(void *user, const struct llm_end *end) {
     struct turn *t = user;
+    struct llm_usage told = usage_told(t, &end->usage);
 
     enter(t);
     if (end->ok || end->usage.completion_tokens)
-        usage_add(&t->end.usage, &end->usage);
+        usage_add(&t->end.usage, &told);
     else
         t->end.usage = turn_usage(t); /* broken off: nobody counted */
     t->generation = NULL;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/compact.h"
 #include "agent/embed.h"
 #include "agent/llm.h"
 #include "base/arena.h"
@@ -234,18 +235,26 @@ static void embed_next(struct embeddings *m) {
     if (!m->embed) fail(m, &err);
 }
 
+/* A server that says nothing of its use would never end a budget. */
+static int tokens_guessed(const struct embeddings *m) {
+    size_t bytes = 0;
+
+    for (int i = 0; i < m->input_count; i++) bytes += m->inputs[i].size;
+    return compact_guess_text(bytes);
+}
+
 static void on_vectors(void *user, const float *vectors, int size,
                        int prompt_tokens, const struct err *why) {
     struct embeddings *m = user;
     struct err err = {0};
 
     m->vectors = NULL;
-    m->prompt_tokens = prompt_tokens;
     if (!vectors) {
         err = *why;
         fail(m, &err);
         return;
     }
+    m->prompt_tokens = prompt_tokens ? prompt_tokens : tokens_guessed(m);
     while (
         m->index < m->input_count &&
         put_shortened(m, vectors + (size_t)m->index * (size_t)size, size, &err))

@@ -2,6 +2,7 @@
  * judged: the model is asked for a summary of what is left out. What it is
  * asked is judged as it was when it came, what it writes as an answer. Whatever
  * goes wrong, the turn goes on without a summary, and its record says so. */
+#include "agent/compact.h"
 #include "agent/summary.h"
 #include "base/clock.h"
 #include "proxy/auth.h"
@@ -21,6 +22,7 @@ struct exchange_summary {
     struct traced *traced; /* the model, where the trace is sampled; or NULL */
     struct llm *llm;       /* either */
     struct llm_call *call;
+    int prompt_tokens, tokens; /* so far, by the engine */
     struct guard_check *check;
     uint64_t check_ns;
     enum channel channel;
@@ -38,11 +40,34 @@ static void go_on(struct exchange *x, const struct chat_message *summary,
     exchange_go_on(x);
 }
 
+static void spend(struct exchange *x, const struct llm_usage *u) {
+    caller_spend(x->caller, (int64_t)u->prompt_tokens + u->completion_tokens);
+    metrics_tokens(x->context->metrics, TOKENS_PROMPT, u->prompt_tokens);
+    metrics_tokens(x->context->metrics, TOKENS_COMPLETION,
+                   u->completion_tokens);
+}
+
+/* What nobody told: as a turn that ends early has it. */
+static struct llm_usage so_far(const struct exchange_summary *s) {
+    if (s->llm->count)
+        return (struct llm_usage){.prompt_tokens = s->prompt_tokens,
+                                  .completion_tokens = s->tokens};
+    if (!s->text.size) return (struct llm_usage){0};
+    return (struct llm_usage){.prompt_tokens = compact_guess(&s->request),
+                              .completion_tokens =
+                                  compact_guess_text(s->text.size)};
+}
+
 void exchange_summary_stop(struct exchange *x) {
     struct exchange_summary *s = x->summary;
 
     if (!s) return;
-    if (s->call) s->llm->cancel(s->llm, s->call);
+    if (s->call) {
+        const struct llm_usage u = so_far(s);
+
+        spend(x, &u); /* abandoned, and not for nothing */
+        s->llm->cancel(s->llm, s->call);
+    }
     s->call = NULL;
     traced_free(s->traced);
     s->traced = NULL;
@@ -146,25 +171,30 @@ static void judge_answer(struct exchange *x) {
 
 /* ---- written --------------------------------------------------------- */
 
+static void on_prompt(void *user, const int *tokens, int token_count) {
+    struct exchange *x = user;
+
+    (void)tokens;
+    x->summary->prompt_tokens = token_count;
+}
+
 static void on_text(void *user, struct span text, const int *tokens,
                     int token_count) {
     struct exchange *x = user;
 
     (void)tokens;
-    (void)token_count;
+    x->summary->tokens += token_count;
     if (!bytes_append(&x->summary->text, text.at, text.size, NULL))
         go_on(x, NULL, "limit");
 }
 
 static void on_end(void *user, const struct llm_end *end) {
     struct exchange *x = user;
-    const struct llm_usage *u = &end->usage;
+    struct llm_usage u = end->usage;
 
+    if (!u.prompt_tokens && !u.completion_tokens) u = so_far(x->summary);
     x->summary->call = NULL;
-    caller_spend(x->caller, (int64_t)u->prompt_tokens + u->completion_tokens);
-    metrics_tokens(x->context->metrics, TOKENS_PROMPT, u->prompt_tokens);
-    metrics_tokens(x->context->metrics, TOKENS_COMPLETION,
-                   u->completion_tokens);
+    spend(x, &u);
     if (!end->ok || !x->summary->text.size)
         go_on(x, NULL, "model");
     else
@@ -173,8 +203,10 @@ static void on_end(void *user, const struct llm_end *end) {
 
 static void write_it(struct exchange *x) {
     struct exchange_summary *s = x->summary;
-    const struct llm_events events = {
-        .on_text = on_text, .on_end = on_end, .user = x};
+    const struct llm_events events = {.on_prompt = on_prompt,
+                                      .on_text = on_text,
+                                      .on_end = on_end,
+                                      .user = x};
     struct err err = {0};
 
     s->traced = exchange_traced(x, "summary");

@@ -31,7 +31,7 @@ class ModelHandler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
-    def stream(self, delta, finish):
+    def stream(self, delta, finish, between=lambda: None):
         """One chat completion: all that it says, then how it ended."""
         self.send_response(200)
         self.send_header("content-type", "text/event-stream")
@@ -50,4 +50,6 @@ class ModelHandler(BaseHTTPRequestHandler):
                 "choices": [choice],
             }
             self.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+            if choice["finish_reason"] is None:
+                between()
         self.wfile.write(b"data: [DONE]\n\n")

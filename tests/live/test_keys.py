@@ -8,6 +8,7 @@ import openai
 import pytest
 
 from conftest import RULES, run, until
+from mock_upstream import chunk
 
 ASK = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4}
 
@@ -219,6 +220,46 @@ def test_who_leaves_has_spent_all_the_same(keyed, upstream, stream):
     gate.set()
     upstream.choose = None
     assert until(lambda: refused_for(keyed, key) == "insufficient_quota")
+
+
+LONG = "It was a dark and stormy night. " * 8
+
+
+@pytest.mark.parametrize("how", ["stream", "whole", "half", "calls"])
+def test_a_server_that_does_not_count(keyed, upstream, how):
+    """Its answers end as they should, and say nothing of their tokens: they
+    are not for nothing, and the client is told what was counted."""
+    key = keyed.add("--tokens-per-day", "80")
+    assert known(keyed, key)
+    delta = {"content": LONG}
+    if how == "calls":
+        arguments = json.dumps({"text": LONG})
+        call = {"index": 0, "id": "c1", "type": "function"}
+        delta = {"tool_calls": [{**call, "function": {"name": "say", "arguments": arguments}}]}
+    end = chunk({}, "tool_calls" if how == "calls" else "stop")
+    if how == "half":
+        end["usage"] = {"prompt_tokens": 4, "completion_tokens": 0}
+    upstream.raw = [chunk(delta), end]
+    if how == "whole":
+        upstream.sse = False
+        message = {"role": "assistant", "content": LONG}
+        upstream.raw = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    tools = [{"type": "function", "function": {"name": "say"}}] if how == "calls" else None
+    options = {**ASK, "tools": tools} if tools else ASK
+    answer = client(keyed, key).chat.completions.create(model="m", **options)
+    assert 80 <= answer.usage.completion_tokens <= 100, answer.usage
+    assert answer.usage.prompt_tokens > 0
+    assert refused_for(keyed, key) == "insufficient_quota"
+
+
+def test_vectors_that_nobody_counted(keyed, upstream):
+    key = keyed.add("--tokens-per-day", "80")
+    assert known(keyed, key)
+    upstream.sse = False
+    upstream.raw = {"data": [{"index": 0, "embedding": [1.0, 0.0]}]}
+    answer = client(keyed, key).embeddings.create(model="m", input=LONG, encoding_format="float")
+    assert 80 <= answer.usage.prompt_tokens <= 100
+    assert refused_for(keyed, key) == "insufficient_quota"
 
 
 def refused_for(server, key):

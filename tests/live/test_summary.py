@@ -43,6 +43,7 @@ class Model(LocalServer):
         self.requests = []
         self.summary = "They spoke of sevens."
         self.on_asked = lambda request: None  # before each answer
+        self.on_summary = lambda: None  # between a summary and its end
         model = self
 
         class Handler(ModelHandler):
@@ -73,7 +74,7 @@ class Model(LocalServer):
                     self.send_header("content-length", "0")
                     self.end_headers()
                     return
-                self.stream(delta, finish)
+                self.stream(delta, finish, model.on_summary if model.is_summary(request) else lambda: None)
 
         super().__init__(Handler)
 
@@ -183,6 +184,33 @@ def test_the_taint_stays(server, model, looks):
     assert blocked == looks
     if looks:
         assert answer["corral"]["checks"] == ["after-look"]
+
+
+def test_an_abandoned_summary_is_paid_for(server, model):
+    """Its client leaves while it is written: what was asked and what came of it
+    counts, three bytes as a token, as with any answer that ends early."""
+    session = create(server)
+    written, gate = threading.Event(), threading.Event()
+
+    def hold():
+        written.set()
+        gate.wait(20)
+
+    model.on_summary, model.summary = hold, "seven " * 100
+    path = f"/v1/sessions/{session}/messages"
+    tokens = lambda kind: server.metric(f'corral_tokens_total{{kind="{kind}"}}') or 0
+    for _ in range(20):
+        before = tokens("prompt"), tokens("completion")
+        try:
+            server.http.post(path, json={"content": "7" * 150}, timeout=3)
+        except httpx.TimeoutException:
+            break
+    assert written.is_set()
+    asked = sum(len(m["content"]) for m in model.requests[-1]["messages"])
+    assert until(lambda: tokens("completion") >= before[1] + 200)
+    assert tokens("completion") < before[1] + 250
+    assert tokens("prompt") >= before[0] + asked // 3
+    gate.set()
 
 
 @pytest.mark.parametrize("summary, reason", [("a zebra crossing", "blocked"), (None, "model")])

@@ -42,6 +42,26 @@ static void add_word(struct bytes *list, const char *word) {
     bytes_puts(list, word);
 }
 
+static void add_inner(struct bytes *list, const char *outer,
+                      const char *inner) {
+    add_word(list, outer);
+    bytes_puts(list, ".");
+    bytes_puts(list, inner);
+}
+
+/* Of one setting that is a map on both sides: which of its own. */
+static void add_inside(struct bytes *list, const char *name, const cJSON *a,
+                       const cJSON *b, bool missing) {
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, a) {
+        const cJSON *other = cJSON_GetObjectItemCaseSensitive(b, item->string);
+
+        if (missing ? !other : !other || !cJSON_Compare(item, other, true))
+            add_inner(list, name, item->string);
+    }
+}
+
 /* Keys of `a` that stand otherwise in `b`; with `missing`, only those that `b`
  * lacks, since the others have been seen from its side. */
 static void add_differing(struct bytes *list, const cJSON *a, const cJSON *b,
@@ -52,8 +72,10 @@ static void add_differing(struct bytes *list, const cJSON *a, const cJSON *b,
     cJSON_ArrayForEach(item, a) {
         const cJSON *other = cJSON_GetObjectItemCaseSensitive(b, item->string);
 
-        if (is_taken(item->string) || (missing && other)) continue;
-        if (!other || !cJSON_Compare(item, other, true))
+        if (is_taken(item->string)) continue;
+        if (cJSON_IsObject(item) && cJSON_IsObject(other))
+            add_inside(list, item->string, item, other, missing);
+        else if (missing ? !other : !other || !cJSON_Compare(item, other, true))
             add_word(list, item->string);
     }
 }

@@ -92,3 +92,24 @@ def test_thresholds(site, upstream, judge):  # noqa: F811
     assert finish(server, "Hi") == "content_filter"
     site.reload(base % ("http://127.0.0.1:9/v1", "balanced: 0.6"))
     assert finish(server, "Hi") == "stop" and needs(server) == "guard"
+
+
+def test_what_of_a_section_waits(site, upstream):  # noqa: F811
+    """Settings of `traces` and `admin` are in use since the start: the log names
+    each that changed, came or went, and no other; they stay as they were."""
+    key = site.key()
+    base = "policy: p.yaml\nkeys: k\n"
+    began = "admin: {listen: 127.0.0.1:0, keys: k}\ntraces: {endpoint: 'http://127.0.0.1:9/a', sample: 0.5}\n"
+    server = site.serve(base + began, "--upstream", upstream.url)
+    site.reload(base + began)
+    assert needs(server) is None
+    for text, names in [
+        ("admin: {listen: 127.0.0.1:0, keys: k}\ntraces: {endpoint: 'http://127.0.0.1:9/b', sample: 0.5}\n", "traces.endpoint"),
+        ("admin: {listen: 127.0.0.1:0, keys: k}\ntraces: {endpoint: 'http://127.0.0.1:9/a', headers: {x: y}}\n", "traces.headers,traces.sample"),
+        ("admin: {listen: 127.0.0.1:1, keys: k}\ntraces: {endpoint: 'http://127.0.0.1:9/a', sample: 0.5}\n", "admin.listen"),
+        ("admin: {listen: 127.0.0.1:0}\n", "admin.keys,traces"),
+        ("", "admin,traces"),
+    ]:
+        site.reload(base + text)
+        assert sorted(needs(server).strip('"').split(",")) == names.split(","), text
+    assert status(server, key) == 200

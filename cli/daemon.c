@@ -531,7 +531,7 @@ struct service_options daemon_service_options(const struct daemon *d) {
                                     .policy = d->policy,
                                     .auth = d->auth,
                                     .addresses = d->addresses,
-                                    .hosts = {c->allow_remote,
+                                    .hosts = {c->allow_remote && !c->host_count,
                                               (const char *const *)c->hosts,
                                               c->host_count},
                                     .audit = d->audit,

@@ -167,14 +167,19 @@ async function say(content) {
   }
 }
 
+let creating = false;
+
 async function submit() {
   const input = byId('message'), content = input.value.trim();
-  if (!content || turn) return;
+  if (!content || turn || creating) return;
+  creating = true;
   try {
     if (!session) await create();
   } catch (error) {
     tell(error.message);
     return;
+  } finally {
+    creating = false;
   }
   input.value = '';
   grow();

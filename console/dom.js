@@ -61,13 +61,32 @@ export function tell(text) {
   timer = setTimeout(() => { node.hidden = true; }, 8000);
 }
 
-// JSON as people read it; what is none, as it is.
+// Whoever approves a call has to see what will run: characters that are not
+// seen or that turn others around are written as escapes.
+export function plain(text) {
+  return text.replace(/(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, c =>
+    [...Array(c.length).keys()].map(i =>
+      '\\u' + c.charCodeAt(i).toString(16).padStart(4, '0')).join(''));
+}
+
+// JSON as people read it, its strings and numbers to the letter; what is none,
+// as it is.
 export function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    JSON.parse(text);
   } catch {
-    return text;
+    return plain(text);
   }
+  const line = depth => '\n' + '  '.repeat(depth);
+  let out = '', depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[{]\s*[\]}]|[^\s"]/gu)) {
+    if (token.length > 1 && token[0] !== '"') out += token[0] + token.at(-1);
+    else if (token === '{' || token === '[') out += token + line(++depth);
+    else if (token === '}' || token === ']') out += line(--depth) + token;
+    else if (token === ',') out += token + line(depth);
+    else out += token === ':' ? ': ' : token;
+  }
+  return plain(out);
 }
 
 export function plural(count, one, many = one + 's') {

@@ -177,17 +177,28 @@ void auth_take(struct auth *a, struct auth_change *change) {
     auth_change_free(change);
 }
 
+/* Of two times, of which 0 is never. */
+static int64_t sooner(int64_t a, int64_t b) {
+    if (!a || !b) return a ? a : b;
+    return a < b ? a : b;
+}
+
 void auth_withdraw(struct auth *a, const struct keys *now) {
     for (int i = 0; i < a->caller_count; i++) {
         a->callers[i]->was_listed = a->callers[i]->listed;
         a->callers[i]->listed = false;
     }
     for (int i = 0; i < now->count; i++) {
-        struct caller *c = find(a, span_of(now->list[i].id));
+        const struct key *key = &now->list[i];
+        struct caller *c = find(a, span_of(key->id));
 
-        if (!c || !c->was_listed) continue;
+        /* Another secret under the same id: the old one is out. */
+        if (!c || !c->was_listed || strcmp(c->key.hash, key->hash) != 0)
+            continue;
         c->listed = true;
-        if (now->list[i].revoked_s) c->key.revoked_s = now->list[i].revoked_s;
+        c->key.scopes &= key->scopes;
+        c->key.expires_s = sooner(c->key.expires_s, key->expires_s);
+        if (key->revoked_s) c->key.revoked_s = key->revoked_s;
     }
 }
 

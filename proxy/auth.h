@@ -35,8 +35,9 @@ MUST_USE struct auth_change *auth_read(const struct auth *a, const char *path,
 void auth_take(struct auth *a, struct auth_change *change);
 void auth_change_free(struct auth_change *change); /* NULL is fine */
 /* Of a change that could not be read as a whole, say for a policy of another
- * key, at least what takes away: keys that `now` has as revoked or has no more
- * are out. */
+ * key, at least what takes away: keys that `now` has as revoked, has with
+ * another secret or has no more are out, scopes that it leaves out are gone and
+ * what ends sooner ends then. */
 void auth_withdraw(struct auth *a, const struct keys *now);
 /* Can the policy of a key of this file be opened? NULL: it has none. */
 MUST_USE bool auth_check_policy(const char *keys_path, const char *policy,

@@ -202,6 +202,15 @@ def test_a_held_call_is_denied(page):
     assert page.text(".call .state") == "not made"
 
 
+def test_what_is_not_seen_is_shown_in_a_call(page):
+    """Letters that turn others around could have a person approve another call."""
+    page.open().say("calc 7*1\u202e6")
+    page.until(lambda: page.shown(".call .question"))
+    assert r'"expression": "7*1\u202e6"' in page.text(".call .arguments")
+    page.press("Deny", ".call")
+    page.idle()
+
+
 def test_a_refusal_is_shown_as_one(page):
     page.open().say("Where is the zebra crossing?")
     page.until(lambda: page.shown(".verdict"))

@@ -95,6 +95,13 @@ def not_allowed(server, key):
     return False
 
 
+def refused(server, key):
+    try:
+        chat(server, key)
+    except openai.APIStatusError as e:
+        return e.status_code
+
+
 def test_a_file_that_is_broken_or_gone_opens_nothing(keyed):
     keyed.keys.write_text("{}\n")
     assert until(lambda: "keys_kept" in keyed.stderr())
@@ -117,6 +124,25 @@ def test_revoked_in_spite_of_another_keys_policy(keyed):
     assert until(lambda: not_allowed(keyed, key))
     assert "keys_kept" in keyed.stderr()
     assert chat(keyed, keyed.first).choices and chat(keyed, other).choices
+    # Another secret under its id, fewer scopes, an end: that counts as well.
+    keys = [json.loads(line) for line in keyed.keys.read_text().splitlines()]
+
+    def write(first={}, its={}):
+        with_policy = [{**k, **its} if k.get("policy") else k for k in keys]
+        with_policy[0] = {**with_policy[0], **first}
+        keyed.keys.write_text("".join(json.dumps(k) + "\n" for k in with_policy))
+
+    write(its={"scopes": "guard"})
+    assert until(lambda: refused(keyed, other) == 403)
+    assert chat(keyed, keyed.first).choices
+    write(its={"expires": 1})
+    assert until(lambda: refused(keyed, other) == 401)
+    write(first={"hash": "0" * 64})
+    assert until(lambda: not_allowed(keyed, keyed.first))
+    write()
+    own.write_text(RULES)
+    assert until(lambda: refused(keyed, keyed.first) is None)
+    own.write_text("policy: [")
     # A line that has gone is a key that has gone.
     lines = keyed.keys.read_text().splitlines(True)
     keyed.keys.write_text("".join(lines[1:]))

@@ -187,7 +187,7 @@ def test_a_name_that_is_made_to_lead_here(serve, upstream):
 
 def test_any_name_where_that_is_meant(serve, tmp_path):
     """With keys nobody is taken for somebody; allow_remote says all may come."""
-    for more, status in (("allow_remote: true\n", 200), ("hosts: ['*']\n", 200), ("keys: none.jsonl\n", 401)):
+    for more, status in (("allow_remote: true\n", 200), ("allow_remote: true\nhosts: [a.example]\n", 403), ("hosts: ['*']\n", 200), ("keys: none.jsonl\n", 401)):
         server = serve(more)
         answer = server.http.post("/v1/chat/completions", json=ASK, headers={"host": "evil.example"})
         assert answer.status_code == status, more

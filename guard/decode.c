@@ -7,7 +7,7 @@
 #include "guard/decode_types.h"
 #include "guard/letters.h"
 
-enum { SHORT_TEXT = 1024 };
+enum { SHORT_TEXT = 1024, AGAIN_MIN = 1 << 16, AGAIN_TIMES = 4 };
 
 /* One layer being written: in[0..copied) is in the view already. */
 struct layer_writer {
@@ -146,17 +146,35 @@ static void walk_context(struct layer_writer *w, size_t end) {
     }
 }
 
+/* A code has reached into a stretch of a cipher, whose rest may be none. It is
+ * read again from `at`, but not from each of a thousand codes: then the rest is
+ * taken for one. */
+static bool clip(struct decode_found *turned, size_t at, size_t again) {
+    size_t kept = 0;
+
+    if (again <= AGAIN_MIN + AGAIN_TIMES * at || at >= turned->end)
+        return false;
+    for (size_t i = 0; i < turned->count; i++)
+        if (turned->bytes[i].from >= at)
+            turned->bytes[kept++] = turned->bytes[i];
+    turned->count = kept;
+    turned->from = at;
+    return kept > 0;
+}
+
 static void walk(struct layer_writer *w, size_t at) {
     struct decode_found here, turned;
     bool any = decode_cipher(w->in, at, w->quiet, &turned);
-    size_t next;
+    size_t next, again = 0; /* bytes that were read more than once */
 
     here.shuffled = false; /* only the ciphers say */
     walk_context(w, at);
     for (;;) {
         /* A code may have reached into the stretch. */
-        if (any && at > turned.from)
+        if (any && at > turned.from && !clip(&turned, at, again)) {
             any = decode_cipher(w->in, at, w->quiet, &turned);
+            if (any) again += turned.end - at;
+        }
         if (at >= w->in.size) break;
         if (w->quiet && !(any && at == turned.from))
             at = decode_plain(w->in, at, any ? turned.from : w->in.size);

@@ -115,6 +115,32 @@ static clock_t time_of(const char *word, const char *tail, const char *want) {
     return took;
 }
 
+static clock_t time_of_any(const char *word) {
+    struct bytes raw = {.limit = 0};
+    struct decoded d;
+    clock_t took;
+
+    while (raw.size < ROW_BYTES) bytes_puts(&raw, word);
+    took = clock();
+    assert_true(decode_text(span_bytes(&raw), 0, &d, NULL));
+    took = clock() - took;
+    decoded_clear(&d);
+    bytes_free(&raw);
+    return took;
+}
+
+/* Neither the stretches of a cipher that begin inside of tokens nor columns of
+ * numbers are read anew from each of them: that took some hundred times as
+ * long. */
+static void test_floods(void **state) {
+    static const char *const words[] = {"a1z ", "%a1z ", "20\n", "202020\n"};
+    clock_t usual = time_of_any("word ") + time_of_any("17:a9 ");
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        assert_true(time_of_any(words[i]) < 40 * usual);
+}
+
 /* A long row of numbers that say nothing is not read once for each of them, and
  * what stands behind it is found all the same. */
 static void test_rows(void **state) {
@@ -382,6 +408,7 @@ int main(void) {
         cmocka_unit_test(test_wrapped),
         cmocka_unit_test(test_wrapped_among_words),
         cmocka_unit_test(test_groups_padded),
+        cmocka_unit_test(test_floods),
         cmocka_unit_test(test_groups),
         cmocka_unit_test(test_morse),
         cmocka_unit_test(test_cipher),

@@ -316,40 +316,39 @@ static bool read_origins(const struct config_source *s, const cJSON *root,
     return true;
 }
 
+/* A name that no request can have would shut everybody out, unseen. */
+static bool read_hosts(const struct config_source *s, const cJSON *root,
+                       struct config *c) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    const cJSON *list = config_get(root, "hosts"), *item;
+
+    if (!config_read_list(s, root, "hosts", c->hosts, CONFIG_HOSTS_MAX,
+                          &c->host_count))
+        return false;
+    if (!cJSON_IsArray(list)) return true;
+    cJSON_ArrayForEach(item, list) {
+        const char *name = item->valuestring;
+
+        if (strcmp(name, "*") != 0 && name[strspn(name, letters)])
+            return yaml_fail(s->yaml, item, s->err,
+                             "hosts: a name such as chat.example.org, without "
+                             "a port, or \"*\"");
+    }
+    return true;
+}
+
 static bool read_root(const struct config_source *s, const cJSON *root,
                       struct config *c) {
-    static const char *const keys[] = {"listen",
-                                       "tls",
-                                       "allow_remote",
-                                       "keys",
-                                       "model",
-                                       "model_name",
-                                       "threads",
-                                       "context_tokens",
-                                       "kv_tokens",
-                                       "kv_type",
-                                       "policy",
-                                       "guard",
-                                       "backend",
-                                       "upstreams",
-                                       "tools",
-                                       "agent",
-                                       "limits",
-                                       "cors_origins",
-                                       "drain_ms",
-                                       "log",
-                                       "data",
-                                       "audit",
-                                       "mcp",
-                                       "proxy_protocol",
-                                       "tool_prompt",
-                                       "admin",
-                                       "responses",
-                                       "traces",
-                                       "loops",
-                                       "console",
-                                       "hosts",
-                                       NULL};
+    static const char *const keys[] = {
+        "listen",      "tls",          "allow_remote", "keys",
+        "model",       "model_name",   "threads",      "context_tokens",
+        "kv_tokens",   "kv_type",      "policy",       "guard",
+        "backend",     "upstreams",    "tools",        "agent",
+        "limits",      "cors_origins", "drain_ms",     "log",
+        "data",        "audit",        "mcp",          "proxy_protocol",
+        "tool_prompt", "admin",        "responses",    "traces",
+        "loops",       "console",      "hosts",        NULL};
 
     if (cJSON_IsNull(root)) return true; /* an empty file: the defaults */
     if (!cJSON_IsObject(root))
@@ -376,9 +375,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_guard(s, root, &c->guard) && read_backend(s, root, c) &&
            read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
            read_mcp(s, root, c) && read_agent(s, root, c) &&
-           read_limits(s, root, c) &&
-           config_read_list(s, root, "hosts", c->hosts, CONFIG_HOSTS_MAX,
-                            &c->host_count) &&
+           read_limits(s, root, c) && read_hosts(s, root, c) &&
            read_origins(s, root, c) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
            config_read_bool(s, root, "console", &c->console) &&

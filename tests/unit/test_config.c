@@ -179,6 +179,8 @@ static void test_errors(void **state) {
         "c.yaml:1:16: cors_origins must be a text");
     bad("cors_origins: [http://a, \"http://b/\"]\n",
         "c.yaml:1:26: cors_origins: an origin is SCHEME://HOST");
+    bad("hosts: [a.example, \"a b\"]\n", "c.yaml:1:20: hosts: a name such as");
+    bad("hosts: [\"a.example:443\"]\n", "c.yaml:1:9: hosts: a name such as");
     bad("cors_origins: [localhost]\n", "c.yaml:1:16: cors_origins");
     bad("cors_origins: [\"http://\"]\n", "c.yaml:1:16: cors_origins");
     bad("cors_origins: [a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q]\n",

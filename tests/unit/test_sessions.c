@@ -308,7 +308,7 @@ static void test_bad_turns(void **state) {
     model.script = (struct script){.text = "Yes.", .piece = 2};
     id = create();
     turn(id, "{}");
-    expect(400, "content: not a text");
+    expect(400, "content: missing, and so is messages");
     turn(id, "{\"content\":[\"a\"]}");
     expect(400, "content: not a text");
     turn(id, "{\"content\":\"a\",\"messages\":[" USER "]}");

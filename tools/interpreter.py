@@ -15,7 +15,7 @@ import traceback
 import types
 
 NAME = "<code>"
-TEXT_MAX = 48 << 10
+TEXT_MAX = 224 << 10  # with what is added, less than a result may have
 IMAGES_MAX = 4
 IMAGE_BYTES_MAX = 768 << 10
 

@@ -16,6 +16,7 @@
 
 enum {
     WAITING_MAX = 8, /* runs of one session */
+    SHOWN_BYTES_MAX = 48 << 10,
     TICK_MS = 500,
     GRACE_MS = 3000 /* for Python to stop by itself */
 };
@@ -442,6 +443,7 @@ struct tool *code_interpreter_open(const struct tool_options *o,
                            "\"type\":\"string\",\"description\":\"Python "
                            "code\",\"maxLength\":32768}},\"required\":["
                            "\"code\"],\"additionalProperties\":false}",
+                 .shown_bytes_max = SHOWN_BYTES_MAX,
                  .self = in,
                  .run = run,
                  .cancel = cancel,

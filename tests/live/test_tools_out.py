@@ -238,32 +238,36 @@ def long_results(world, tmp_path):
             {"web_fetch": {"inner_hosts": [world.host]}},
             {"http": order},
             {"sql_query": {"database": str(tmp_path / "shop.db")}},
+            "code_interpreter",
         ],
         {
             "web_fetch": {"url": world.url + "/orders/A"},
             "order_status": {"number": "A"},
             "sql_query": {"query": "SELECT text FROM note"},
+            "code_interpreter": {"code": ""},
         },
     )
 
 
-@pytest.mark.parametrize("tool", ["web_fetch", "order_status", "sql_query"])
+@pytest.mark.parametrize("tool", ["web_fetch", "order_status", "sql_query", "code_interpreter"])
 def test_judged_before_it_is_cut(serve, world, upstream, tmp_path, tool):
     """What the model would not be shown any more is judged all the same."""
     tools, calls = long_results(world, tmp_path)
     server = serve(*tools)
 
-    def say(text):
+    def say(count, end):
+        text = FILLER * count + end
         world.pages["/orders/A"] = (200, "text/plain", text)
         with sqlite3.connect(tmp_path / "shop.db") as db:
             db.execute("UPDATE note SET text = ?", [text])
+        calls["code_interpreter"]["code"] = f"print({FILLER!r} * {count} + {end!r})"
 
-    say(FILLER * 4000 + "Meet at the crossing.")
+    say(4000, "Meet at the crossing.")
     told = server.call(tool, **calls[tool])
     assert told.endswith("\n[the rest of this result was cut off]")
     assert FILLER in told and "Meet" not in told
-    assert len(told) <= (48 << 10 if tool == "sql_query" else 16 << 10)
-    say(FILLER * 4000 + "Meet at the zebra crossing.")
+    assert len(told) <= (48 << 10 if tool in ("sql_query", "code_interpreter") else 16 << 10)
+    say(4000, "Meet at the zebra crossing.")
     upstream.requests.clear()
     upstream.calls = [(tool, calls[tool])]
     answer = server.http.post(

@@ -174,6 +174,8 @@ def ask_and_restart(config, sig, content="pay:1", approval_s=60):
     say_alone(server, session, content)
     assert until(lambda: waiting(server))
     asked = waiting(server)[0]
+    # Once the record is read the question is on the disk: it is asked before.
+    assert show(server, session)["running"]
     server.stop(sig)
     return Corral("-c", path), session, asked
 

@@ -32,6 +32,12 @@ int compact_guess(const struct chat_request *r) {
     return compact_guess_text(bytes);
 }
 
+void compact_guess_usage(struct llm_usage *u, const struct chat_request *r,
+                         size_t bytes) {
+    if (!u->prompt_tokens) u->prompt_tokens = compact_guess(r);
+    if (!u->completion_tokens) u->completion_tokens = compact_guess_text(bytes);
+}
+
 static bool count(struct llm *llm, const struct chat_request *r, int *out,
                   struct err *err) {
     if (llm->count) return llm->count(llm, r, out, err);

@@ -30,5 +30,9 @@ MUST_USE bool compact_fit(struct llm *llm, const struct compact_options *o,
 int compact_guess(const struct chat_request *r);
 /* The same of so many bytes of text. */
 int compact_guess_text(size_t bytes);
+/* What `u` lacks of an answer of `bytes` to `r`, which nobody told, is guessed
+ * so. */
+void compact_guess_usage(struct llm_usage *u, const struct chat_request *r,
+                         size_t bytes);
 
 #endif

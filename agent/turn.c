@@ -111,13 +111,13 @@ static void usage_add(struct llm_usage *sum, const struct llm_usage *u) {
 /* Of a generation that nobody will tell the end of. Without a word of it a
  * server may not have been asked at all. */
 static struct llm_usage so_far(const struct turn *t) {
+    struct llm_usage u = {0};
+
     if (t->llm->count)
         return (struct llm_usage){.prompt_tokens = t->prompt_tokens,
                                   .completion_tokens = t->tokens};
-    if (!t->text.size) return (struct llm_usage){0};
-    return (struct llm_usage){.prompt_tokens = compact_guess(&t->request),
-                              .completion_tokens =
-                                  compact_guess_text(t->text.size)};
+    if (t->text.size) compact_guess_usage(&u, &t->request, t->text.size);
+    return u;
 }
 
 struct llm_usage turn_usage(const struct turn *t) {
@@ -302,8 +302,7 @@ static struct llm_usage usage_told(const struct turn *t,
     if (t->llm->count) return u;
     for (int i = 0; i < t->call_count; i++)
         bytes += t->calls[i].name.size + t->calls[i].arguments.size;
-    if (!u.prompt_tokens) u.prompt_tokens = compact_guess(&t->request);
-    if (!u.completion_tokens) u.completion_tokens = compact_guess_text(bytes);
+    compact_guess_usage(&u, &t->request, bytes);
     return u;
 }
 

@@ -49,6 +49,11 @@ static void add_inner(struct bytes *list, const char *outer,
     bytes_puts(list, inner);
 }
 
+/* With `missing`, only that `b` lacks it. */
+static bool differs(const cJSON *a, const cJSON *b, bool missing) {
+    return !b || (!missing && !cJSON_Compare(a, b, true));
+}
+
 /* Of one setting that is a map on both sides: which of its own. */
 static void add_inside(struct bytes *list, const char *name, const cJSON *a,
                        const cJSON *b, bool missing) {
@@ -57,8 +62,7 @@ static void add_inside(struct bytes *list, const char *name, const cJSON *a,
     cJSON_ArrayForEach(item, a) {
         const cJSON *other = cJSON_GetObjectItemCaseSensitive(b, item->string);
 
-        if (missing ? !other : !other || !cJSON_Compare(item, other, true))
-            add_inner(list, name, item->string);
+        if (differs(item, other, missing)) add_inner(list, name, item->string);
     }
 }
 
@@ -75,7 +79,7 @@ static void add_differing(struct bytes *list, const cJSON *a, const cJSON *b,
         if (is_taken(item->string)) continue;
         if (cJSON_IsObject(item) && cJSON_IsObject(other))
             add_inside(list, item->string, item, other, missing);
-        else if (missing ? !other : !other || !cJSON_Compare(item, other, true))
+        else if (differs(item, other, missing))
             add_word(list, item->string);
     }
 }

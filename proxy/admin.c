@@ -217,13 +217,6 @@ static const struct route routes[] = {
     {"GET", "/healthz", false, health},
 };
 
-static bool path_fits(const struct route *route, struct span path) {
-    struct span want = span_of(route->path);
-
-    return route->below ? span_starts(path, want) && path.size > want.size
-                        : span_equal(path, want);
-}
-
 /* The first of the path, unless a later one knows the method. */
 static const struct route *route_find(const struct http_request *r,
                                       bool *fits) {
@@ -231,7 +224,7 @@ static const struct route *route_find(const struct http_request *r,
 
     *fits = false;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!path_fits(&routes[i], r->path)) continue;
+        if (!http_path_fits(r->path, routes[i].path, routes[i].below)) continue;
         *fits = span_is(r->method, routes[i].method);
         if (*fits) return &routes[i];
         if (!found) found = &routes[i];
@@ -244,7 +237,7 @@ static void refuse_method(struct admin *a, struct conn *c,
     struct bytes allow = {0};
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!path_fits(&routes[i], r->path)) continue;
+        if (!http_path_fits(r->path, routes[i].path, routes[i].below)) continue;
         if (allow.size) bytes_puts(&allow, ", ");
         bytes_puts(&allow, routes[i].method);
     }

@@ -298,44 +298,40 @@ static bool is_origin(const char *text) {
            (host && host != text && host[3] && !strchr(host + 3, '/'));
 }
 
-static bool read_origins(const struct config_source *s, const cJSON *root,
-                         struct config *c) {
-    const cJSON *list = config_get(root, "cors_origins"), *item;
+/* A host that no request can name would shut everybody out, unseen. */
+static bool is_host(const char *text) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
+                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 
-    if (!config_read_list(s, root, "cors_origins", c->origins,
-                          CONFIG_ORIGINS_MAX, &c->origin_count))
-        return false;
+    return !strcmp(text, "*") || !text[strspn(text, letters)];
+}
+
+/* A list of texts, each of which fits; `needed` is said of one that does not.
+ */
+static bool read_fitting(const struct config_source *s, const cJSON *root,
+                         const char *key, bool (*fits)(const char *),
+                         const char *needed, char **out, int max, int *count) {
+    const cJSON *list = config_get(root, key), *item;
+
+    if (!config_read_list(s, root, key, out, max, count)) return false;
     if (!cJSON_IsArray(list)) return true;
-    cJSON_ArrayForEach(item, list) if (
-        !is_origin(
-            item->valuestring)) return yaml_fail(s->yaml, item, s->err,
-                                                 "cors_origins: an origin is "
-                                                 "SCHEME://HOST, "
-                                                 "without a path: "
-                                                 "http://localhost:3000");
+    cJSON_ArrayForEach(item, list) {
+        if (!fits(item->valuestring))
+            return yaml_fail(s->yaml, item, s->err, "%s: %s", key, needed);
+    }
     return true;
 }
 
-/* A name that no request can have would shut everybody out, unseen. */
-static bool read_hosts(const struct config_source *s, const cJSON *root,
+static bool read_names(const struct config_source *s, const cJSON *root,
                        struct config *c) {
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz"
-                                  "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
-    const cJSON *list = config_get(root, "hosts"), *item;
-
-    if (!config_read_list(s, root, "hosts", c->hosts, CONFIG_HOSTS_MAX,
-                          &c->host_count))
-        return false;
-    if (!cJSON_IsArray(list)) return true;
-    cJSON_ArrayForEach(item, list) {
-        const char *name = item->valuestring;
-
-        if (strcmp(name, "*") != 0 && name[strspn(name, letters)])
-            return yaml_fail(s->yaml, item, s->err,
-                             "hosts: a name such as chat.example.org, without "
-                             "a port, or \"*\"");
-    }
-    return true;
+    return read_fitting(s, root, "hosts", is_host,
+                        "a name such as chat.example.org, without a port, or "
+                        "\"*\"",
+                        c->hosts, CONFIG_HOSTS_MAX, &c->host_count) &&
+           read_fitting(s, root, "cors_origins", is_origin,
+                        "an origin is SCHEME://HOST, without a path: "
+                        "http://localhost:3000",
+                        c->origins, CONFIG_ORIGINS_MAX, &c->origin_count);
 }
 
 static bool read_root(const struct config_source *s, const cJSON *root,
@@ -375,8 +371,7 @@ static bool read_root(const struct config_source *s, const cJSON *root,
            config_read_guard(s, root, &c->guard) && read_backend(s, root, c) &&
            read_upstreams(s, root, c) && config_read_tools(s, root, c) &&
            read_mcp(s, root, c) && read_agent(s, root, c) &&
-           read_limits(s, root, c) && read_hosts(s, root, c) &&
-           read_origins(s, root, c) &&
+           read_limits(s, root, c) && read_names(s, root, c) &&
            config_read_small(s, root, "drain_ms", 0, HOUR_MS, &c->drain_ms) &&
            config_read_bool(s, root, "console", &c->console) &&
            config_read_log(s, root, c);

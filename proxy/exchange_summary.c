@@ -49,13 +49,13 @@ static void spend(struct exchange *x, const struct llm_usage *u) {
 
 /* What nobody told: as a turn that ends early has it. */
 static struct llm_usage so_far(const struct exchange_summary *s) {
+    struct llm_usage u = {0};
+
     if (s->llm->count)
         return (struct llm_usage){.prompt_tokens = s->prompt_tokens,
                                   .completion_tokens = s->tokens};
-    if (!s->text.size) return (struct llm_usage){0};
-    return (struct llm_usage){.prompt_tokens = compact_guess(&s->request),
-                              .completion_tokens =
-                                  compact_guess_text(s->text.size)};
+    if (s->text.size) compact_guess_usage(&u, &s->request, s->text.size);
+    return u;
 }
 
 void exchange_summary_stop(struct exchange *x) {

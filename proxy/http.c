@@ -562,6 +562,13 @@ struct span http_request_header(const struct http_request *r,
     return http_header_find(r->headers, r->header_count, name);
 }
 
+bool http_path_fits(struct span path, const char *route, bool below) {
+    struct span want = span_of(route);
+
+    return below ? span_starts(path, want) && path.size > want.size
+                 : span_equal(path, want);
+}
+
 bool http_type_is(struct span content_type, const char *type) {
     size_t end = span_find(content_type, span_of(";"));
 

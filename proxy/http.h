@@ -20,7 +20,7 @@ struct http_request {
     struct span query;  /* without the `?`; may be empty */
     const struct http_header *headers;
     int header_count;
-    struct span body; /* unpacked, if it came as gzip */
+    struct span body;  /* unpacked, if it came as gzip */
     int version_minor; /* HTTP/1.0 or 1.1 */
     bool keep_alive;
 };
@@ -30,6 +30,8 @@ struct http_request {
 struct span http_header_find(const struct http_header *headers, int count,
                              const char *name);
 struct span http_request_header(const struct http_request *r, const char *name);
+/* Is `path` the route's, or with `below` one that begins with it? */
+bool http_path_fits(struct span path, const char *route, bool below);
 /* "application/json; charset=utf-8" is the type "application/json". */
 bool http_type_is(struct span content_type, const char *type);
 

@@ -404,20 +404,13 @@ static bool method_fits(const struct route *route, struct span method) {
            (span_is(method, "HEAD") && !strcmp(route->method, "GET"));
 }
 
-static bool path_fits(const struct route *route, struct span path) {
-    struct span want = span_of(route->path);
-
-    return route->below ? span_starts(path, want) && path.size > want.size
-                        : span_equal(path, want);
-}
-
 /* The first of the path, unless a later one knows the method: a wrong method is
  * another answer than a wrong path. */
 static const struct route *route_find(struct span path, struct span method) {
     const struct route *found = NULL;
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!path_fits(&routes[i], path)) continue;
+        if (!http_path_fits(path, routes[i].path, routes[i].below)) continue;
         if (method_fits(&routes[i], method)) return &routes[i];
         if (!found) found = &routes[i];
     }
@@ -430,7 +423,7 @@ static void refuse_method(struct service *s, struct conn *c,
     struct bytes allow = {0};
 
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
-        if (!path_fits(&routes[i], r->path)) continue;
+        if (!http_path_fits(r->path, routes[i].path, routes[i].below)) continue;
         if (allow.size) bytes_puts(&allow, ", ");
         bytes_puts(&allow, routes[i].method);
         if (!strcmp(routes[i].method, "GET")) bytes_puts(&allow, ", HEAD");

@@ -114,19 +114,24 @@ def test_file_search(serve, tmp_path):
     assert "otter" in server.call("file_search", query="otter")
 
 
-def test_file_search_is_judged(serve, tmp_path, upstream):
-    """What a file says is a tool's result like any other."""
-    notes = tmp_path / "notes"
-    notes.mkdir()
-    (notes / "a.md").write_text("heron: meet at the zebra crossing\n")
-    server = serve({"file_search": {"folder": str(notes)}})
-    upstream.calls = [("file_search", {"query": "heron"})]
+def check_blocked(server, upstream, tool, **arguments):
+    """The call's result ends the turn: the model is not asked again."""
+    upstream.calls = [(tool, arguments)]
     answer = server.http.post(
         "/v1/chat/completions",
         json={"model": "m", "messages": [{"role": "user", "content": "go"}]},
     ).json()
     assert answer["choices"][0]["finish_reason"] == "content_filter"
     assert len(upstream.requests) == 1
+
+
+def test_file_search_is_judged(serve, tmp_path, upstream):
+    """What a file says is a tool's result like any other."""
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    (notes / "a.md").write_text("heron: meet at the zebra crossing\n")
+    server = serve({"file_search": {"folder": str(notes)}})
+    check_blocked(server, upstream, "file_search", query="heron")
 
 
 def test_web_fetch(serve, world):
@@ -269,13 +274,7 @@ def test_judged_before_it_is_cut(serve, world, upstream, tmp_path, tool):
     assert len(told) <= (48 << 10 if tool in ("sql_query", "code_interpreter") else 16 << 10)
     say(4000, "Meet at the zebra crossing.")
     upstream.requests.clear()
-    upstream.calls = [(tool, calls[tool])]
-    answer = server.http.post(
-        "/v1/chat/completions",
-        json={"model": "m", "messages": [{"role": "user", "content": "go"}]},
-    ).json()
-    assert answer["choices"][0]["finish_reason"] == "content_filter"
-    assert len(upstream.requests) == 1
+    check_blocked(server, upstream, tool, **calls[tool])
 
 
 CLASSIFIED = """\
